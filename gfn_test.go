@@ -1357,6 +1357,16 @@ func TestRewardFileErrors(t *testing.T) {
 		{"modes", "AB\nBA\n#\nAB\n", `gfn: FILE:4: word "AB" stands on line 1 already`},
 		{"modes", "# none\n", `gfn: FILE: no words`},
 		{"table", "word,score\nAB,1\nAB,1\n", `gfn: FILE:3: word "AB" stands on line 2 already`},
+		{"factors", "# none\n", `gfn: FILE: no factors, want lines factor SLOT… : WEIGHT…`},
+		{"factors", "factor 0 : 1 2\n0 : 1 2\n", `gfn: FILE:2: line is "0 : 1 2", want factor SLOT… : WEIGHT…, blanks around the colon`},
+		{"factors", "factor 0: 1 2\n", `gfn: FILE:1: line is "factor 0: 1 2", want factor SLOT… : WEIGHT…, blanks around the colon`},
+		{"factors", "factor : 1\n", `gfn: FILE:1: 1 weights for slots [], want 2^0`},
+		{"factors", "factor x : 1 2\n", `gfn: FILE:1: slot is "x", want a whole number not below 0`},
+		{"factors", "\nfactor 2 : 1 2\n", `gfn: FILE:2: slot is 2, want 0 to 1`},
+		{"factors", "factor 1 1 : 1 2 3 4\n", `gfn: FILE:1: slot 1 stands twice`},
+		{"factors", "factor 0 1 : 1 2 3\n", `gfn: FILE:1: 3 weights for slots [0 1], want 2^2`},
+		{"factors", "factor 0 : 1 two\n", `gfn: FILE:1: weight is "two", want a finite number`},
+		{"factors", "factor 0 : 1e308 0\nfactor 1 : 1e308 0\n", `gfn: sequence: factors: log R is not finite with these weights and this beta`},
 	} {
 		file := envFile(t, "f.txt", c.text)
 		_, err := gfn.ParseEnv("sequence:length=2,tokens=AB,reward=" + c.reward + ",file=" + file)
@@ -1526,12 +1536,28 @@ gfn: sequence: reward has no LogR`},
 	_, err = gfn.NewMotifReward(nil, 1, -50)
 	require.EqualError(t, err, "gfn: sequence: motif has no weights")
 	_, err = gfn.NewMotifReward([][]float64{{1, 2}, {3}}, math.NaN(), -50)
-	require.EqualError(t, err, `gfn: sequence: motif has 1 weights in slot 1, want 2
+	require.EqualError(t, err, `gfn: sequence: motif: factor 1: 1 weights for slots [1], want 2^1
 gfn: sequence: beta is NaN, want a finite number not below 0`)
 	_, err = gfn.NewMotifReward([][]float64{{1, math.NaN()}}, 1, -50)
 	require.EqualError(t, err, "gfn: sequence: motif: log R is not finite with these weights and this beta")
 	_, err = gfn.NewMotifReward([][]float64{{1, 10}}, 1e308, -50)
 	require.EqualError(t, err, "gfn: sequence: motif: log R is not finite with these weights and this beta")
+	for _, c := range []struct {
+		f    gfn.Factor
+		want string
+	}{
+		{gfn.Factor{}, "0 weights for slots [], want 2^0"},
+		{gfn.Factor{Slots: []int{0, 2}, Weights: make([]float64, 4)}, "slot is 2, want 0 to 1"},
+		{gfn.Factor{Slots: []int{1, 1}, Weights: make([]float64, 4)}, "slot 1 stands twice"},
+		{gfn.Factor{Slots: []int{0, 1}, Weights: make([]float64, 3)}, "3 weights for slots [0 1], want 2^2"},
+	} {
+		_, err = gfn.NewFactorReward([]gfn.Factor{c.f}, 2, 2, 1, -50)
+		require.EqualError(t, err, "gfn: sequence: factors: factor 0: "+c.want)
+	}
+	_, err = gfn.NewFactorReward([]gfn.Factor{{Slots: []int{0, 1, 2, 3, 4, 5, 6}}}, 7, 8, 1, -50)
+	require.EqualError(t, err, "gfn: sequence: factors: factor 0: 7 slots, for which there are more than 1048576 weights")
+	_, err = gfn.NewIsingReward(3, gfn.Ring(3), math.NaN(), 0, 1, -50)
+	require.EqualError(t, err, "gfn: sequence: ising: log R is not finite with these weights and this beta")
 	_, err = gfn.NewModesReward([]string{"AB", "AB"}, 2, "AB", 1, -50)
 	require.EqualError(t, err, `gfn: modes:2: word "AB" stands on line 1 already`)
 	_, err = gfn.NewModesReward(nil, 2, "AB", 1, -50)
@@ -1553,6 +1579,8 @@ func TestParseEnvSpecs(t *testing.T) {
 		"sequence":                                               "sequence:length=4,tokens=ACGT,order=append,reward=modes,modes=4,seed=0,beta=1,floor=-50",
 		"sequence:tokens=a=b:,order=any,file=":                   "sequence:length=4,tokens=a=b:,order=any,reward=modes,modes=4,seed=0,beta=1,floor=-50",
 		"sequence:reward=motif,order=ends,seed=00007":            "sequence:length=4,tokens=ACGT,order=ends,reward=motif,seed=7,beta=1,floor=-50",
+		"sequence:reward=factors,seed=3":                         "sequence:length=4,tokens=ACGT,order=append,reward=factors,seed=3,beta=1,floor=-50",
+		"sequence:reward=ising,field=.5":                         "sequence:length=9,tokens=01,order=append,reward=ising,lattice=ring,coupling=1,field=0.5,beta=1,floor=-50",
 		"sequence:reward=table,length=2,tokens=AB,file=" + table: "sequence:length=2,tokens=AB,order=append,reward=table,file=" + table +
 			",beta=3,rmax=10,rmin=0.001,floor=-50,top=0.005",
 		"explicit":                           "explicit:floor=-50",
@@ -1613,6 +1641,9 @@ gfn: hypergrid: r0 is "NaN", want a finite number`,
 gfn: hypergrid: height is 1, want at least 2`,
 		"hypergrid:floor=0":                 `gfn: hypergrid: floor is "0", want a finite number below 0`,
 		"sequence:floor=-inf":               `gfn: sequence: floor is "-inf", want a finite number below 0`,
+		"sequence:reward=ising,lattice=hex": `gfn: sequence: lattice is "hex", want ring or square`,
+		"sequence:reward=ising,lattice=square,length=8,tokens=AUG": `gfn: sequence: length is "8", want a square, such as 9 or 16, with lattice=square
+gfn: sequence: tokens is "AUG", want two, spin −1 and spin +1, such as 01`,
 		"sequence:order=up":                 `gfn: sequence: order is "up", want one of append, ends, any`,
 		"sequence:seed=-1":                  `gfn: sequence: seed is "-1", want a whole number not below 0`,
 		"sequence:tokens=AA":                tokens,
@@ -1637,7 +1668,7 @@ func TestEnvAllocations(t *testing.T) {
 	table := envFile(t, "t.csv", envTableText)
 	for _, spec := range []string{
 		"hypergrid", "hypergrid:reward=cosine", "sequence:length=2,tokens=AB,modes=1", "sequence:length=2,tokens=AB,order=ends,reward=motif",
-		"sequence:length=2,tokens=AB,order=any,reward=table,file=" + table, "explicit",
+		"sequence:length=2,tokens=AB,order=any,reward=table,file=" + table, "explicit", "sequence:reward=ising", "sequence:reward=factors,length=2",
 	} {
 		env := parse(t, spec)
 		s, list := make([]int, env.Shape().Dim), make([]int, 0, 64)
@@ -4668,4 +4699,158 @@ func BenchmarkExact(b *testing.B) {
 		}
 		b.ReportMetric(float64(g.Len()*b.N)/b.Elapsed().Seconds(), "states/s")
 	})
+}
+
+// ---- factor graphs ----
+
+// closedZ is the trace of the product of the K×K matrices T_0 … T_{L−1}.
+func closedZ(k int, T []func(a, b int) float64) (z float64) {
+	for first := range k {
+		row := make([]float64, k) // of the product so far
+		row[first] = 1
+		for _, t := range T {
+			next := make([]float64, k)
+			for a := range k {
+				for b := range k {
+					next[b] += row[a] * t(a, b)
+				}
+			}
+			row = next
+		}
+		z += row[first]
+	}
+	return z
+}
+
+// The ring's log Z* by transfer matrix, in any order of building: the Ising model by the two
+// eigenvalues of T(σ, σ') = exp β(Jσσ' + h(σ+σ')/2), which are
+// e^{βJ} cosh βh ± √(e^{2βJ} sinh² βh + e^{−2βJ}); drawn factors by the product of the matrices.
+func TestRingByTransferMatrix(t *testing.T) {
+	for _, c := range []struct {
+		length     int
+		J, h, beta float64
+		order      string
+	}{{3, 1, 0, 1, "append"}, {9, 1, 0, 1, "ends"}, {10, -0.7, 0.3, 0.5, "append"}, {7, 0.4, -1.2, 1.5, "any"}} {
+		env := parse(t, fmt.Sprintf("sequence:reward=ising,length=%d,coupling=%v,field=%v,beta=%v,order=%s", c.length, c.J, c.h, c.beta, c.order))
+		root := math.Sqrt(math.Exp(2*c.beta*c.J)*math.Pow(math.Sinh(c.beta*c.h), 2) + math.Exp(-2*c.beta*c.J))
+		trace, n := math.Exp(c.beta*c.J)*math.Cosh(c.beta*c.h), float64(c.length)
+		closeTo(t, math.Log(math.Pow(trace+root, n)+math.Pow(trace-root, n)), enumerate(t, env).LogZ(), 1e-12)
+	}
+	// Every slot and every bond of the drawn ring has weights of its own, which a word of two
+	// tokens tells apart from those of the others.
+	env := parse(t, "sequence:reward=factors,length=5,tokens=ABC,seed=4,beta=2").(*gfn.Sequence)
+	weight := func(slots []int, tokens ...int) float64 { // the factor's, from its partial sums
+		sum := 0.0
+		for set := range 1 << len(slots) {
+			s := slices.Repeat([]int{3}, 5)
+			sign := 1.0
+			for i, slot := range slots {
+				if set>>i&1 == 1 {
+					s[slot] = tokens[i]
+				} else {
+					sign = -sign
+				}
+			}
+			sum += sign * env.LogIntermediate(s)
+		}
+		return sum
+	}
+	var T []func(a, b int) float64
+	for i := range 5 {
+		T = append(T, func(a, b int) float64 { return math.Exp(weight([]int{i}, a) + weight([]int{i, (i + 1) % 5}, a, b)) })
+	}
+	closeTo(t, math.Log(closedZ(3, T)), enumerate(t, env).LogZ(), 1e-12)
+	require.NotEqual(t, weight([]int{0, 1}, 0, 1), weight([]int{1, 2}, 0, 1))
+	require.Less(t, math.Abs(weight([]int{4, 0}, 1, 2)), 2.0, "weights lie in [−1, 1)")
+	// The draw is of PCG(4, 0), so that a spec means the same tomorrow.
+	require.InDelta(t, -1.5383518809737606, weight([]int{0}, 0), 1e-12)
+}
+
+// The 3×3 and 4×4 tori against sums over all words by their definition: each spin with the one to
+// its right and the one below, round the edges.
+func TestTorusByEnumeration(t *testing.T) {
+	for n, beta := range map[int]float64{2: 0.3, 3: 0.4, 4: 0.2} {
+		const J, h = -0.8, 0.25
+		env := parse(t, fmt.Sprintf("sequence:reward=ising,lattice=square,length=%d,tokens=du,coupling=%v,field=%v,beta=%v", n*n, J, h, beta)).(*gfn.Sequence)
+		word, z := make([]int, n*n), 0.0
+		envWords(word, 2, func() {
+			σ := func(x, y int) float64 { return float64(2*word[y%n*n+x%n] - 1) }
+			energy := 0.0
+			for y := range n {
+				for x := range n {
+					right, below := J*σ(x, y)*σ(x+1, y), J*σ(x, y)*σ(x, y+1)
+					if n == 2 { // two spins are bound once, not over both edges
+						right, below = right/2, below/2
+					}
+					energy += right + below + h*σ(x, y)
+				}
+			}
+			closeTo(t, beta*energy, env.LogReward(word), 1e-12)
+			z += math.Exp(beta * energy)
+		})
+		closeTo(t, math.Log(z), enumerate(t, env).LogZ(), 1e-12)
+	}
+	require.Len(t, gfn.Torus(4), 2*16)
+	require.Empty(t, gfn.Torus(1))
+	require.Equal(t, [][2]int{{0, 1}}, gfn.Ring(2))
+	require.Equal(t, [][2]int{{0, 1}, {1, 2}, {2, 0}}, gfn.Ring(3))
+}
+
+// A factor graph from a file, by hand: log R and, of unfinished words, the factors that are all set.
+func TestFactorFile(t *testing.T) {
+	file := envFile(t, "f.txt", "factor 0 : 1 2 # A, B\n\nfactor 2 0 : 10 20\t30 40\r\nfactor 0 1 2 : 0 0 0 0 0 0 0 -500\n")
+	spec := "sequence:length=3,tokens=AB,reward=factors,beta=2,floor=-60,file=" + file
+	env := parse(t, spec+",order=any").(*gfn.Sequence)
+	require.True(t, env.HasIntermediate())
+	for word, want := range map[string]float64{
+		"---": 0, "A--": 2, "B--": 4, "-A-": 0, "--A": 0, "A-A": 22, "B-A": 44, "A-B": 62, "B-B": 84,
+		"AAA": 22, "BAB": 84, "BBB": -60, /* −916 but for the floor */
+	} {
+		s := make([]int, 3)
+		for i, r := range word {
+			s[i] = strings.IndexRune("AB-", r)
+		}
+		require.Equal(t, want, env.LogIntermediate(s), word)
+		if !strings.Contains(word, "-") {
+			require.Equal(t, want, env.LogReward(s), word)
+		}
+	}
+	sum := env.Checksum()
+	require.NotZero(t, sum)
+	require.Equal(t, "sequence:length=3,tokens=AB,order=any,reward=factors,file="+file+",beta=2,floor=-60", env.Spec())
+	require.NoError(t, gfn.CheckEnv(env))
+}
+
+// At full words the intermediate reward is the reward, whatever the order and the reward.
+func TestLogIntermediate(t *testing.T) {
+	table := envFile(t, "t.csv", envTableText)
+	for _, reward := range []string{"modes,modes=1", "motif", "factors", "ising", "table,file=" + table} {
+		for _, order := range []string{"append", "ends", "any"} {
+			env := parse(t, "sequence:length=2,tokens=AB,order="+order+",reward="+reward).(*gfn.Sequence)
+			require.Equal(t, order != "ends" && reward[0] != 't', env.HasIntermediate(), "%s %s", order, reward)
+			g := enumerate(t, env)
+			varies := false
+			for row := range g.Len() {
+				s := g.State(nil, row)
+				switch r := env.LogIntermediate(s); {
+				case g.Exit(row) >= 0:
+					require.Equal(t, g.LogR[row], r)
+				case !env.HasIntermediate():
+					require.Zero(t, r)
+				default:
+					varies = varies || r != 0
+				}
+			}
+			require.Equal(t, env.HasIntermediate() && reward != "ising", varies, "%s %s", order, reward)
+		}
+	}
+	// of modes: mismatches in the slots that are set, with the mode that fits them best
+	env := parse(t, "sequence:length=3,tokens=AB,order=any,reward=modes,file="+envFile(t, "m.txt", "AAA\nABB\n")).(*gfn.Sequence)
+	for word, want := range map[string]float64{"---": 0, "B--": -1, "-B-": 0, "BB-": -1, "-BA": -1, "BBA": -2} {
+		s := make([]int, 3)
+		for i, r := range word {
+			s[i] = strings.IndexRune("AB-", r)
+		}
+		require.Equal(t, want, env.LogIntermediate(s), word)
+	}
 }

@@ -782,6 +782,37 @@ var list = []place{
 		m("the critic's cotangents kept", "clear(t.dVal)", ""),
 		m("the critic's target by λ", "c.LambdaV, t.a", "λ, t.a"),
 	}},
+	{"envs.go", "newFactors", []mutant{
+		m("β left out", "beta*sum, floor", "sum, floor"),
+		m("no floor", "max(beta*sum, floor)", "beta*sum"),
+		m("a factor counted before its slots are all set", "if word[slot] == k {", "if word[slot] == k && at == 0 {"),
+		m("the first slot changes fastest", "at = at*k + word[slot]", "at = at + word[slot]*int(math.Pow(float64(k), float64(slices.Index(f.Slots, slot))))"),
+		m("the caller's factors are kept", "Factor{slices.Clone(f.Slots), slices.Clone(f.Weights)}", "f"),
+	}},
+	{"envs.go", "NewIsingReward", []mutant{
+		m("sign of J", "{coupling, -coupling, -coupling, coupling}", "{-coupling, coupling, coupling, -coupling}"),
+		m("sign of h", "{-field, field}", "{field, -field}"),
+		m("J counted at unlike spins only", "{coupling, -coupling, -coupling, coupling}", "{0, -coupling, -coupling, 0}"),
+		m("h counted at spin +1 only", "{-field, field}", "{0, field}"),
+	}},
+	{"envs.go", "Ring", []mutant{
+		m("a chain", "i < j || n > 2", "i < j"),
+		m("two bonds between two slots", "i < j || n > 2", "true"),
+	}},
+	{"envs.go", "Torus", []mutant{
+		m("no columns", ", [2]int{b[0]*n + line, b[1]*n + line}", ""),
+		m("no rows", "[2]int{line*n + b[0], line*n + b[1]}, ", ""),
+	}},
+	{"envs.go", "Sequence.HasIntermediate", []mutant{
+		m("letters that still move", " && q.order != Ends", ""),
+		m("a table of full words", "q.reward.Partial && ", ""),
+	}},
+	{"envs.go", "Sequence.LogIntermediate", []mutant{
+		m("no reward of full words", " || q.filled(s) == q.length", ""),
+	}},
+	{"envs.go", "wordSet.nearest", []mutant{
+		m("empty slots are mismatches", " && k < len(w.tokens)", ""),
+	}},
 	{"trainer.go", "Trainer.reinforceBackward", []mutant{
 		m("PB stands still", "t.pb.Step(c.rate(t.Iteration)*c.LR, c.Clip)", ""),
 		m("up the gradient", "t.pb.Step(c.rate(t.Iteration)*c.LR", "t.pb.Step(-c.rate(t.Iteration)*c.LR"),

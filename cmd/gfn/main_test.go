@@ -175,6 +175,7 @@ func TestHelp(t *testing.T) {
 	assert.Contains(t, must(t, "help", "methods"), "subtb-b")
 	assert.Contains(t, must(t, "help", "environments"), "hypergrid")
 	assert.Contains(t, must(t, "help", "files"), "edge FROM TO")
+	assert.Contains(t, must(t, "help", "files"), "factor 0 2 : 1 -1 -1 1")
 }
 
 func TestTrainJSON(t *testing.T) {
