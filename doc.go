@@ -98,8 +98,7 @@
 // tables, motifs, modes, factor graphs and the Ising model), [DAG] (Bayesian network structures
 // with the BGe score) and [Explicit] graphs; [ParseEnv] builds them from a line of text. Words have
 // an intermediate reward, [Sequence.LogIntermediate], where theirs is a sum over slots. Rewards of
-// zero are raised to a visible floor, so
-// that log R is finite everywhere.
+// zero are raised to a visible floor, so that log R is finite everywhere.
 //
 // # Training
 //

@@ -925,6 +925,15 @@ func readSource(r io.Reader, name string) (source, error) {
 	return source{name, text}, nil
 }
 
+func readFile(name string) (source, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return source{}, fmt.Errorf("gfn: %w", err)
+	}
+	defer f.Close()
+	return readSource(f, name)
+}
+
 func (f source) sum() uint32 { return crc32.ChecksumIEEE(f.text) }
 
 // body is the text without the byte order mark that some editors write.
@@ -1829,13 +1838,17 @@ var envTable = []envEntry{
 //
 // each a [Factor]; slots are 0…L−1, and the weights of slots i j over tokens AB those of
 // AA AB BA BB. Without a file, uniform draws from [−1, 1) for each slot and each bond of a [Ring].
-func ParseEnv(spec string) (Env, error) {
+func ParseEnv(spec string) (Env, error) { return parseEnv(spec, readFile) }
+
+// parseEnv is ParseEnv where read returns a file by its name.
+func parseEnv(spec string, read func(name string) (source, error)) (Env, error) {
 	name, rest, _ := strings.Cut(spec, ":")
 	i := slices.IndexFunc(envTable, func(e envEntry) bool { return e.name == name })
 	if i < 0 {
-		return nil, fmt.Errorf("gfn: unknown environment %q, want one of %s", name, list(envTable, func(e envEntry) string { return e.name }))
+		known := list(envTable, func(e envEntry) string { return e.name })
+		return nil, fmt.Errorf("gfn: unknown environment %q, want one of %s%s", name, known, didYouMean(name, known))
 	}
-	a := &envArgs{entry: &envTable[i], given: map[string]string{}}
+	a := &envArgs{entry: &envTable[i], given: map[string]string{}, readFile: read}
 	if rest != "" {
 		a.read(rest)
 	}
@@ -1862,6 +1875,8 @@ type envArgs struct {
 	reward *rewardEntry
 	keys   []envKey // that apply to reward
 	sum    uint32   // checksum of the file that was read
+
+	readFile func(name string) (source, error)
 }
 
 // read notes what is given.
@@ -1886,7 +1901,8 @@ func (a *envArgs) choose() {
 		i = 0
 	}
 	if i < 0 {
-		a.want(false, "%s: reward is %q, want one of %s", a.entry.name, name, list(a.entry.rewards, func(r rewardEntry) string { return r.name }))
+		known := list(a.entry.rewards, func(r rewardEntry) string { return r.name })
+		a.want(false, "%s: reward is %q, want one of %s%s", a.entry.name, name, known, didYouMean(name, known))
 		return
 	}
 	a.reward = &a.entry.rewards[i]
@@ -1903,7 +1919,7 @@ func (a *envArgs) choose() {
 		known, with = known+", reward", " with reward="+a.reward.name
 	}
 	for _, key := range slices.Sorted(maps.Keys(a.given)) {
-		a.want(slices.Contains(strings.Split(known, ", "), key), "%s: unknown key %q%s, want one of %s", a.entry.name, key, with, known)
+		a.want(slices.Contains(strings.Split(known, ", "), key), "%s: unknown key %q%s, want one of %s%s", a.entry.name, key, with, known, didYouMean(key, known))
 	}
 }
 
@@ -1913,6 +1929,46 @@ func list[T any](items []T, name func(T) string) string {
 		names = append(names, name(item))
 	}
 	return strings.Join(names, ", ")
+}
+
+// Nearest returns the one of the known names that is the least number of letters to insert, delete or
+// replace (Levenshtein) away from a mistyped one, empty if that is more than 2, or all of them.
+func Nearest(typed string, known []string) (best string) {
+	least := min(3, len(typed))
+	for _, name := range known {
+		if d := editDistance(typed, name); d < least {
+			best, least = name, d
+		}
+	}
+	return best
+}
+
+func editDistance(a, b string) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			replaced := diagonal
+			if a[i] != b[j] {
+				replaced++
+			}
+			diagonal = row[j+1]
+			row[j+1] = min(replaced, row[j]+1, row[j+1]+1)
+		}
+	}
+	return row[len(b)]
+}
+
+// didYouMean returns the end of an error that says which of the known names, a list, is near.
+func didYouMean(typed, known string) string {
+	if near := Nearest(typed, strings.Split(known, ", ")); near != "" {
+		return "; did you mean " + near + "?"
+	}
+	return ""
 }
 
 func (a *envArgs) text(key string) string {
@@ -1961,13 +2017,8 @@ func (a *envArgs) file(instead ...string) (file source) {
 		_, ok := a.given[key]
 		a.want(!ok, "%s: key %s does not apply where file is given", a.entry.name, key)
 	}
-	f, err := os.Open(name)
+	file, err := a.readFile(name)
 	if err != nil {
-		a.want(false, "%w", err)
-		return file
-	}
-	defer f.Close()
-	if file, err = readSource(f, name); err != nil {
 		a.problems = append(a.problems, err)
 	}
 	a.sum = file.sum()

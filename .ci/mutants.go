@@ -751,6 +751,7 @@ var list = []place{
 		m("TV bound without 2", "2*ε*H*tv", "ε*H*tv"),
 		m("KL bound without its root", "ε*H*math.Sqrt(2*kl)", "ε*H*2*kl"),
 		m("KL bound without L", "L + kl + ε*H*math.Sqrt(2*kl)", "kl + ε*H*math.Sqrt(2*kl)"),
+		m("half the KL in the last term of the worst state", "math.Sqrt(2*H*κ)", "math.Sqrt(H*κ)"),
 		m("worst state without H", "L + H*κ + ε*H*math.Sqrt(2*H*κ)", "L + κ + ε*H*math.Sqrt(2*κ)"),
 		m("visits bound without H", "2 * H * tv", "2 * tv"),
 	}},
@@ -817,6 +818,24 @@ var list = []place{
 		m("PB stands still", "t.pb.Step(c.rate(t.Iteration)*c.LR, c.Clip)", ""),
 		m("up the gradient", "t.pb.Step(c.rate(t.Iteration)*c.LR", "t.pb.Step(-c.rate(t.Iteration)*c.LR"),
 		m("guided by PF", "t.guide.LogPG", "Unguided{}.LogPG"),
+		m("walks back from the streams of training", " | 1<<63", ""),
+	}},
+	{"trainer.go", "Config.Reads", []mutant{
+		m("λ read by all", "!math.IsNaN(m.Lambda)", "true"),
+		m("the rate of log Z read by all", "m.Flow == TotalFlow", "true"),
+		m("critics' flags read by none", "r.head() == ScalarHead", "r.head() < 0"),
+		m("λ of the backward policy without one", "gradient && m.LearnPB", "gradient"),
+		m("trust region's flags without one", "gradient && c.Trust", "gradient"),
+		m("the rate of PF in trust-region steps", "!c.Trust || m.LearnPB", "true"),
+	}},
+	{"trainer.go", "Trainer.evaluationDue", []mutant{
+		m("evaluated again after a resume", "t.lossCount > 0 && ", ""),
+		m("not at the end", "t.Iteration == t.Config.Iterations || ", ""),
+	}},
+	{"trainer.go", "Trainer.Samples", []mutant{m("deaf to interrupts", "err := ctx.Err()", "err := error(nil)")}},
+	{"trainer.go", "readRecorded", []mutant{
+		m("any file of that name", "file.sum() != sum", "false"),
+		m("not beside the checkpoint", "places = append(places, beside)", ""),
 	}},
 }
 
