@@ -730,10 +730,10 @@ func NewMotifReward(weights [][]float64, beta, floor float64) (WordReward, error
 //	log R(x) = β (J Σ_{i—j} σ_i σ_j + h Σ_i σ_i)
 //
 // and at least floor. The bonds are those of a [Ring] or a [Torus].
-func NewIsingReward(length int, bonds [][2]int, coupling, field, beta, floor float64) (WordReward, error) {
+func NewIsingReward(length int, bonds [][]int, coupling, field, beta, floor float64) (WordReward, error) {
 	var factors []Factor
 	for _, b := range bonds {
-		factors = append(factors, Factor{b[:], []float64{coupling, -coupling, -coupling, coupling}})
+		factors = append(factors, Factor{b, []float64{coupling, -coupling, -coupling, coupling}})
 	}
 	for i := range length {
 		factors = append(factors, Factor{[]int{i}, []float64{-field, field}})
@@ -742,10 +742,10 @@ func NewIsingReward(length int, bonds [][2]int, coupling, field, beta, floor flo
 }
 
 // Ring returns the bonds of n slots in a ring, each with the next one: n of them, of 2 slots one.
-func Ring(n int) (bonds [][2]int) {
+func Ring(n int) (bonds [][]int) {
 	for i := range n {
 		if j := (i + 1) % n; i < j || n > 2 {
-			bonds = append(bonds, [2]int{i, j})
+			bonds = append(bonds, []int{i, j})
 		}
 	}
 	return bonds
@@ -753,10 +753,10 @@ func Ring(n int) (bonds [][2]int) {
 
 // Torus returns the bonds of the n×n square lattice, row by row and periodic: a [Ring] in each
 // row and each column.
-func Torus(n int) (bonds [][2]int) {
+func Torus(n int) (bonds [][]int) {
 	for line := range n {
 		for _, b := range Ring(n) {
-			bonds = append(bonds, [2]int{line*n + b[0], line*n + b[1]}, [2]int{b[0]*n + line, b[1]*n + line})
+			bonds = append(bonds, []int{line*n + b[0], line*n + b[1]}, []int{b[0]*n + line, b[1]*n + line})
 		}
 	}
 	return bonds
@@ -2025,6 +2025,14 @@ func (a *envArgs) file(instead ...string) (file source) {
 	return file
 }
 
+// key is what a spec says of a file, or of the draw that stands in for one.
+func (f source) key(format string, args ...any) string {
+	if f.name == "" {
+		return fmt.Sprintf(format, args...)
+	}
+	return "file=" + f.name
+}
+
 func readGrid(a *envArgs) func() (Env, error) {
 	dim, height := a.int("dim"), a.int("height")
 	r := GridReward{R0: a.float("r0"), R1: a.float("r1"), R2: a.float("r2"), Cosine: a.reward.name == "cosine", Floor: a.floor()}
@@ -2055,9 +2063,8 @@ func readSequence(read func(a *envArgs, beta, floor float64) func(words wordSet)
 func readModes(a *envArgs, beta, floor float64) func(wordSet) (WordReward, error) {
 	file, n, seed := a.file("modes", "seed"), a.int("modes"), a.seed()
 	return func(words wordSet) (r WordReward, err error) {
-		from := "file=" + file.name
+		from := file.key("modes=%d,seed=%d", n, seed)
 		if file.name == "" {
-			from = fmt.Sprintf("modes=%d,seed=%d", n, seed)
 			if file, err = drawModes(n, words, seed); err != nil {
 				return r, err
 			}
@@ -2073,16 +2080,13 @@ func readFactors(parse func(source, wordSet) ([]Factor, error), slots func(lengt
 		file, seed := a.file("seed"), a.seed()
 		return func(words wordSet) (r WordReward, err error) {
 			var factors []Factor
-			from := fmt.Sprintf("seed=%d", seed)
 			if file.name == "" {
 				factors = drawFactors(slots(words.length), words, seed)
 			} else if factors, err = parse(file, words); err != nil {
 				return r, err
-			} else {
-				from = "file=" + file.name
 			}
 			r, err = newFactors(a.reward.name, factors, words.length, len(words.tokens), beta, floor)
-			r.from = from
+			r.from = file.key("seed=%d", seed)
 			return r, err
 		}
 	}
@@ -2096,13 +2100,7 @@ func eachSlot(n int) (slots [][]int) {
 	return slots
 }
 
-func eachPair(n int) [][]int {
-	slots := eachSlot(n)
-	for _, b := range Ring(n) {
-		slots = append(slots, b[:])
-	}
-	return slots
-}
+func eachPair(n int) [][]int { return append(eachSlot(n), Ring(n)...) }
 
 func readIsing(a *envArgs, beta, floor float64) func(wordSet) (WordReward, error) {
 	lattice, coupling, field, length := a.text("lattice"), a.float("coupling"), a.float("field"), a.int("length")
@@ -2141,12 +2139,10 @@ func readDAG(a *envArgs) func() (Env, error) {
 	}
 	a.wanted(standardize == "yes" || standardize == "no", "standardize", "yes or no")
 	return func() (Env, error) {
-		from := fmt.Sprintf("nodes=%d,samples=%d,edges=%v,noise=%v,seed=%d", nodes, samples, edges, noise, seed)
 		data, err := (*Data)(nil), error(nil)
 		if file.name == "" {
 			data, err = Simulate(nodes, samples, edges, noise, seed)
 		} else {
-			from = "file=" + file.name
 			data, err = ReadData(bytes.NewReader(file.text), file.name)
 		}
 		if err != nil {
@@ -2162,7 +2158,8 @@ func readDAG(a *envArgs) func() (Env, error) {
 		if err != nil {
 			return nil, err
 		}
-		score.spec, score.sum = fmt.Sprintf("%s,standardize=%s,penalty=%v", from, standardize, penalty), a.sum
+		score.spec, score.sum = fmt.Sprintf("%s,standardize=%s,penalty=%v",
+			file.key("nodes=%d,samples=%d,edges=%v,noise=%v,seed=%d", nodes, samples, edges, noise, seed), standardize, penalty), a.sum
 		return NewDAG(len(data.Names), score)
 	}
 }

@@ -4793,8 +4793,8 @@ func TestTorusByEnumeration(t *testing.T) {
 	}
 	require.Len(t, gfn.Torus(4), 2*16)
 	require.Empty(t, gfn.Torus(1))
-	require.Equal(t, [][2]int{{0, 1}}, gfn.Ring(2))
-	require.Equal(t, [][2]int{{0, 1}, {1, 2}, {2, 0}}, gfn.Ring(3))
+	require.Equal(t, [][]int{{0, 1}}, gfn.Ring(2))
+	require.Equal(t, [][]int{{0, 1}, {1, 2}, {2, 0}}, gfn.Ring(3))
 }
 
 // A factor graph from a file, by hand: log R and, of unfinished words, the factors that are all set.

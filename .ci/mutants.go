@@ -801,8 +801,8 @@ var list = []place{
 		m("two bonds between two slots", "i < j || n > 2", "true"),
 	}},
 	{"envs.go", "Torus", []mutant{
-		m("no columns", ", [2]int{b[0]*n + line, b[1]*n + line}", ""),
-		m("no rows", "[2]int{line*n + b[0], line*n + b[1]}, ", ""),
+		m("no columns", ", []int{b[0]*n + line, b[1]*n + line}", ""),
+		m("no rows", "[]int{line*n + b[0], line*n + b[1]}, ", ""),
 	}},
 	{"envs.go", "Sequence.HasIntermediate", []mutant{
 		m("letters that still move", " && q.order != Ends", ""),
