@@ -685,20 +685,58 @@ func (g *Graph) LogTerminating(logPF []float64) []float64 {
 //	F*(s) = Σ_{s→s'} F*(s') PB(s|s') + [s ∈ X] R(s)    F*(s0) = Z*
 func (g *Graph) LogFlows(logPB []float64) []float64 { return g.logFlows(logPB, g.LogR) }
 
-// logFlows is LogFlows with any measure on the terminating states in place of R.
+// logFlows is LogFlows with any measure on the terminating states in place of R. Flows are the soft
+// values of the corrected reward at temperature 1 (spec §6).
 func (g *Graph) logFlows(logPB, logR []float64) []float64 {
-	f := make([]float64, g.Len())
-	var terms []float64
-	for row := len(f) - 1; row >= 0; row-- {
-		terms = append(terms[:0], logR[row])
-		for e := g.FStart[row]; e < g.FStart[row+1]; e++ {
-			if k := g.Back[e]; k >= 0 {
-				terms = append(terms, f[g.Child[e]]+logPB[k])
+	v, _ := g.SoftValue(g.softReward(logPB, logR, 1), 1)
+	return v[:g.Len()]
+}
+
+// SoftReward returns the reward of maximum-entropy control at temperature α by forward slot (Deleu et
+// al. 2024, spec §6):
+//
+//	r(s→s') = α log PB(s|s')    r(x→sf) = α log R(x)
+//
+// Uncorrected, with logPB nil, it is 0 on ordinary edges.
+func (g *Graph) SoftReward(logPB []float64, α float64) []float64 {
+	return g.softReward(logPB, g.LogR, α)
+}
+
+func (g *Graph) softReward(logPB, logR []float64, α float64) []float64 {
+	r := make([]float64, len(g.FAction))
+	for e, k := range g.Back {
+		if k < 0 {
+			r[e] = α * logR[g.From[e]]
+		} else if logPB != nil {
+			r[e] = α * logPB[k]
+		}
+	}
+	return r
+}
+
+// SoftValue is soft value iteration at temperature α > 0 for rewards r by forward slot: the value by
+// row, n+1 entries with V(sf) = 0, and the policy that attains it (uniform where V(s) = −Inf):
+//
+//	Q(s→s') = r(s→s') + V(s')    V(s) = α log Σ exp(Q(s→s')/α)    log π(s'|s) = (Q(s→s') − V(s))/α
+//
+// Of the [Graph.SoftReward], π samples R/Z* and V(s0) = α log Z* whatever PB is; of the uncorrected
+// one π samples x ∝ n(x) R(x), n(x) the number of trajectories to x.
+func (g *Graph) SoftValue(r []float64, α float64) (v, logPF []float64) {
+	v, logPF = make([]float64, g.Len()+1), make([]float64, len(g.FAction))
+	for row := g.Len() - 1; row >= 0; row-- {
+		lo, hi := g.FStart[row], g.FStart[row+1]
+		for e := lo; e < hi; e++ {
+			logPF[e] = (r[e] + v[g.Child[e]]) / α // Q/α
+		}
+		total := LogSumExp(logPF[lo:hi])
+		v[row] = α * total
+		for e := lo; e < hi; e++ {
+			if logPF[e] -= total; math.IsInf(total, -1) {
+				logPF[e] = -math.Log(float64(hi - lo))
 			}
 		}
-		f[row] = LogSumExp(terms)
 	}
-	return f
+	return v, logPF
 }
 
 // ForwardOf returns log P*F, the forward policy of a backward policy, whose
@@ -706,18 +744,8 @@ func (g *Graph) logFlows(logPB, logR []float64) []float64 {
 //
 //	P*F(s'|s) = F*(s') PB(s|s') / F*(s)    P*F(sf|x) = R(x) / F*(x)
 func (g *Graph) ForwardOf(logPB []float64) []float64 {
-	f := g.LogFlows(logPB)
-	dst := g.Forward(UniformPF)
-	for e, row := range g.From {
-		if k := g.Back[e]; math.IsInf(f[row], -1) {
-			continue
-		} else if k >= 0 {
-			dst[e] = f[g.Child[e]] + logPB[k] - f[row]
-		} else {
-			dst[e] = g.LogR[row] - f[row]
-		}
-	}
-	return dst
+	_, logPF := g.SoftValue(g.SoftReward(logPB, 1), 1)
+	return logPF
 }
 
 // BackwardOf returns log P*B, the backward policy of a forward policy, the law of

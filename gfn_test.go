@@ -5207,3 +5207,127 @@ func TestWorstStateBoundIsTwoThirds(t *testing.T) {
 	require.InDelta(t, sum/math.Pow(H, 1.5), b.Left/b.Right, 0.01)
 	require.Greater(t, b.Left/b.Right, 0.64)
 }
+
+// ---- maximum-entropy control ----
+
+// Two edges lead to the one end and one to the other; both have reward 1. At any temperature the
+// uncorrected policy takes each edge alike.
+func ExampleGraph_SoftValue() {
+	env, _ := gfn.NewExplicit([][2]int{{0, 1}, {0, 1}, {0, 2}}, map[int]float64{1: 1, 2: 1}, -50)
+	g, _ := gfn.Enumerate(env, 10)
+	show := func(r []float64) {
+		v, logPF := g.SoftValue(r, 0.5)
+		p := g.LogTerminating(logPF)
+		fmt.Printf("V(s0) = ½ log %.0f, samples %.3f %.3f\n", math.Exp(v[0]/0.5), math.Exp(p[1]), math.Exp(p[2]))
+	}
+	show(g.SoftReward(nil, 0.5))
+	show(g.SoftReward(g.Backward(gfn.UniformPB), 0.5))
+	// Output:
+	// V(s0) = ½ log 3, samples 0.667 0.333
+	// V(s0) = ½ log 2, samples 0.500 0.500
+}
+
+// softTargets returns n(x)R(x)/Σ by row, n counted by a walk over all trajectories where there are few,
+// and log Σ n(x)R(x).
+func softTargets(g *gfn.Graph, count bool) (logp []float64, total float64) {
+	logp = g.LogTrajectories()
+	if count {
+		n := make([]float64, g.Len())
+		for _, τ := range trajectories(g) {
+			n[g.From[τ[len(τ)-1]]]++
+		}
+		for row := range n {
+			logp[row] = math.Log(n[row])
+		}
+	}
+	for row := range logp {
+		logp[row] += g.LogR[row] // −Inf where not terminating
+	}
+	total = gfn.LogSumExp(logp)
+	for row := range logp {
+		logp[row] -= total
+	}
+	return logp, total
+}
+
+// requireSoft checks both rewards on g at temperature α.
+func requireSoft(t *testing.T, g *gfn.Graph, logPB []float64, α float64, count bool) {
+	t.Helper()
+	at := func(r, want []float64, logZ float64) (v []float64) {
+		v, logPF := g.SoftValue(r, α)
+		got := g.LogTerminating(logPF)
+		for row := range want {
+			require.InDelta(t, math.Exp(want[row]), math.Exp(got[row]), 1e-10)
+			if want[row] > -40 {
+				require.InDelta(t, want[row], got[row], 1e-10*max(1, math.Abs(logZ)), "row %d, α %v", row, α)
+			}
+		}
+		closeTo(t, α*logZ, v[0], 1e-10)
+		require.Zero(t, v[g.Len()])
+		for row := range g.Len() { // V(s) = E_π[r + V(s') − α log π], its other form
+			sum := 0.0
+			for e := g.FStart[row]; e < g.FStart[row+1]; e++ {
+				sum += math.Exp(logPF[e]) * (r[e] + v[g.Child[e]] - α*logPF[e])
+			}
+			closeTo(t, v[row], sum, 1e-10)
+		}
+		return v
+	}
+	v := at(g.SoftReward(logPB, α), g.LogTarget(), g.LogZ())
+	for row, f := range g.LogFlows(logPB) {
+		closeTo(t, α*f, v[row], 1e-10)
+	}
+	biased, total := softTargets(g, count)
+	at(g.SoftReward(nil, α), biased, total)
+}
+
+// Soft values on random DAGs, the grid and structures: the corrected reward samples R/Z* for any PB,
+// the uncorrected one n(x)R(x); V(s0) = α log of the sum.
+func TestSoftValue(t *testing.T) {
+	onDAGs(t, func(t *testing.T, rng *rand.Rand, g *gfn.Graph) {
+		for _, α := range []float64{0.1, 0.5, 1, 3} {
+			requireSoft(t, g, randomPB(rng, g), α, true)
+		}
+	})
+	for _, spec := range []string{small[0], "dag:nodes=3,samples=20", "dag:nodes=4,samples=20", "sequence:length=4,tokens=ABC,order=ends"} {
+		g := enumerate(t, parse(t, spec))
+		for _, α := range []float64{0.3, 1, 2} {
+			requireSoft(t, g, g.Backward(gfn.UniformPB), α, false)
+			requireSoft(t, g, randomPB(rand.New(rand.NewPCG(4, 4)), g), α, false)
+		}
+	}
+	g := enumerate(t, line())
+	r := g.SoftReward(nil, 1)
+	r[len(r)-1] = math.Inf(-1) // no reward is within reach: a policy nevertheless
+	v, logPF := g.SoftValue(r, 2)
+	require.True(t, math.IsInf(v[0], -1))
+	require.Equal(t, make([]float64, len(r)), logPF)
+}
+
+// The bias of the uncorrected policy, its total variation from R/Z*: none where all objects have
+// the same number of trajectories. With -v it prints the README's table.
+func TestSoftBias(t *testing.T) {
+	for _, c := range []struct {
+		spec        string
+		least, most float64
+	}{
+		{"hypergrid:dim=2,height=8,r0=0.1", 0.5, 1}, {"hypergrid:dim=3,height=4,r0=0.1", 0.5, 1}, {"dag:nodes=3,samples=20", 0.01, 1},
+		{"dag:nodes=4,samples=20", 0.01, 1}, {"explicit", 0.01, 1}, {"sequence:length=4,tokens=ABC,order=append", 0, 1e-10},
+		{"sequence:length=4,tokens=ABC,order=ends", 0, 1e-10}, {"sequence:length=4,tokens=ABC,order=any", 0, 1e-10},
+	} {
+		g := enumerate(t, parse(t, c.spec))
+		_, logPF := g.SoftValue(g.SoftReward(nil, 1), 1)
+		tv := gfn.TV(g.LogTerminating(logPF), g.LogTarget())
+		want, _ := softTargets(g, false)
+		closeTo(t, gfn.TV(want, g.LogTarget()), tv, 1e-10)
+		n := g.LogTrajectories()
+		least, most := math.Inf(1), math.Inf(-1)
+		for row := range n {
+			if g.Exit(row) >= 0 {
+				least, most = min(least, n[row]), max(most, n[row])
+			}
+		}
+		t.Logf("%-42s trajectories to an object %.0f…%.0f, TV %.3f", c.spec, math.Exp(least), math.Exp(most), tv)
+		require.True(t, tv >= c.least && tv <= c.most, "%s: %v", c.spec, tv)
+	}
+}

@@ -420,17 +420,23 @@ var list = []place{
 		m("exit's probability forgotten", "d[row] += logPF[e]", ""),
 		m("states that do not terminate keep their visits", "d[row] = math.Inf(-1)", "_ = row"),
 	}},
-	{"gfn.go", "Graph.logFlows", []mutant{
-		m("no rewards of inner states", "terms = append(terms[:0], logR[row])", "if terms = terms[:0]; g.FStart[row+1]-g.FStart[row] == 1 { terms = append(terms, logR[row]) }"),
-		m("PB forgotten", "f[g.Child[e]]+logPB[k]", "f[g.Child[e]]"),
-		m("children's flows forgotten", "f[g.Child[e]]+logPB[k]", "logPB[k]"),
+	{"gfn.go", "Graph.softReward", []mutant{
+		m("no rewards of inner states", "α * logR[g.From[e]]", "map[bool]float64{true: α * logR[g.From[e]], false: math.Inf(-1)}[g.FStart[g.From[e]+1]-g.FStart[g.From[e]] == 1]"),
+		m("PB forgotten", "α * logPB[k]", "0"),
+		m("sign of log PB", "α * logPB[k]", "-α * logPB[k]"),
+		m("log PB without temperature", "α * logPB[k]", "logPB[k]"),
+		m("log R without temperature", "α * logR[g.From[e]]", "logR[g.From[e]]"),
+		m("R always", "α * logR[g.From[e]]", "α * g.LogR[g.From[e]]; _ = logR"),
+		m("exits forgotten", "α * logR[g.From[e]]", "math.Inf(-1)"),
 	}},
-	{"gfn.go", "Graph.ForwardOf", []mutant{
-		m("not divided by F(s)", "f[g.Child[e]] + logPB[k] - f[row]", "f[g.Child[e]] + logPB[k]"),
-		m("PB forgotten", "f[g.Child[e]] + logPB[k] - f[row]", "f[g.Child[e]] - f[row]"),
-		m("sign of log PB", "f[g.Child[e]] + logPB[k] - f[row]", "f[g.Child[e]] - logPB[k] - f[row]"),
-		m("exit not divided by F(x)", "g.LogR[row] - f[row]", "g.LogR[row]"),
-		m("exits forgotten", "g.LogR[row] - f[row]", "math.Inf(-1)"),
+	{"gfn.go", "Graph.SoftValue", []mutant{
+		m("children's values forgotten", "(r[e] + v[g.Child[e]]) / α", "r[e] / α"),
+		m("rewards forgotten", "(r[e] + v[g.Child[e]]) / α", "v[g.Child[e]] / α"),
+		m("no temperature", "(r[e] + v[g.Child[e]]) / α", "r[e] + v[g.Child[e]]", "α * total", "total"),
+		m("V not at temperature α", "α * total", "total"),
+		m("the greatest for the log-sum-exp", "LogSumExp(logPF[lo:hi])", "slices.Max(logPF[lo:hi])"),
+		m("the policy not normalised", "logPF[e] -= total;", ""),
+		m("states without reward not foreseen", "-math.Log(float64(hi - lo))", "logPF[e] + 0*float64(hi)"),
 	}},
 	{"gfn.go", "Graph.BackwardOf", []mutant{
 		m("not divided by d(s')", "+ logPF[e] - d[row]", "+ logPF[e]"),
