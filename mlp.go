@@ -113,6 +113,8 @@ type Net struct {
 type scratch struct {
 	idx  []int32
 	val  []float64
+	jdx  []int32
+	dy   []float64
 	h, t [][]float64 // values and tangents of a block of rows
 	lse  []float64
 }
@@ -138,7 +140,8 @@ func (n *Net) scratch(worker int) *scratch {
 	w := &n.work[worker]
 	if w.idx == nil {
 		widest := max(block, slices.Max(n.Sizes[1:]))
-		*w = scratch{make([]int32, widest), make([]float64, widest), n.rows(block), n.rows(block), make([]float64, block)}
+		indices, values := func() []int32 { return make([]int32, widest) }, func() []float64 { return make([]float64, widest) }
+		*w = scratch{indices(), values(), indices(), values(), n.rows(block), n.rows(block), make([]float64, block)}
 	}
 	return w
 }
@@ -308,7 +311,8 @@ func (n *Net) backwardRows(worker, _, lo, hi int) {
 			idx, _ := n.inputs(w, n.h, l, row, 0)
 			dx := n.d[l-1][row*in:][:in]
 			clear(dx)
-			dotRows(dx, n.d[l][row*out:][:out], weights, idx)
+			jdx, dy := nonZero(w.jdx, w.dy, n.d[l][row*out:][:out]) // where the ReLU above let nothing through, nothing comes back
+			dotRows(dx, idx, weights, out, jdx, dy)
 		}
 	}
 }
@@ -454,26 +458,27 @@ func axpy(y, w []float64, a float64) {
 	}
 }
 
-// dotRows writes the products ⟨dy, W[i,:]⟩ to dx[i] for each i of idx, four rows of W at a time.
-func dotRows(dx, dy, w []float64, idx []int32) {
-	n := len(dy)
+// dotRows writes the products Σ_k dy[k] W[i,jdx[k]] to dx[i] for each i of idx, four rows of W, of n
+// columns, at a time.
+func dotRows(dx []float64, idx []int32, w []float64, n int, jdx []int32, dy []float64) {
 	for len(idx) >= 4 {
 		i0, i1, i2, i3 := int(idx[0]), int(idx[1]), int(idx[2]), int(idx[3])
-		dx[i0], dx[i1], dx[i2], dx[i3] = dot4(dy, w[i0*n:][:n], w[i1*n:][:n], w[i2*n:][:n], w[i3*n:][:n])
+		dx[i0], dx[i1], dx[i2], dx[i3] = dot4(w[i0*n:][:n], w[i1*n:][:n], w[i2*n:][:n], w[i3*n:][:n], jdx, dy)
 		idx = idx[4:]
 	}
 	for _, i := range idx {
-		s := 0.0
-		for j, v := range w[int(i)*n:][:n] {
-			s += dy[j] * v
+		row, s := w[int(i)*n:][:n], 0.0
+		for k, j := range jdx {
+			s += dy[k] * row[j]
 		}
 		dx[i] = s
 	}
 }
 
-func dot4(y, w0, w1, w2, w3 []float64) (s0, s1, s2, s3 float64) {
-	w0, w1, w2, w3 = w0[:len(y)], w1[:len(y)], w2[:len(y)], w3[:len(y)]
-	for j, v := range y {
+func dot4(w0, w1, w2, w3 []float64, jdx []int32, dy []float64) (s0, s1, s2, s3 float64) {
+	w1, w2, w3, dy = w1[:len(w0)], w2[:len(w0)], w3[:len(w0)], dy[:len(jdx)]
+	for k, j := range jdx {
+		v := dy[k]
 		s0 += v * w0[j]
 		s1 += v * w1[j]
 		s2 += v * w2[j]

@@ -310,13 +310,15 @@ var list = []place{
 		m("no coefficient", "a * w[j]", "w[j]; _ = a"),
 	}},
 	{"mlp.go", "dotRows", []mutant{
-		m("W transposed", "s += dy[j] * v", "s += dy[j] * w[j*len(dx)+int(i)]; _ = v"),
-		m("not a sum", "s += dy[j] * v", "s = dy[j] * v"),
+		m("W transposed", "s += dy[k] * row[j]", "s += dy[k] * w[int(j)*len(dx)+int(i)]; _ = row"),
+		m("compacted places taken for places", "s += dy[k] * row[j]", "s += dy[k] * row[k]; _ = j"),
+		m("not a sum", "s += dy[k] * row[j]", "s = dy[k] * row[j]"),
 		m("the rows beyond a multiple of four forgotten", "range idx {", "range idx[:0] {"),
 		m("the rows of four swapped", "dx[i0], dx[i1]", "dx[i1], dx[i0]"),
 	}},
 	{"mlp.go", "dot4", []mutant{
 		m("a row twice", "s1 += v * w1[j]", "s1 += v * w0[j]"),
+		m("compacted places taken for places", "s2 += v * w2[j]", "s2 += v * w2[k]"),
 		m("not a sum", "s3 += v * w3[j]", "s3 = v * w3[j]"),
 	}},
 	{"mlp.go", "Adam.next", []mutant{
