@@ -934,10 +934,10 @@ func RandomPolicy(rng *rand.Rand, start []int32) []float64 {
 	return p
 }
 
-// normalise subtracts from each row of slots its log-sum-exp.
+// normalise subtracts from each row of slots, p[0] being slot start[0], its log-sum-exp.
 func normalise(p []float64, start []int32) {
 	for i := range len(start) - 1 {
-		row := p[start[i]:start[i+1]]
+		row := p[start[i]-start[0] : start[i+1]-start[0]]
 		total := LogSumExp(row)
 		for k := range row {
 			row[k] -= total
