@@ -3085,6 +3085,7 @@ func TestNoCancellation(t *testing.T) {
 func TestMethods(t *testing.T) {
 	require.Panics(t, func() { gfn.SubTB(-1) })
 	require.Panics(t, func() { gfn.SubTB(math.NaN()) })
+	require.Panics(t, func() { gfn.PCL(-1, 1) })
 	rng := rand.New(rand.NewPCG(8, 8))
 	g := enumerate(t, randomDAG(rng, 8))
 	b, v, d := sampled(t, rng, g, true)
@@ -5115,7 +5116,13 @@ func TestControlIsBalance(t *testing.T) {
 			for k := range critics {
 				require.InDeltaSlice(t, central(critics[k], func() float64 { return of(k) }), scaled(1/α, d.LogQ[k]), 1e-6*max(1, loss))
 			}
-			d.LogF, v.LogPF = make([]float64, b.Len()), logπ
+			require.InDeltaSlice(t, central(logπ, func() float64 { // whatever Σ π is
+				var waste gfn.Flows
+				waste.Reset(b, true)
+				waste.ResetLogQ(b)
+				return gfn.SAC(α)(b, v, &waste)
+			}), d.LogPF, 1e-6*max(1, loss))
+			d.LogF = make([]float64, b.Len())
 			require.InDeltaSlice(t, central(logits, actor), scaled(α, fromQ()), 1e-6*max(1, loss))
 		}
 	})

@@ -80,7 +80,7 @@ func DefaultConfig(method string) Config {
 		if !math.IsNaN(m.Lambda) {
 			c.Lambda = m.Lambda
 		}
-		if c.Trust = m.Trust; m.Loss == nil {
+		if c.Trust = m.Trust; m.Loss == nil || m.Flow == TwinFlow { // critics
 			c.LRV = 5e-3
 		}
 		if m.Target {
