@@ -661,12 +661,64 @@ var list = []place{
 	}},
 
 	{"trainer.go", "Trainer.balance", []mutant{
-		m("PB stands still", "t.pb.Step(rate*t.Config.LR, t.Config.Clip)", ""),
+		m("PB stands still", "t.pb.Step(rate*c.LR, c.Clip)", ""),
 		m("PB learns from PF's cotangents", "t.pb.Backward(d.LogPB, nil)", "t.pb.Backward(d.LogPF[:len(d.LogPB)], nil)"),
-		m("flows stand still", "t.f.Step(rate*t.Config.LRV, t.Config.Clip)", ""),
-		m("log Z stands still", "t.adamZ.Update(t.logZ[:], []float64{d.LogZ}, rate*t.Config.LRZ)", ""),
-		m("PF stands still", "t.pf.Step(rate*t.Config.LR, t.Config.Clip)", ""),
+		m("flows stand still", "t.f.Step(rate*c.LRV, c.Clip)", ""),
+		m("log Z stands still", "t.adamZ.Update(t.logZ[:], []float64{d.LogZ}, rate*c.LRZ)", ""),
+		m("PF stands still", "t.pf.Step(rate*c.LR, c.Clip)", ""),
 		m("FM's out-flows have no gradient", "t.pf.Backward(d.LogPF, d.LogF)", "t.pf.Backward(d.LogPF, nil)"),
+		m("critics stand still", "q.Step(rate*c.LRV, c.Clip)", ""),
+		m("Q's gradient as if α were 1", "t.Method.Flow == EdgeFlow && c.Alpha == 1", "t.Method.Flow == EdgeFlow"),
+		m("V's gradient without log PF's", "d.LogF[row] -= d.LogPF[e]", "_, _ = e, row"),
+		m("Q's gradient without V's", "math.Exp(b.LogPF[e]) * d.LogF[row]", "0*d.LogF[row]"),
+		m("V's gradient without α", "d.LogF[row] /= c.Alpha", "_ = row"),
+		m("targets stand still", "(1-c.Polyak)*θ + c.Polyak*bar.of.Params[i]", "θ"),
+		m("targets are the networks", "(1-c.Polyak)*θ + c.Polyak*bar.of.Params[i]", "bar.of.Params[i] + 0*θ"),
+		m("no target values", "t.next(b, v)", ""),
+		m("states where the method is not defined accepted", "err := t.Method.Applies(&b.States); err != nil", "false"),
+	}},
+	{"trainer.go", "Trainer.flows", []mutant{
+		m("V without α", "v.LogF[row] /= t.Config.Alpha", "_ = row"),
+		m("V of Q as if α were 1", "α != 1", "false"),
+		m("V without its part of the policy", "v.LogF[row] - LogSumExp(t.u)", "v.LogF[row]"),
+		m("a policy's temperature twice", "α*l", "l"),
+		m("one critic twice", "t.evalQ(q, b, v.LogQ[k])", "t.evalQ(t.q[0], b, v.LogQ[k]); _ = q"),
+	}},
+	{"trainer.go", "Trainer.next", []mutant{
+		m("no targets", "t.bar == nil", "true"),
+		m("targets of the networks themselves, SAC", "t.evalQ(bar.Net, b, w.LogQ[k])", "t.evalQ(bar.of, b, w.LogQ[k])"),
+		m("the largest Q for V", "LogSumExp(w.LogQ[0][", "slices.Max(w.LogQ[0]["),
+		m("π-SQL's target of the network itself", "t.bar[0].Eval(", "t.bar[0].of.Eval("),
+		m("SQL's target of the network itself", "t.evalQ(t.bar[0].Net,", "t.evalQ(t.bar[0].of,"),
+	}},
+	{"trainer.go", "Trainer.evalQ", []mutant{
+		m("the softmax for the outputs", "q[e] + n.LSE[row]", "q[e] + 0*n.LSE[row]"),
+		m("Q without α", "/ t.Config.Alpha", "/ 1"),
+	}},
+	{"trainer.go", "Trainer.backwardQ", []mutant{
+		m("without α", "dQ[e] /= t.Config.Alpha", "dQ[e] /= 1"),
+		m("the outputs' gradient through the softmax", "t.u[row] += dQ[e]", "_ = row"),
+	}},
+	{"trainer.go", "Trainer.temper", []mutant{
+		m("not tempered", "logp[i] /= α", "_ = i"),
+		m("not normalised", "normalise(logp, start)", ""),
+		m("times α", "logp[i] /= α", "logp[i] *= α"),
+	}},
+	{"trainer.go", "Trainer.remember", []mutant{
+		m("without limit", "t.past[max(0, len(t.past)-t.Config.Replay):]", "t.past"),
+		m("the first ones kept", "t.past[max(0, len(t.past)-t.Config.Replay):]", "t.past[:min(len(t.past), t.Config.Replay)]"),
+	}},
+	{"trainer.go", "Trainer.recall", []mutant{
+		m("trajectories without exit", "len(actions) > 0", "false"),
+		m("only the last one", "actions = nil", "actions = nil; t.past = t.past[len(t.past)-1:]"),
+	}},
+	{"trainer.go", "Trainer.LogZ", []mutant{
+		m("without log R̂", "v.LogF[0] + v.LogRhat[0]", "v.LogF[0]"),
+		m("SAC's is 0", "SoftState(&b.States, &v, logF)", ""),
+		m("MDB's is 0", "b.exitFlows(v.LogPF, logF)", ""),
+	}},
+	{"trainer.go", "Trainer.Policies", []mutant{
+		m("not tempered", "t.temper(t.Graph.FStart, logPF)", ""),
 	}},
 
 	{"grad.go", "Graph.RewardF", []mutant{
