@@ -109,10 +109,11 @@
 //
 // # 9 Environments
 //
-// [HyperGrid], [Sequence] (words built left to right, at either end, or in any order, with rewards
-// of their own), [DAG] (Bayesian network structures with the BGe score) and [Explicit] graphs;
-// [ParseEnv] builds them from a line of text. Rewards of zero are raised to a visible floor, so
-// that log R is finite everywhere.
+// [HyperGrid], [Sequence] (words built left to right, at either end, or in any order; rewards of
+// tables, motifs, modes, factor graphs and the Ising model), [DAG] (Bayesian network structures
+// with the BGe score) and [Explicit] graphs; [ParseEnv] builds them from a line of text. Words have
+// an intermediate reward, [Sequence.LogIntermediate], where theirs is a sum over slots. Rewards of
+// zero are raised to a visible floor, so that log R is finite everywhere.
 //
 // # Training
 //

@@ -329,8 +329,9 @@ func (o Order) String() string { return orderNames[o] }
 // WordReward is the reward of the full words of a [Sequence], which are given as
 // token numbers. Its functions are pure, safe for concurrent use, and do not keep word.
 type WordReward struct {
-	LogR func(word []int) float64 // log R, finite
-	Mode func(word []int) bool    // is word a mode? nil where modes are not defined
+	LogR    func(word []int) float64 // log R, finite
+	Mode    func(word []int) bool    // is word a mode? nil where modes are not defined
+	Partial bool                     // LogR is of unfinished words too, K in their empty slots: an intermediate reward
 
 	words            wordSet // those it is defined on; the zero value: any
 	name, from, rest string  // its keys in a spec: reward=name,from,rest; none: custom
@@ -533,6 +534,21 @@ func (q *Sequence) Features(dst, s []int) []int {
 // LogReward implements [Env].
 func (q *Sequence) LogReward(s []int) float64 { return q.reward.LogR(s) }
 
+// HasIntermediate says whether unfinished words have a reward of their own: where the
+// reward is a sum over slots ([WordReward].Partial), unless letters still move, as by [Ends].
+func (q *Sequence) HasIntermediate() bool { return q.reward.Partial && q.order != Ends }
+
+// LogIntermediate returns log R̂(s), an intermediate reward (spec §3, FL-DB): R̂(x) = R(x) of
+// full words. Of an unfinished word it is the reward of what is there (the sum over the
+// factors whose slots are all set, the distance to a mode over the slots that are), and R̂ = 1
+// where there is no such reward: the forward-looking losses are then the plain ones.
+func (q *Sequence) LogIntermediate(s []int) float64 {
+	if q.HasIntermediate() || q.filled(s) == q.length {
+		return q.reward.LogR(s)
+	}
+	return 0
+}
+
 // HasModes implements [Moded]: the reward decides.
 func (q *Sequence) HasModes() bool { return q.reward.Mode != nil }
 
@@ -611,70 +627,193 @@ func parseTable(file source, words wordSet) ([]float64, error) {
 	return scores, err
 }
 
-// NewMotifReward returns the reward of a position weight matrix, W[i][k] the
-// weight of token k in slot i:
+// Factor is a term of log R that reads some of a word's slots: a weight for each of the K^m
+// combinations of tokens in them, in lexical order, the last slot's changing fastest.
+type Factor struct {
+	Slots   []int // distinct, 0…L−1
+	Weights []float64
+}
+
+// NewFactorReward returns the reward of a factor graph over the words of length L over K tokens,
 //
-//	log R(x) = β Σ_i W[i][x_i]
+//	log R(x) = β Σ_f f(x)
 //
-// and at least floor.
-func NewMotifReward(weights [][]float64, beta, floor float64) (WordReward, error) {
+// and at least floor. Of an unfinished word the sum is over the factors whose slots are all set.
+func NewFactorReward(factors []Factor, length, tokens int, beta, floor float64) (WordReward, error) {
+	return newFactors("factors", factors, length, tokens, beta, floor)
+}
+
+// newFactors is NewFactorReward for a reward with the given name.
+func newFactors(name string, factors []Factor, length, k int, beta, floor float64) (WordReward, error) {
 	var p problems
-	p.want(len(weights) > 0 && len(weights[0]) > 0, "sequence: motif has no weights")
+	p.want(len(factors) > 0, "sequence: %s has no weights", name)
 	bound := 0.0 // of |log R|
-	for i, row := range weights {
-		p.want(len(row) == len(weights[0]), "sequence: motif has %d weights in slot %d, want %d", len(row), i, len(weights[0]))
+	for i, f := range factors {
+		err := f.check(length, k)
+		p.want(err == nil, "sequence: %s: factor %d: %w", name, i, err)
 		heaviest := 0.0
-		for _, w := range row {
+		for _, w := range f.Weights {
 			heaviest = max(heaviest, math.Abs(w)) // NaN if w is
 		}
 		bound += heaviest
 	}
 	p.wantBetaFloor(beta, floor)
-	p.want(p != nil || finite(bound) && finite(beta*bound), "sequence: motif: log R is not finite with these weights and this beta")
+	p.want(p != nil || finite(bound) && finite(beta*bound), "sequence: %s: log R is not finite with these weights and this beta", name)
 	if err := p.err(); err != nil {
 		return WordReward{}, err
 	}
-	k, flat := len(weights[0]), slices.Concat(weights...)
+	own := slices.Clone(factors)
+	for i, f := range own {
+		own[i] = Factor{slices.Clone(f.Slots), slices.Clone(f.Weights)}
+	}
 	return WordReward{
 		LogR: func(word []int) float64 {
 			sum := 0.0
-			for i, token := range word {
-				sum += flat[i*k+token]
+		next:
+			for _, f := range own {
+				at := 0
+				for _, slot := range f.Slots {
+					if word[slot] == k {
+						continue next
+					}
+					at = at*k + word[slot]
+				}
+				sum += f.Weights[at]
 			}
 			return max(beta*sum, floor)
 		},
-		words: wordSet{len(weights), make([]rune, k)}, // whatever the tokens
-		name:  "motif", from: fmt.Sprintf("crc=%08x", crc32.ChecksumIEEE(fmt.Append(nil, weights))),
+		Partial: true,
+		words:   wordSet{length, make([]rune, k)}, // whatever the tokens
+		name:    name, from: fmt.Sprintf("crc=%08x", crc32.ChecksumIEEE(fmt.Append(nil, factors))),
 		rest: fmt.Sprintf("beta=%v,floor=%v", beta, floor),
 	}, nil
 }
 
-// drawMotif returns weights uniform in [−1, 1).
-func drawMotif(words wordSet, seed uint64) [][]float64 {
-	rng := rand.NewPCG(seed, 0)
-	weights := make([][]float64, words.length)
-	for i := range weights {
-		for range words.tokens {
-			weights[i] = append(weights[i], 2*uniform01(rng)-1)
+// check says what is wrong with a factor of words of a length over k tokens.
+func (f Factor) check(length, k int) error {
+	want := 1
+	for i, slot := range f.Slots {
+		switch {
+		case slot < 0 || slot >= length:
+			return fmt.Errorf("slot is %d, want 0 to %d", slot, length-1)
+		case slices.Contains(f.Slots[:i], slot):
+			return fmt.Errorf("slot %d stands twice", slot)
+		}
+		want = min(want*k, maxInputs+1)
+	}
+	switch {
+	case want > maxInputs:
+		return fmt.Errorf("%d slots, for which there are more than %d weights", len(f.Slots), maxInputs)
+	case len(f.Slots) == 0 || len(f.Weights) != want:
+		return fmt.Errorf("%d weights for slots %v, want %d^%d", len(f.Weights), f.Slots, k, len(f.Slots))
+	}
+	return nil
+}
+
+// NewMotifReward returns the reward of a position weight matrix, W[i][k] the
+// weight of token k in slot i, a factor for each slot:
+//
+//	log R(x) = β Σ_i W[i][x_i]
+//
+// and at least floor.
+func NewMotifReward(weights [][]float64, beta, floor float64) (WordReward, error) {
+	var factors []Factor
+	for i, row := range weights {
+		factors = append(factors, Factor{[]int{i}, row})
+	}
+	return newFactors("motif", factors, len(weights), len(slices.Concat(weights[:min(1, len(weights))]...)), beta, floor)
+}
+
+// NewIsingReward returns the reward of the Ising model on spins σ = −1, the first token, and
+// +1, the second, with coupling J between the ends of each bond and a field h:
+//
+//	log R(x) = β (J Σ_{i—j} σ_i σ_j + h Σ_i σ_i)
+//
+// and at least floor. The bonds are those of a [Ring] or a [Torus].
+func NewIsingReward(length int, bonds [][]int, coupling, field, beta, floor float64) (WordReward, error) {
+	var factors []Factor
+	for _, b := range bonds {
+		factors = append(factors, Factor{b, []float64{coupling, -coupling, -coupling, coupling}})
+	}
+	for i := range length {
+		factors = append(factors, Factor{[]int{i}, []float64{-field, field}})
+	}
+	return newFactors("ising", factors, length, 2, beta, floor)
+}
+
+// Ring returns the bonds of n slots in a ring, each with the next one: n of them, of 2 slots one.
+func Ring(n int) (bonds [][]int) {
+	for i := range n {
+		if j := (i + 1) % n; i < j || n > 2 {
+			bonds = append(bonds, []int{i, j})
 		}
 	}
-	return weights
+	return bonds
+}
+
+// Torus returns the bonds of the n×n square lattice, row by row and periodic: a [Ring] in each
+// row and each column.
+func Torus(n int) (bonds [][]int) {
+	for line := range n {
+		for _, b := range Ring(n) {
+			bonds = append(bonds, []int{line*n + b[0], line*n + b[1]}, []int{b[0]*n + line, b[1]*n + line})
+		}
+	}
+	return bonds
+}
+
+// drawFactors returns a factor for each list of slots, with weights uniform in [−1, 1).
+func drawFactors(slots [][]int, words wordSet, seed uint64) (factors []Factor) {
+	rng := rand.NewPCG(seed, 0)
+	for _, of := range slots {
+		f := Factor{Slots: of}
+		for range int(math.Pow(float64(len(words.tokens)), float64(len(of)))) {
+			f.Weights = append(f.Weights, 2*uniform01(rng)-1)
+		}
+		factors = append(factors, f)
+	}
+	return factors
 }
 
 // parseMotif reads a line of K weights for each slot.
-func parseMotif(file source, words wordSet) (weights [][]float64, err error) {
+func parseMotif(file source, words wordSet) (factors []Factor, err error) {
 	err = file.lines(func(_ int, fields []string) error {
 		if len(fields) != len(words.tokens) {
 			return fmt.Errorf("%d weights, want %d, one for each of the tokens %s", len(fields), len(words.tokens), string(words.tokens))
 		}
 		row, err := parseRow(fields, "weight")
-		weights = append(weights, row)
+		factors = append(factors, Factor{[]int{len(factors)}, row})
 		return err
 	})
-	if err == nil && len(weights) != words.length {
-		err = fmt.Errorf("gfn: %s: %d lines of weights, want %d, one for each slot", file.name, len(weights), words.length)
+	if err == nil && len(factors) != words.length {
+		err = fmt.Errorf("gfn: %s: %d lines of weights, want %d, one for each slot", file.name, len(factors), words.length)
 	}
-	return weights, err
+	return factors, err
+}
+
+// parseFactors reads a line factor SLOT… : WEIGHT… for each factor.
+func parseFactors(file source, words wordSet) (factors []Factor, err error) {
+	err = file.lines(func(_ int, fields []string) (err error) {
+		colon := slices.Index(fields, ":")
+		if fields[0] != "factor" || colon < 0 {
+			return fmt.Errorf("line is %q, want factor SLOT… : WEIGHT…, blanks around the colon", strings.Join(fields, " "))
+		}
+		var f Factor
+		for _, field := range fields[1:colon] {
+			slot, err := parseNumber("slot", field)
+			if err != nil {
+				return err
+			}
+			f.Slots = append(f.Slots, slot)
+		}
+		f.Weights, err = parseRow(fields[colon+1:], "weight")
+		factors = append(factors, f)
+		return cmp.Or(err, f.check(words.length, len(words.tokens)))
+	})
+	if err == nil && len(factors) == 0 {
+		err = fmt.Errorf("gfn: %s: no factors, want lines factor SLOT… : WEIGHT…", file.name)
+	}
+	return factors, err
 }
 
 // NewModesReward returns the reward that falls with the Hamming distance to the
@@ -701,20 +840,21 @@ func newModes(file source, from string, words wordSet, beta, floor float64) (Wor
 	var p problems
 	p.wantBetaFloor(beta, floor)
 	return WordReward{
-		LogR:  func(word []int) float64 { return max(beta*float64(-nearest(modes, word)), floor) },
-		Mode:  func(word []int) bool { return nearest(modes, word) == 0 },
-		words: words, name: "modes", from: from,
+		LogR:    func(word []int) float64 { return max(beta*float64(-words.nearest(modes, word)), floor) },
+		Mode:    func(word []int) bool { return words.nearest(modes, word) == 0 },
+		Partial: true,
+		words:   words, name: "modes", from: from,
 		rest: fmt.Sprintf("beta=%v,floor=%v", beta, floor),
 	}, p.err()
 }
 
-// nearest returns the least Hamming distance of word to one of modes.
-func nearest(modes [][]int, word []int) int {
+// nearest returns the least Hamming distance of word, over the slots that are set, to one of modes.
+func (w wordSet) nearest(modes [][]int, word []int) int {
 	least := len(word)
 	for _, m := range modes {
 		d := 0
 		for i, k := range word {
-			if k != m[i] {
+			if k != m[i] && k < len(w.tokens) {
 				d++
 			}
 		}
@@ -783,6 +923,15 @@ func readSource(r io.Reader, name string) (source, error) {
 		return source{}, fmt.Errorf("gfn: %s: %w", name, err)
 	}
 	return source{name, text}, nil
+}
+
+func readFile(name string) (source, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return source{}, fmt.Errorf("gfn: %w", err)
+	}
+	defer f.Close()
+	return readSource(f, name)
 }
 
 func (f source) sum() uint32 { return crc32.ChecksumIEEE(f.text) }
@@ -869,6 +1018,14 @@ func parseFinite(what, text string) (float64, error) {
 		return 0, fmt.Errorf("%s is %q, want a finite number", what, text)
 	}
 	return v, nil
+}
+
+func parseNumber(what, text string) (int, error) {
+	n, err := strconv.Atoi(text)
+	if err != nil || n < 0 {
+		return 0, fmt.Errorf("%s is %q, want a whole number not below 0", what, text)
+	}
+	return n, nil
 }
 
 // parseRow reads numbers; field i is called what[i] in errors, and what follows the last of them as that.
@@ -1086,9 +1243,9 @@ func ParseExplicit(r io.Reader, name string, floor float64) (*Explicit, error) {
 		if len(fields) != 3 || fields[0] != "edge" && fields[0] != "reward" {
 			return fmt.Errorf("line is %q, want edge FROM TO or reward NODE R", strings.Join(fields, " "))
 		}
-		node, err := parseNode(fields[1])
+		node, err := parseNumber("node", fields[1])
 		if fields[0] == "edge" {
-			to, err2 := parseNode(fields[2])
+			to, err2 := parseNumber("node", fields[2])
 			edges = append(edges, [2]int{node, to})
 			return cmp.Or(err, err2)
 		}
@@ -1111,14 +1268,6 @@ func ParseExplicit(r io.Reader, name string, floor float64) (*Explicit, error) {
 	}
 	e.sum = file.sum()
 	return e, nil
-}
-
-func parseNode(field string) (int, error) {
-	node, err := strconv.Atoi(field)
-	if err != nil || node < 0 {
-		return 0, fmt.Errorf("node is %q, want a whole number not below 0", field)
-	}
-	return node, nil
 }
 
 // maxNodes bounds the nodes of a [DAG], whose parent sets are entries of a state.
@@ -1572,7 +1721,7 @@ type envEntry struct {
 
 type rewardEntry struct {
 	name, about string
-	keys        []envKey                                     // with this reward only
+	keys        []envKey                                     // with this reward only, or with another default
 	read        func(a *envArgs) (build func() (Env, error)) // build is called if a has no problems
 }
 
@@ -1617,7 +1766,16 @@ var envTable = []envEntry{
 			}, readSequence(readModes)},
 			{"motif", "β × sum of a weight for each slot and token", []envKey{
 				{"file", "", "a line of weights for each slot"}, seedKey, slopeKey,
-			}, readSequence(readMotif)},
+			}, readSequence(readFactors(parseMotif, eachSlot))},
+			{"ising", "β (J Σ σσ' over bonds + h Σ σ), spins σ = −1 and +1", []envKey{
+				{"length", "9", "spins"}, {"tokens", "01", "σ = −1, then σ = +1"},
+				{"lattice", "ring", "ring|square: neighbours in a ring, or in an n×n torus, are bound"},
+				{"coupling", "1", "J"}, {"field", "0", "h"}, slopeKey,
+			}, readSequence(readIsing)},
+			{"factors", "β × sum of factors, each of which reads some of the slots", []envKey{
+				{"file", "", "lines factor SLOT… : WEIGHT…; without it, of slots and pairs in a ring"},
+				seedKey, slopeKey,
+			}, readSequence(readFactors(parseFactors, eachPair))},
 			{"table", "log of max(score, rmin)^β, scaled so that the largest is rmax", []envKey{
 				{"file", "", "needed: CSV with the header word,score and a line for every word"},
 				{"beta", "3", "exponent of the score"}, {"rmax", "10", "largest reward"}, {"rmin", "0.001", "least score"},
@@ -1674,14 +1832,23 @@ var envTable = []envEntry{
 //	reward NODE R
 //
 // with node numbers 0, 1, 2, … in any order and with gaps; R ≥ 0; a node with a
-// reward is terminating.
-func ParseEnv(spec string) (Env, error) {
+// reward is terminating. A factor graph: lines
+//
+//	factor SLOT… : WEIGHT…
+//
+// each a [Factor]; slots are 0…L−1, and the weights of slots i j over tokens AB those of
+// AA AB BA BB. Without a file, uniform draws from [−1, 1) for each slot and each bond of a [Ring].
+func ParseEnv(spec string) (Env, error) { return parseEnv(spec, readFile) }
+
+// parseEnv is ParseEnv where read returns a file by its name.
+func parseEnv(spec string, read func(name string) (source, error)) (Env, error) {
 	name, rest, _ := strings.Cut(spec, ":")
 	i := slices.IndexFunc(envTable, func(e envEntry) bool { return e.name == name })
 	if i < 0 {
-		return nil, fmt.Errorf("gfn: unknown environment %q, want one of %s", name, list(envTable, func(e envEntry) string { return e.name }))
+		known := list(envTable, func(e envEntry) string { return e.name })
+		return nil, fmt.Errorf("gfn: unknown environment %q, want one of %s%s", name, known, didYouMean(name, known))
 	}
-	a := &envArgs{entry: &envTable[i], given: map[string]string{}}
+	a := &envArgs{entry: &envTable[i], given: map[string]string{}, readFile: read}
 	if rest != "" {
 		a.read(rest)
 	}
@@ -1708,6 +1875,8 @@ type envArgs struct {
 	reward *rewardEntry
 	keys   []envKey // that apply to reward
 	sum    uint32   // checksum of the file that was read
+
+	readFile func(name string) (source, error)
 }
 
 // read notes what is given.
@@ -1732,17 +1901,25 @@ func (a *envArgs) choose() {
 		i = 0
 	}
 	if i < 0 {
-		a.want(false, "%s: reward is %q, want one of %s", a.entry.name, name, list(a.entry.rewards, func(r rewardEntry) string { return r.name }))
+		known := list(a.entry.rewards, func(r rewardEntry) string { return r.name })
+		a.want(false, "%s: reward is %q, want one of %s%s", a.entry.name, name, known, didYouMean(name, known))
 		return
 	}
 	a.reward = &a.entry.rewards[i]
-	a.keys = slices.Concat(a.entry.keys, a.reward.keys)
+	a.keys = slices.Clone(a.entry.keys)
+	for _, k := range a.reward.keys { // which may have another default of its own
+		if i := slices.IndexFunc(a.keys, func(of envKey) bool { return of.name == k.name }); i >= 0 {
+			a.keys[i] = k
+		} else {
+			a.keys = append(a.keys, k)
+		}
+	}
 	known, with := list(a.keys, func(k envKey) string { return k.name }), ""
 	if a.reward.name != "" {
 		known, with = known+", reward", " with reward="+a.reward.name
 	}
 	for _, key := range slices.Sorted(maps.Keys(a.given)) {
-		a.want(slices.Contains(strings.Split(known, ", "), key), "%s: unknown key %q%s, want one of %s", a.entry.name, key, with, known)
+		a.want(slices.Contains(strings.Split(known, ", "), key), "%s: unknown key %q%s, want one of %s%s", a.entry.name, key, with, known, didYouMean(key, known))
 	}
 }
 
@@ -1752,6 +1929,46 @@ func list[T any](items []T, name func(T) string) string {
 		names = append(names, name(item))
 	}
 	return strings.Join(names, ", ")
+}
+
+// Nearest returns the one of the known names that is the least number of letters to insert, delete or
+// replace (Levenshtein) away from a mistyped one, empty if that is more than 2, or all of them.
+func Nearest(typed string, known []string) (best string) {
+	least := min(3, len(typed))
+	for _, name := range known {
+		if d := editDistance(typed, name); d < least {
+			best, least = name, d
+		}
+	}
+	return best
+}
+
+func editDistance(a, b string) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			replaced := diagonal
+			if a[i] != b[j] {
+				replaced++
+			}
+			diagonal = row[j+1]
+			row[j+1] = min(replaced, row[j]+1, row[j+1]+1)
+		}
+	}
+	return row[len(b)]
+}
+
+// didYouMean returns the end of an error that says which of the known names, a list, is near.
+func didYouMean(typed, known string) string {
+	if near := Nearest(typed, strings.Split(known, ", ")); near != "" {
+		return "; did you mean " + near + "?"
+	}
+	return ""
 }
 
 func (a *envArgs) text(key string) string {
@@ -1800,17 +2017,20 @@ func (a *envArgs) file(instead ...string) (file source) {
 		_, ok := a.given[key]
 		a.want(!ok, "%s: key %s does not apply where file is given", a.entry.name, key)
 	}
-	f, err := os.Open(name)
+	file, err := a.readFile(name)
 	if err != nil {
-		a.want(false, "%w", err)
-		return file
-	}
-	defer f.Close()
-	if file, err = readSource(f, name); err != nil {
 		a.problems = append(a.problems, err)
 	}
 	a.sum = file.sum()
 	return file
+}
+
+// key is what a spec says of a file, or of the draw that stands in for one.
+func (f source) key(format string, args ...any) string {
+	if f.name == "" {
+		return fmt.Sprintf(format, args...)
+	}
+	return "file=" + f.name
 }
 
 func readGrid(a *envArgs) func() (Env, error) {
@@ -1843,9 +2063,8 @@ func readSequence(read func(a *envArgs, beta, floor float64) func(words wordSet)
 func readModes(a *envArgs, beta, floor float64) func(wordSet) (WordReward, error) {
 	file, n, seed := a.file("modes", "seed"), a.int("modes"), a.seed()
 	return func(words wordSet) (r WordReward, err error) {
-		from := "file=" + file.name
+		from := file.key("modes=%d,seed=%d", n, seed)
 		if file.name == "" {
-			from = fmt.Sprintf("modes=%d,seed=%d", n, seed)
 			if file, err = drawModes(n, words, seed); err != nil {
 				return r, err
 			}
@@ -1854,18 +2073,48 @@ func readModes(a *envArgs, beta, floor float64) func(wordSet) (WordReward, error
 	}
 }
 
-func readMotif(a *envArgs, beta, floor float64) func(wordSet) (WordReward, error) {
-	file, seed := a.file("seed"), a.seed()
-	return func(words wordSet) (r WordReward, err error) {
-		weights, from := drawMotif(words, seed), fmt.Sprintf("seed=%d", seed)
-		if file.name != "" {
-			from = "file=" + file.name
-			if weights, err = parseMotif(file, words); err != nil {
+// readFactors returns the reader of a reward whose factors parse reads from a file, or else are
+// drawn, one for each list of slots.
+func readFactors(parse func(source, wordSet) ([]Factor, error), slots func(length int) [][]int) func(*envArgs, float64, float64) func(wordSet) (WordReward, error) {
+	return func(a *envArgs, beta, floor float64) func(wordSet) (WordReward, error) {
+		file, seed := a.file("seed"), a.seed()
+		return func(words wordSet) (r WordReward, err error) {
+			var factors []Factor
+			if file.name == "" {
+				factors = drawFactors(slots(words.length), words, seed)
+			} else if factors, err = parse(file, words); err != nil {
 				return r, err
 			}
+			r, err = newFactors(a.reward.name, factors, words.length, len(words.tokens), beta, floor)
+			r.from = file.key("seed=%d", seed)
+			return r, err
 		}
-		r, err = NewMotifReward(weights, beta, floor)
-		r.from = from
+	}
+}
+
+// eachSlot returns a list for every slot, eachPair those and one for every bond of a [Ring].
+func eachSlot(n int) (slots [][]int) {
+	for i := range n {
+		slots = append(slots, []int{i})
+	}
+	return slots
+}
+
+func eachPair(n int) [][]int { return append(eachSlot(n), Ring(n)...) }
+
+func readIsing(a *envArgs, beta, floor float64) func(wordSet) (WordReward, error) {
+	lattice, coupling, field, length := a.text("lattice"), a.float("coupling"), a.float("field"), a.int("length")
+	side := int(math.Sqrt(float64(max(0, length)))) // exact for a square
+	a.wanted(lattice == "ring" || lattice == "square", "lattice", "ring or square")
+	a.wanted(lattice != "square" || side*side == length, "length", "a square, such as 9 or 16, with lattice=square")
+	a.wanted(utf8.RuneCountInString(a.text("tokens")) == 2, "tokens", "two, spin −1 and spin +1, such as 01")
+	return func(words wordSet) (WordReward, error) {
+		bonds := Torus(side)
+		if lattice == "ring" {
+			bonds = Ring(length)
+		}
+		r, err := NewIsingReward(length, bonds, coupling, field, beta, floor)
+		r.from = fmt.Sprintf("lattice=%s,coupling=%v,field=%v", lattice, coupling, field)
 		return r, err
 	}
 }
@@ -1890,12 +2139,10 @@ func readDAG(a *envArgs) func() (Env, error) {
 	}
 	a.wanted(standardize == "yes" || standardize == "no", "standardize", "yes or no")
 	return func() (Env, error) {
-		from := fmt.Sprintf("nodes=%d,samples=%d,edges=%v,noise=%v,seed=%d", nodes, samples, edges, noise, seed)
 		data, err := (*Data)(nil), error(nil)
 		if file.name == "" {
 			data, err = Simulate(nodes, samples, edges, noise, seed)
 		} else {
-			from = "file=" + file.name
 			data, err = ReadData(bytes.NewReader(file.text), file.name)
 		}
 		if err != nil {
@@ -1911,7 +2158,8 @@ func readDAG(a *envArgs) func() (Env, error) {
 		if err != nil {
 			return nil, err
 		}
-		score.spec, score.sum = fmt.Sprintf("%s,standardize=%s,penalty=%v", from, standardize, penalty), a.sum
+		score.spec, score.sum = fmt.Sprintf("%s,standardize=%s,penalty=%v",
+			file.key("nodes=%d,samples=%d,edges=%v,noise=%v,seed=%d", nodes, samples, edges, noise, seed), standardize, penalty), a.sum
 		return NewDAG(len(data.Names), score)
 	}
 }

@@ -29,3 +29,6 @@ func PerfectDistinct(logq []float64, n int) float64 {
 
 // ResidualB is the estimator of the TB-style backward step.
 func ResidualB(b *Batch, v *Flows, r, a []float64) { residualB(b, v, r, a) }
+
+// Back returns the walks back of the last step of a policy-gradient method that learns PB.
+func (t *Trainer) Back() *Batch { return &t.back }

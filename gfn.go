@@ -1199,6 +1199,7 @@ type Metrics struct {
 	LogZ, LogZExact float64 // learned or estimated, and log Z*
 	ELBO, EUBO      float64 // ≤ log Z* ≤
 	MeanReward      float64 // E_{PF⊤}[R] / E_{R/Z*}[R]
+	MeanLogReward   float64 // E_{PF⊤}[log R]
 }
 
 // Metrics returns the exact metrics of a sampler with the given policies and learned log Z.
@@ -1208,7 +1209,7 @@ func (g *Graph) Metrics(logPF, logPB []float64, logZ float64) Metrics {
 		TV: TV(p, q), JSD: max(0, JSD(p, q)), KL: max(0, KL(p, q)), // not −1e-17
 		LogZ: logZ, LogZExact: g.logZ,
 		ELBO: g.ELBO(logPF, logPB), EUBO: g.EUBO(logPF, logPB),
-		MeanReward: math.Exp(g.logMeanReward(p) - g.logMeanReward(q)),
+		MeanReward: math.Exp(g.logMeanReward(p) - g.logMeanReward(q)), MeanLogReward: meanOver(p, g.LogR),
 	}
 }
 

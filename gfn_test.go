@@ -15,6 +15,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -1357,6 +1358,16 @@ func TestRewardFileErrors(t *testing.T) {
 		{"modes", "AB\nBA\n#\nAB\n", `gfn: FILE:4: word "AB" stands on line 1 already`},
 		{"modes", "# none\n", `gfn: FILE: no words`},
 		{"table", "word,score\nAB,1\nAB,1\n", `gfn: FILE:3: word "AB" stands on line 2 already`},
+		{"factors", "# none\n", `gfn: FILE: no factors, want lines factor SLOT… : WEIGHT…`},
+		{"factors", "factor 0 : 1 2\n0 : 1 2\n", `gfn: FILE:2: line is "0 : 1 2", want factor SLOT… : WEIGHT…, blanks around the colon`},
+		{"factors", "factor 0: 1 2\n", `gfn: FILE:1: line is "factor 0: 1 2", want factor SLOT… : WEIGHT…, blanks around the colon`},
+		{"factors", "factor : 1\n", `gfn: FILE:1: 1 weights for slots [], want 2^0`},
+		{"factors", "factor x : 1 2\n", `gfn: FILE:1: slot is "x", want a whole number not below 0`},
+		{"factors", "\nfactor 2 : 1 2\n", `gfn: FILE:2: slot is 2, want 0 to 1`},
+		{"factors", "factor 1 1 : 1 2 3 4\n", `gfn: FILE:1: slot 1 stands twice`},
+		{"factors", "factor 0 1 : 1 2 3\n", `gfn: FILE:1: 3 weights for slots [0 1], want 2^2`},
+		{"factors", "factor 0 : 1 two\n", `gfn: FILE:1: weight is "two", want a finite number`},
+		{"factors", "factor 0 : 1e308 0\nfactor 1 : 1e308 0\n", `gfn: sequence: factors: log R is not finite with these weights and this beta`},
 	} {
 		file := envFile(t, "f.txt", c.text)
 		_, err := gfn.ParseEnv("sequence:length=2,tokens=AB,reward=" + c.reward + ",file=" + file)
@@ -1526,12 +1537,28 @@ gfn: sequence: reward has no LogR`},
 	_, err = gfn.NewMotifReward(nil, 1, -50)
 	require.EqualError(t, err, "gfn: sequence: motif has no weights")
 	_, err = gfn.NewMotifReward([][]float64{{1, 2}, {3}}, math.NaN(), -50)
-	require.EqualError(t, err, `gfn: sequence: motif has 1 weights in slot 1, want 2
+	require.EqualError(t, err, `gfn: sequence: motif: factor 1: 1 weights for slots [1], want 2^1
 gfn: sequence: beta is NaN, want a finite number not below 0`)
 	_, err = gfn.NewMotifReward([][]float64{{1, math.NaN()}}, 1, -50)
 	require.EqualError(t, err, "gfn: sequence: motif: log R is not finite with these weights and this beta")
 	_, err = gfn.NewMotifReward([][]float64{{1, 10}}, 1e308, -50)
 	require.EqualError(t, err, "gfn: sequence: motif: log R is not finite with these weights and this beta")
+	for _, c := range []struct {
+		f    gfn.Factor
+		want string
+	}{
+		{gfn.Factor{}, "0 weights for slots [], want 2^0"},
+		{gfn.Factor{Slots: []int{0, 2}, Weights: make([]float64, 4)}, "slot is 2, want 0 to 1"},
+		{gfn.Factor{Slots: []int{1, 1}, Weights: make([]float64, 4)}, "slot 1 stands twice"},
+		{gfn.Factor{Slots: []int{0, 1}, Weights: make([]float64, 3)}, "3 weights for slots [0 1], want 2^2"},
+	} {
+		_, err = gfn.NewFactorReward([]gfn.Factor{c.f}, 2, 2, 1, -50)
+		require.EqualError(t, err, "gfn: sequence: factors: factor 0: "+c.want)
+	}
+	_, err = gfn.NewFactorReward([]gfn.Factor{{Slots: []int{0, 1, 2, 3, 4, 5, 6}}}, 7, 8, 1, -50)
+	require.EqualError(t, err, "gfn: sequence: factors: factor 0: 7 slots, for which there are more than 1048576 weights")
+	_, err = gfn.NewIsingReward(3, gfn.Ring(3), math.NaN(), 0, 1, -50)
+	require.EqualError(t, err, "gfn: sequence: ising: log R is not finite with these weights and this beta")
 	_, err = gfn.NewModesReward([]string{"AB", "AB"}, 2, "AB", 1, -50)
 	require.EqualError(t, err, `gfn: modes:2: word "AB" stands on line 1 already`)
 	_, err = gfn.NewModesReward(nil, 2, "AB", 1, -50)
@@ -1553,6 +1580,8 @@ func TestParseEnvSpecs(t *testing.T) {
 		"sequence":                                               "sequence:length=4,tokens=ACGT,order=append,reward=modes,modes=4,seed=0,beta=1,floor=-50",
 		"sequence:tokens=a=b:,order=any,file=":                   "sequence:length=4,tokens=a=b:,order=any,reward=modes,modes=4,seed=0,beta=1,floor=-50",
 		"sequence:reward=motif,order=ends,seed=00007":            "sequence:length=4,tokens=ACGT,order=ends,reward=motif,seed=7,beta=1,floor=-50",
+		"sequence:reward=factors,seed=3":                         "sequence:length=4,tokens=ACGT,order=append,reward=factors,seed=3,beta=1,floor=-50",
+		"sequence:reward=ising,field=.5":                         "sequence:length=9,tokens=01,order=append,reward=ising,lattice=ring,coupling=1,field=0.5,beta=1,floor=-50",
 		"sequence:reward=table,length=2,tokens=AB,file=" + table: "sequence:length=2,tokens=AB,order=append,reward=table,file=" + table +
 			",beta=3,rmax=10,rmin=0.001,floor=-50,top=0.005",
 		"explicit":                           "explicit:floor=-50",
@@ -1596,15 +1625,15 @@ func TestParseEnvErrors(t *testing.T) {
 	for spec, want := range map[string]string{
 		"":                             `gfn: unknown environment "", want one of hypergrid, sequence, dag, explicit`,
 		"grid:dim=2":                   `gfn: unknown environment "grid", want one of hypergrid, sequence, dag, explicit`,
-		"hypergrid:eight=3":            `gfn: hypergrid: unknown key "eight" with reward=standard, want one of dim, height, r0, r1, r2, floor, reward`,
-		"hypergrid:hight=3":            `gfn: hypergrid: unknown key "hight" with reward=standard, want one of dim, height, r0, r1, r2, floor, reward`,
-		"hypergrid:r3=1,reward=cosine": `gfn: hypergrid: unknown key "r3" with reward=cosine, want one of dim, height, r0, r1, r2, floor, reward`,
+		"hypergrid:eight=3":            `gfn: hypergrid: unknown key "eight" with reward=standard, want one of dim, height, r0, r1, r2, floor, reward; did you mean height?`,
+		"hypergrid:hight=3":            `gfn: hypergrid: unknown key "hight" with reward=standard, want one of dim, height, r0, r1, r2, floor, reward; did you mean height?`,
+		"hypergrid:r3=1,reward=cosine": `gfn: hypergrid: unknown key "r3" with reward=cosine, want one of dim, height, r0, r1, r2, floor, reward; did you mean r0?`,
 		"explicit:reward=3":            `gfn: explicit: unknown key "reward", want one of file, floor`,
 		"sequence:rmax=3":              `gfn: sequence: unknown key "rmax" with reward=modes, want one of length, tokens, order, floor, file, modes, seed, beta, reward`,
 		"hypergrid:dim":                `gfn: hypergrid: "dim" is not of the form key=value`,
 		"hypergrid:dim=2,":             `gfn: hypergrid: "" is not of the form key=value`,
 		"hypergrid:dim=2,dim=2":        `gfn: hypergrid: key dim is given twice`,
-		"hypergrid:reward=sine":        `gfn: hypergrid: reward is "sine", want one of standard, cosine`,
+		"hypergrid:reward=sine":        `gfn: hypergrid: reward is "sine", want one of standard, cosine; did you mean cosine?`,
 		"hypergrid:reward=":            `gfn: hypergrid: reward is "", want one of standard, cosine`,
 		"hypergrid:dim=x,r0=NaN,z=1": `gfn: hypergrid: unknown key "z" with reward=standard, want one of dim, height, r0, r1, r2, floor, reward
 gfn: hypergrid: dim is "x", want a whole number
@@ -1613,6 +1642,9 @@ gfn: hypergrid: r0 is "NaN", want a finite number`,
 gfn: hypergrid: height is 1, want at least 2`,
 		"hypergrid:floor=0":                 `gfn: hypergrid: floor is "0", want a finite number below 0`,
 		"sequence:floor=-inf":               `gfn: sequence: floor is "-inf", want a finite number below 0`,
+		"sequence:reward=ising,lattice=hex": `gfn: sequence: lattice is "hex", want ring or square`,
+		"sequence:reward=ising,lattice=square,length=8,tokens=AUG": `gfn: sequence: length is "8", want a square, such as 9 or 16, with lattice=square
+gfn: sequence: tokens is "AUG", want two, spin −1 and spin +1, such as 01`,
 		"sequence:order=up":                 `gfn: sequence: order is "up", want one of append, ends, any`,
 		"sequence:seed=-1":                  `gfn: sequence: seed is "-1", want a whole number not below 0`,
 		"sequence:tokens=AA":                tokens,
@@ -1637,7 +1669,7 @@ func TestEnvAllocations(t *testing.T) {
 	table := envFile(t, "t.csv", envTableText)
 	for _, spec := range []string{
 		"hypergrid", "hypergrid:reward=cosine", "sequence:length=2,tokens=AB,modes=1", "sequence:length=2,tokens=AB,order=ends,reward=motif",
-		"sequence:length=2,tokens=AB,order=any,reward=table,file=" + table, "explicit",
+		"sequence:length=2,tokens=AB,order=any,reward=table,file=" + table, "explicit", "sequence:reward=ising", "sequence:reward=factors,length=2",
 	} {
 		env := parse(t, spec)
 		s, list := make([]int, env.Shape().Dim), make([]int, 0, 64)
@@ -2626,7 +2658,7 @@ func TestSized(t *testing.T) {
 	closeTo(t, math.Log(31603459396418917607425), parse(t, "dag:nodes=11").(gfn.Sized).LogStates(), 1e-12) // OEIS A003024
 	tr := trainer(t, parse(t, "dag:nodes=11"), quick("rl-u"))
 	require.Nil(t, tr.Graph)
-	e, err := tr.EvaluateSampled(300, 0)
+	e, err := tr.EvaluateSampled(t.Context(), 300, 0)
 	require.NoError(t, err)
 	require.True(t, math.IsNaN(e.TV) && e.ELBO < 1e9 && e.Samples.Distinct > 250)
 	c := quick("rl-u")
@@ -4347,7 +4379,7 @@ func saved(t testing.TB, env gfn.Env, c gfn.Config) []byte {
 
 // seal gives a payload a proper frame.
 func seal(payload []byte) []byte {
-	file := binary.LittleEndian.AppendUint32([]byte("gfn checkpoint\n"), 2)
+	file := binary.LittleEndian.AppendUint32([]byte("gfn checkpoint\n"), 3)
 	file = append(binary.LittleEndian.AppendUint64(file, uint64(len(payload))), payload...)
 	return binary.LittleEndian.AppendUint32(file, crc32.ChecksumIEEE(file))
 }
@@ -4370,8 +4402,8 @@ func TestDamagedCheckpoints(t *testing.T) {
 	require.ErrorContains(t, load([]byte("PNG and so on"), nil, nil), "not a gfn checkpoint")
 	require.ErrorContains(t, load(append(slices.Clone(file), 0), nil, nil), "data follows its end")
 	newer := slices.Clone(file)
-	newer[15] = 3
-	require.EqualError(t, load(newer, nil, nil), "gfn: checkpoint: format version 3; this program reads 2")
+	newer[15] = 4
+	require.EqualError(t, load(newer, nil, nil), "gfn: checkpoint: format version 4; this program reads 3")
 	huge := slices.Clone(file)
 	binary.LittleEndian.PutUint64(huge[19:], 1<<60)
 	require.ErrorContains(t, load(huge, nil, nil), "truncated")
@@ -5575,4 +5607,511 @@ func TestForwardLooking(t *testing.T) {
 		require.Less(t, e.TV, 0.01)
 		require.InDelta(t, e.LogZExact, e.LogZ, 0.01)
 	}
+}
+
+// ---- factor graphs ----
+
+// closedZ is the trace of the product of the K×K matrices T_0 … T_{L−1}.
+func closedZ(k int, T []func(a, b int) float64) (z float64) {
+	for first := range k {
+		row := make([]float64, k) // of the product so far
+		row[first] = 1
+		for _, t := range T {
+			next := make([]float64, k)
+			for a := range k {
+				for b := range k {
+					next[b] += row[a] * t(a, b)
+				}
+			}
+			row = next
+		}
+		z += row[first]
+	}
+	return z
+}
+
+// The ring's log Z* by transfer matrix, in any order of building: the Ising model by the two
+// eigenvalues of T(σ, σ') = exp β(Jσσ' + h(σ+σ')/2), which are
+// e^{βJ} cosh βh ± √(e^{2βJ} sinh² βh + e^{−2βJ}); drawn factors by the product of the matrices.
+func TestRingByTransferMatrix(t *testing.T) {
+	for _, c := range []struct {
+		length     int
+		J, h, beta float64
+		order      string
+	}{{3, 1, 0, 1, "append"}, {9, 1, 0, 1, "ends"}, {10, -0.7, 0.3, 0.5, "append"}, {7, 0.4, -1.2, 1.5, "any"}} {
+		env := parse(t, fmt.Sprintf("sequence:reward=ising,length=%d,coupling=%v,field=%v,beta=%v,order=%s", c.length, c.J, c.h, c.beta, c.order))
+		root := math.Sqrt(math.Exp(2*c.beta*c.J)*math.Pow(math.Sinh(c.beta*c.h), 2) + math.Exp(-2*c.beta*c.J))
+		trace, n := math.Exp(c.beta*c.J)*math.Cosh(c.beta*c.h), float64(c.length)
+		closeTo(t, math.Log(math.Pow(trace+root, n)+math.Pow(trace-root, n)), enumerate(t, env).LogZ(), 1e-12)
+	}
+	// Every slot and every bond of the drawn ring has weights of its own, which a word of two
+	// tokens tells apart from those of the others.
+	env := parse(t, "sequence:reward=factors,length=5,tokens=ABC,seed=4,beta=2").(*gfn.Sequence)
+	weight := func(slots []int, tokens ...int) float64 { // the factor's, from its partial sums
+		sum := 0.0
+		for set := range 1 << len(slots) {
+			s := slices.Repeat([]int{3}, 5)
+			sign := 1.0
+			for i, slot := range slots {
+				if set>>i&1 == 1 {
+					s[slot] = tokens[i]
+				} else {
+					sign = -sign
+				}
+			}
+			sum += sign * env.LogIntermediate(s)
+		}
+		return sum
+	}
+	var T []func(a, b int) float64
+	for i := range 5 {
+		T = append(T, func(a, b int) float64 { return math.Exp(weight([]int{i}, a) + weight([]int{i, (i + 1) % 5}, a, b)) })
+	}
+	closeTo(t, math.Log(closedZ(3, T)), enumerate(t, env).LogZ(), 1e-12)
+	require.NotEqual(t, weight([]int{0, 1}, 0, 1), weight([]int{1, 2}, 0, 1))
+	require.Less(t, math.Abs(weight([]int{4, 0}, 1, 2)), 2.0, "weights lie in [−1, 1)")
+	// The draw is of PCG(4, 0), so that a spec means the same tomorrow.
+	require.InDelta(t, -1.5383518809737606, weight([]int{0}, 0), 1e-12)
+}
+
+// The 3×3 and 4×4 tori against sums over all words by their definition: each spin with the one to
+// its right and the one below, round the edges.
+func TestTorusByEnumeration(t *testing.T) {
+	for n, beta := range map[int]float64{2: 0.3, 3: 0.4, 4: 0.2} {
+		const J, h = -0.8, 0.25
+		env := parse(t, fmt.Sprintf("sequence:reward=ising,lattice=square,length=%d,tokens=du,coupling=%v,field=%v,beta=%v", n*n, J, h, beta)).(*gfn.Sequence)
+		word, z := make([]int, n*n), 0.0
+		envWords(word, 2, func() {
+			σ := func(x, y int) float64 { return float64(2*word[y%n*n+x%n] - 1) }
+			energy := 0.0
+			for y := range n {
+				for x := range n {
+					right, below := J*σ(x, y)*σ(x+1, y), J*σ(x, y)*σ(x, y+1)
+					if n == 2 { // two spins are bound once, not over both edges
+						right, below = right/2, below/2
+					}
+					energy += right + below + h*σ(x, y)
+				}
+			}
+			closeTo(t, beta*energy, env.LogReward(word), 1e-12)
+			z += math.Exp(beta * energy)
+		})
+		closeTo(t, math.Log(z), enumerate(t, env).LogZ(), 1e-12)
+	}
+	require.Len(t, gfn.Torus(4), 2*16)
+	require.Empty(t, gfn.Torus(1))
+	require.Equal(t, [][]int{{0, 1}}, gfn.Ring(2))
+	require.Equal(t, [][]int{{0, 1}, {1, 2}, {2, 0}}, gfn.Ring(3))
+}
+
+// A factor graph from a file, by hand: log R and, of unfinished words, the factors that are all set.
+func TestFactorFile(t *testing.T) {
+	file := envFile(t, "f.txt", "factor 0 : 1 2 # A, B\n\nfactor 2 0 : 10 20\t30 40\r\nfactor 0 1 2 : 0 0 0 0 0 0 0 -500\n")
+	spec := "sequence:length=3,tokens=AB,reward=factors,beta=2,floor=-60,file=" + file
+	env := parse(t, spec+",order=any").(*gfn.Sequence)
+	require.True(t, env.HasIntermediate())
+	for word, want := range map[string]float64{
+		"---": 0, "A--": 2, "B--": 4, "-A-": 0, "--A": 0, "A-A": 22, "B-A": 44, "A-B": 62, "B-B": 84,
+		"AAA": 22, "BAB": 84, "BBB": -60, /* −916 but for the floor */
+	} {
+		s := make([]int, 3)
+		for i, r := range word {
+			s[i] = strings.IndexRune("AB-", r)
+		}
+		require.Equal(t, want, env.LogIntermediate(s), word)
+		if !strings.Contains(word, "-") {
+			require.Equal(t, want, env.LogReward(s), word)
+		}
+	}
+	sum := env.Checksum()
+	require.NotZero(t, sum)
+	require.Equal(t, "sequence:length=3,tokens=AB,order=any,reward=factors,file="+file+",beta=2,floor=-60", env.Spec())
+	require.NoError(t, gfn.CheckEnv(env))
+}
+
+// At full words the intermediate reward is the reward, whatever the order and the reward.
+func TestLogIntermediate(t *testing.T) {
+	table := envFile(t, "t.csv", envTableText)
+	for _, reward := range []string{"modes,modes=1", "motif", "factors", "ising", "table,file=" + table} {
+		for _, order := range []string{"append", "ends", "any"} {
+			env := parse(t, "sequence:length=2,tokens=AB,order="+order+",reward="+reward).(*gfn.Sequence)
+			require.Equal(t, order != "ends" && reward[0] != 't', env.HasIntermediate(), "%s %s", order, reward)
+			g := enumerate(t, env)
+			varies := false
+			for row := range g.Len() {
+				s := g.State(nil, row)
+				switch r := env.LogIntermediate(s); {
+				case g.Exit(row) >= 0:
+					require.Equal(t, g.LogR[row], r)
+				case !env.HasIntermediate():
+					require.Zero(t, r)
+				default:
+					varies = varies || r != 0
+				}
+			}
+			require.Equal(t, env.HasIntermediate() && reward != "ising", varies, "%s %s", order, reward)
+		}
+	}
+	// of modes: mismatches in the slots that are set, with the mode that fits them best
+	env := parse(t, "sequence:length=3,tokens=AB,order=any,reward=modes,file="+envFile(t, "m.txt", "AAA\nABB\n")).(*gfn.Sequence)
+	for word, want := range map[string]float64{"---": 0, "B--": -1, "-B-": 0, "BB-": -1, "-BA": -1, "BBA": -2} {
+		s := make([]int, 3)
+		for i, r := range word {
+			s[i] = strings.IndexRune("AB-", r)
+		}
+		require.Equal(t, want, env.LogIntermediate(s), word)
+	}
+}
+
+// ---- what a method reads, interruptions, data files ----
+
+// What Config.Reads says is not read changes nothing, and what it says is read changes something.
+func TestReads(t *testing.T) {
+	env := parse(t, "hypergrid:height=3")
+	learned := func(c gfn.Config) []float64 {
+		tr := trainer(t, env, c)
+		require.NoError(t, tr.Run(context.Background(), nil))
+		logPF, logPB := tr.Policies()
+		return slices.Concat(logPF, logPB, []float64{tr.LogZ(), tr.Curve[0].Loss})
+	}
+	for _, method := range methodNames() {
+		base := quick(method)
+		base.Iterations, base.EvalEvery, base.Hidden, base.HiddenV, base.Layers, base.LayersV = 3, 0, 8, 8, 1, 1
+		if base.Reads("Guide") {
+			base.Guide, base.GuideThreshold = "exit", 100
+		}
+		plain := learned(base)
+		for field, change := range map[string]func(c *gfn.Config){
+			"Lambda": func(c *gfn.Config) { c.Lambda = 0.3 }, "LogZ": func(c *gfn.Config) { c.LogZ = 1 }, "LRZ": func(c *gfn.Config) { c.LRZ = 0.3 },
+			"LRV": func(c *gfn.Config) { c.LRV = 0.3 }, "HiddenV": func(c *gfn.Config) { c.HiddenV = 7 }, "LayersV": func(c *gfn.Config) { c.LayersV = 2 },
+			"Estimator": func(c *gfn.Config) { c.Estimator = "togo" }, "Centring": func(c *gfn.Config) { c.Centring = "none" },
+			"LambdaV": func(c *gfn.Config) { c.LambdaV = 0.3 }, "LambdaB": func(c *gfn.Config) { c.LambdaB = 0.3 },
+			"BackwardStep": func(c *gfn.Config) { c.BackwardStep = "tb" }, "Trust": func(c *gfn.Config) { c.Trust = !c.Trust },
+			"KL": func(c *gfn.Config) { c.KL = 1e-4 }, "Damping": func(c *gfn.Config) { c.Damping = 1 }, "CG": func(c *gfn.Config) { c.CG = 1 },
+			"CGTolerance": func(c *gfn.Config) { c.CGTolerance = 0.9 }, "Penalised": func(c *gfn.Config) { c.KL, c.Penalised = 1, true },
+			"Guide": func(c *gfn.Config) { c.Guide, c.GuideThreshold = "replay", 0 }, "GuideCap": func(c *gfn.Config) { c.GuideCap = 0.5 },
+			"LR": func(c *gfn.Config) { c.LR = 0.3 }, "Clip": func(c *gfn.Config) { c.Clip = 1e-3 },
+			"Alpha": func(c *gfn.Config) { c.Alpha = 2 }, "Polyak": func(c *gfn.Config) { c.Polyak = 0.5 }, "Seed": func(c *gfn.Config) { c.Seed = 1 },
+		} {
+			c := base
+			change(&c)
+			if c.Validate() != nil { // unread, and refused
+				require.False(t, base.Reads(field), "%s %s", method, field)
+			} else if base.Reads(field) {
+				require.NotEqual(t, plain, learned(c), "%s reads %s", method, field)
+			} else {
+				require.Equal(t, plain, learned(c), "%s does not read %s", method, field)
+			}
+		}
+	}
+}
+
+// interrupting is an environment that calls do at a given visit of the source: every batch begins there.
+type interrupting struct {
+	gfn.Env
+	visits *int
+	do     func(visit int)
+}
+
+func (e interrupting) Source(s []int) {
+	*e.visits++
+	e.do(*e.visits)
+	e.Env.Source(s)
+}
+
+// Interrupted at any batch, of an evaluation by samples too, a run stops within two of them, and when
+// it goes on it ends in the same bits, with the same curve.
+func TestInterruptedEvaluation(t *testing.T) {
+	c := quick("rl-b")
+	c.Limit, c.EvalSamples, c.Iterations, c.EvalEvery = 0, 3*256, 4, 2
+	visits := 0
+	env := interrupting{parse(t, small[0]), &visits, func(int) {}}
+	want := trainer(t, env, c)
+	require.NoError(t, want.Run(t.Context(), nil))
+	require.Len(t, want.Curve, 2)
+	all := visits
+	require.Equal(t, 1+4+2*3, all, "s0 when it is made, a batch an iteration and three an evaluation")
+	for at := 1; at <= all; at++ {
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		visits, env.do = 0, func(visit int) {
+			if visit == at {
+				cancel()
+			}
+		}
+		first := trainer(t, env, c)
+		err := first.Run(ctx, nil)
+		require.True(t, errors.Is(err, context.Canceled) || at == all && err == nil, "%v at batch %d of %d", err, at, all)
+		require.LessOrEqual(t, visits, at+1, "another batch was drawn")
+		var file bytes.Buffer
+		require.NoError(t, first.Save(&file))
+		env.do = func(int) {}
+		second, err := gfn.Load(&file, env, nil)
+		require.NoError(t, err)
+		require.NoError(t, second.Run(t.Context(), nil))
+		requireSame(t, want, second, at)
+	}
+
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	batches := 0
+	for _, err := range want.Samples(ctx, 1<<40, 0) {
+		if batches++; batches == 3 {
+			cancel()
+		}
+		require.Equal(t, batches > 3, errors.Is(err, context.Canceled))
+	}
+	require.Equal(t, 4, batches)
+	exact := trainer(t, parse(t, small[0]), quick("tb-u"))
+	_, err := exact.Evaluate(ctx)
+	require.ErrorIs(t, err, context.Canceled)
+}
+
+// A checkpoint finds the file that its environment reads from the current directory or else from its
+// own, wherever the file is the one it was trained with.
+func TestCheckpointFindsItsFile(t *testing.T) {
+	const text, other = "edge 0 1\nreward 1 2\n", "edge 0 1\nreward 1 3\n"
+	here, there := t.TempDir(), t.TempDir()
+	put := func(dir, text string) {
+		require.NoError(t, os.MkdirAll(filepath.Join(dir, "data"), 0o700))
+		require.NoError(t, os.WriteFile(filepath.Join(dir, "data", "g.txt"), []byte(text), 0o600))
+	}
+	name, checkpoint := filepath.Join("data", "g.txt"), filepath.Join(there, "c.gfn")
+	t.Chdir(there)
+	put(there, text)
+	tr := trainer(t, parse(t, "explicit:file="+name), quick("tb-u"))
+	require.NoError(t, tr.SaveFile(checkpoint))
+	load := func() error {
+		got, err := gfn.LoadFile(checkpoint, nil, nil)
+		if err == nil {
+			require.Equal(t, tr.Spec(), got.Spec())
+		}
+		return err
+	}
+	require.NoError(t, load())
+	t.Chdir(here)
+	require.NoError(t, load(), "beside the checkpoint")
+	put(here, other)
+	require.NoError(t, load(), "another file of that name here")
+	put(here, text)
+	put(there, other)
+	require.NoError(t, load(), "here, and another beside the checkpoint")
+	put(here, other)
+	beside := filepath.Join(there, name)
+	require.EqualError(t, load(), fmt.Sprintf("%s: gfn: checkpoint: gfn: the file that it was trained with is looked for as %s and %s: "+
+		"%[2]s has changed since (CRC-32 %08[4]x, was %08[5]x); %[3]s has changed since (CRC-32 %08[4]x, was %08[5]x)",
+		checkpoint, name, beside, crc32.ChecksumIEEE([]byte(other)), crc32.ChecksumIEEE([]byte(text))))
+	require.NoError(t, os.Remove(filepath.Join(here, name)))
+	require.NoError(t, os.Remove(beside))
+	require.ErrorContains(t, load(), fmt.Sprintf("open %s: no such file or directory; open %s: no such file", name, beside))
+	put(here, text)
+	require.NoError(t, load())
+	t.Chdir(there) // one place, once
+	_, err := gfn.LoadFile("c.gfn", nil, nil)
+	require.EqualError(t, err, fmt.Sprintf("c.gfn: gfn: checkpoint: gfn: the file that it was trained with is looked for as %s: open %[1]s: no such file or directory", name))
+}
+
+// Rewards that a float64 does not hold: E[R] is left out, E[log R] is not.
+func TestMeanLogReward(t *testing.T) {
+	env, err := gfn.NewSequence(2, "AB", gfn.Append, gfn.WordReward{LogR: func(word []int) float64 { return 1000 + float64(2*word[0]+word[1]) }})
+	require.NoError(t, err)
+	c := quick("tb-u")
+	c.Limit = 0
+	e, err := trainer(t, env, c).EvaluateSampled(t.Context(), 400, 0)
+	require.NoError(t, err)
+	require.True(t, math.IsNaN(e.MeanReward))
+	require.InDelta(t, 1001.5, e.MeanLogReward, 0.5)
+	g := enumerate(t, env)
+	logPB := g.Backward(gfn.UniformPB)
+	m := g.Metrics(g.ForwardOf(logPB), logPB, 0)
+	require.InDelta(t, 1, m.MeanReward, 1e-9)
+	w := 1 + math.E + math.Exp(2) + math.Exp(3)
+	require.InDelta(t, 1000+(math.E+2*math.Exp(2)+3*math.Exp(3))/w, m.MeanLogReward, 1e-9)
+	require.InDelta(t, 1001.5, g.Metrics(g.Forward(gfn.UniformPF), logPB, 0).MeanLogReward, 1e-9)
+}
+
+// The walks back draw from streams of their own: with those of training's trajectories, a word built
+// by prepending first would always be taken apart from the front first.
+func TestWalksBackHaveTheirOwnStreams(t *testing.T) {
+	c := gfn.DefaultConfig("rl-b")
+	c.Tabular, c.Batch = true, 2000 // uniform policies: prepend or append, and front or end, with ½ each
+	tr := trainer(t, parse(t, "sequence:length=3,tokens=AB,order=ends"), c)
+	_, err := tr.Step()
+	require.NoError(t, err)
+	there, back, same := tr.Batch(), tr.Back(), 0
+	for i := range c.Batch {
+		first, last := there.Trajectory(i)[0], back.Trajectory(i)[2]
+		require.Equal(t, there.Format(there.Endpoint(i)), back.Format(back.Endpoint(i)))
+		if (there.FAction[first.F] >= 2) == (back.BAction[last.B] == 1) {
+			same++
+		}
+	}
+	require.InDelta(t, 0.5, float64(same)/2000, 4*0.5/math.Sqrt(2000))
+}
+
+// one returns the batch of a single trajectory of g, given by its forward slots.
+func one(g *gfn.Graph, τ []int) *gfn.Batch {
+	b := new(gfn.Batch)
+	b.Reset(g.Env)
+	for _, e := range τ {
+		row := b.Add(g.State(nil, int(g.From[e])))
+		slot := int(b.FStart[row]) + e - int(g.FStart[g.From[e]])
+		if g.Back[e] >= 0 {
+			b.Follow(slot)
+		}
+		b.Steps = append(b.Steps, gfn.Step{Row: int32(row), F: int32(slot), B: b.Back[slot]})
+	}
+	b.Start = append(b.Start, int32(len(b.Steps)))
+	return b
+}
+
+// Both ways, over all trajectories: with the exact critic the expected gradient of a policy, and the
+// expected step of the critic (which is 0), are exact for every λ of the advantages and of the
+// critic's targets. With another critic they are for λ = 1, and for λ < 1 they are not: the λ-target
+// leans on the critic itself.
+func TestLambdaBothWays(t *testing.T) {
+	biased := map[gfn.Direction]float64{}
+	onDAGs(t, func(t *testing.T, rng *rand.Rand, g *gfn.Graph) {
+		logPF, logPB, logPG, logZ := randomPF(rng, g), randomPB(rng, g), randomPF(rng, g), rng.NormFloat64()
+		logρ := g.LogTerminating(logPF)
+		for _, way := range []gfn.Direction{gfn.Forward, gfn.Backward} {
+			r := g.RewardF(logPF, logPB, logZ)
+			_, want := g.GradJF(logPF, logPB, logZ)
+			exact, visits := g.Value(logPF, r), g.LogVisits(logPF)
+			if way == gfn.Backward {
+				r = g.RewardB(logPB, logPG)
+				_, want = g.GradJB(logPB, logPG, logρ)
+				exact, visits = g.ValueB(logPB, r), g.LogVisitsB(logPB, logρ)
+			}
+			expected := func(v []float64, λ float64) (grad, step []float64) {
+				grad, step = make([]float64, len(want)), make([]float64, g.Len())
+				for _, τ := range trajectories(g) {
+					b := one(g, τ)
+					pf, pb, x := along(g, τ, logPF, logPB)
+					p := pf
+					if way == gfn.Backward {
+						p = logρ[x] + pb
+					}
+					rewards, value, a := make([]float64, len(τ)), make([]float64, b.Len()), make([]float64, len(τ))
+					for i, e := range τ {
+						if way == gfn.Forward {
+							rewards[i] = r[e]
+						} else if g.Back[e] >= 0 {
+							rewards[i] = r[g.Back[e]]
+						}
+						value[b.Steps[i].Row] = v[g.From[e]]
+					}
+					gfn.Advantages(b, way, rewards, value, λ, a)
+					var d gfn.Flows
+					d.Reset(b, false)
+					gfn.PolicyGradient(b, way, a, &d)
+					dV := make([]float64, b.Len())
+					gfn.Critic(b, way, a, dV)
+					for row, x := range dV {
+						step[g.Row(b.State(nil, row))] += math.Exp(p) * x
+					}
+					if way == gfn.Forward {
+						addTo(grad, math.Exp(p), toLogits(g, b, b.FStart, g.FStart, evaluated(b, g.Policy(logPF), len(b.FAction)), d.LogPF))
+					} else {
+						addTo(grad, math.Exp(p), toLogits(g, b, b.BStart, g.BStart, evaluated(b, g.BackwardPolicy(logPB), len(b.BAction)), d.LogPB))
+					}
+				}
+				return grad, step
+			}
+			wrong := slices.Clone(exact)
+			toExact := make([]float64, g.Len()) // the critic's expected step at λ = 1: 2 d(s) (V(s) − exact)
+			for i := range g.Len() {
+				wrong[i] += rng.NormFloat64()
+				toExact[i] = 2 * math.Exp(visits[i]) * (wrong[i] - exact[i])
+			}
+			if way == gfn.Backward { // nothing leaves the source backwards
+				toExact[0] = 0
+			}
+			for _, λ := range []float64{0, 0.5, 1} {
+				grad, step := expected(exact, λ)
+				require.InDeltaSlice(t, want, grad, 1e-10, "λ = %v", λ)
+				require.InDeltaSlice(t, make([]float64, g.Len()), step, 1e-10, "λ = %v", λ)
+			}
+			grad, step := expected(wrong, 1)
+			require.InDeltaSlice(t, want, grad, 1e-10)
+			require.InDeltaSlice(t, toExact, step, 1e-10)
+			grad, step = expected(wrong, 0.5)
+			biased[way] = max(biased[way], min(relative(want, grad), relative(toExact, step)))
+		}
+	})
+	for way, by := range biased {
+		require.Greater(t, by, 0.1, "an inexact critic biases λ < 1, and this test would see it: %v", way)
+	}
+}
+
+// evaluated returns a policy on all slots of b, n of them.
+func evaluated(b *gfn.Batch, p gfn.Policy, n int) []float64 {
+	dst := make([]float64, n)
+	p(&b.States, 0, b.Len(), dst)
+	return dst
+}
+
+// The bound by the worst state is never within a tenth of its right side: at depth t only t decisions
+// have told P' from P, so that |d'_t − d_t| sums to at most √(2tκ), and Σ_{t<H} √t ≤ ⅔ H^{3/2}. Here
+// it comes near that ⅔, and the other terms are next to nothing. Two chains of states + and −, which
+// P leaves for the same or the other one so that the likelihood ratio P'/P at depth t is 1 ± c√t
+// (all that KL κ a step can do: c² = 2κ, and Pinsker's bound is attained at every depth); each
+// step is a cheap or a dear edge with ½, where P' leans by ±η, to the dear one on the chain of the +:
+// the gain is ±ε, ε = 2000 η, with the sign of d' − d.
+func TestWorstStateBoundIsTwoThirds(t *testing.T) {
+	const depth, c, η, dear = 80, 1e-3, 1e-5, 2000.0
+	node := func(t, side int) int { return 2*t - 1 + side } // of depth t, + is side 0; the source is 0
+	var edges [][2]int
+	for to := range 2 {
+		edges = append(edges, [2]int{0, node(1, to)})
+	}
+	for t := 1; t < depth; t++ {
+		for from := range 2 {
+			for to := range 2 {
+				edges = append(edges, [2]int{node(t, from), node(t+1, to)}, [2]int{node(t, from), node(t+1, to)})
+			}
+		}
+	}
+	env, err := gfn.NewExplicit(edges, map[int]float64{node(depth, 0): 1, node(depth, 1): 1}, -50)
+	require.NoError(t, err)
+	g := enumerate(t, env)
+	ratio := func(t, side int) float64 { return 1 + c*math.Sqrt(float64(t))*float64(1-2*side) }
+	p, p2, logPB := make([]float64, len(g.FAction)), make([]float64, len(g.FAction)), make([]float64, len(g.BAction))
+	for e, row := range g.From {
+		k := e - int(g.FStart[row])
+		n, err := strconv.Atoi(g.Format(int(row)))
+		require.NoError(t, err)
+		t, side := (n+1)/2, (n+1)%2
+		switch {
+		case n == 0:
+			p[e], p2[e], logPB[g.Back[e]] = math.Log(0.5), math.Log(ratio(1, k)/2), 0
+		case t < depth:
+			to, cheap := k/2, float64(k%2)
+			other := (1 - math.Sqrt(float64(t)/float64(t+1))) / 2 // P takes the other side
+			if to == side {
+				other = 1 - other
+			}
+			lean := η * (1 - 2*cheap) * float64(1-2*side)
+			p[e], p2[e] = math.Log(other/2), math.Log(other*ratio(t+1, to)/ratio(t, side)*(0.5+lean))
+			logPB[g.Back[e]] = math.Log(other) - dear*(1-cheap)
+		}
+	}
+	for row := range g.Len() {
+		for _, q := range [][]float64{p, p2} {
+			require.InDelta(t, 0, gfn.LogSumExp(q[g.FStart[row]:g.FStart[row+1]]), 1e-12)
+		}
+		if row > 0 {
+			require.InDelta(t, 0, gfn.LogSumExp(logPB[g.BStart[row]:g.BStart[row+1]]), 1e-12)
+		}
+	}
+	bounds := gfn.Improvement(g, p, logPB, p2, 0)
+	b := bounds[slices.IndexFunc(bounds, func(b gfn.Bound) bool { return b.Name == "improvement, worst state" })]
+	sum := 0.0
+	for t := 1; t < depth; t++ {
+		sum += math.Sqrt(float64(t))
+	}
+	H := float64(g.Longest())
+	t.Logf("%v of the right side; at most %v", b.Left/b.Right, sum/math.Pow(H, 1.5))
+	require.InDelta(t, sum/math.Pow(H, 1.5), b.Left/b.Right, 0.01)
+	require.Greater(t, b.Left/b.Right, 0.64)
 }

@@ -96,9 +96,50 @@ func DefaultConfig(method string) Config {
 func (c *Config) Paper(env Env) {
 	c.Batch, c.Hidden, c.Layers, c.HiddenV, c.LayersV = 128, 256, 4, 256, 2
 	c.LR, c.LRZ, c.LRV, c.Schedule = 1e-3, 0.1, 5e-3, "constant"
+	c.ForEnv(env)
+}
+
+// ForEnv sets the defaults that depend on the environment: LRZ = 1 in structure learning, as Niu et
+// al. 2024 have it. Adam moves log Z by about LRZ an iteration at most, half of it on average under
+// cosine decay; log Z* is of the size of log R, which there grows with the number of observations:
+// hundreds or thousands of nats, out of the reach of 2,000 iterations at 0.1.
+func (c *Config) ForEnv(env Env) {
 	if _, ok := as[*DAG](env); ok {
 		c.LRZ = 1
 	}
+}
+
+// Reads says whether training by c reads a field of c, given by its name, such as "LRV". One that is
+// not read has no effect.
+func (c Config) Reads(field string) bool {
+	m, err := MethodByName(c.Method)
+	if err != nil {
+		return true
+	}
+	gradient := m.Loss == nil
+	switch field {
+	case "Lambda":
+		return !math.IsNaN(m.Lambda)
+	case "LR": // steps of the trust region have their length by KL
+		return !c.Trust || m.LearnPB
+	case "LRZ", "LogZ":
+		return m.Flow == TotalFlow
+	case "LRV", "HiddenV", "LayersV":
+		return slices.ContainsFunc(m.roles(), func(r role) bool { return r != forwardPolicy && r != backwardPolicy })
+	case "Alpha":
+		return m.Soft
+	case "Polyak":
+		return m.Target
+	case "Estimator", "Centring", "LambdaV", "Trust":
+		return gradient
+	case "LambdaB", "BackwardStep":
+		return gradient && m.LearnPB
+	case "KL", "Damping", "CG", "CGTolerance", "Backtracks", "Penalised":
+		return gradient && c.Trust
+	case "Guide", "GuideCap", "GuideThreshold", "GuideReplay":
+		return m.Guided
+	}
+	return true
 }
 
 // Validate returns every problem of c, joined, each one naming its field.
@@ -221,7 +262,7 @@ type Evaluation struct {
 	Accepted, Rejected      float64 // trust-region steps since the evaluation before
 	StepFraction, StepKL    float64 // mean over the accepted ones: of the full step, and KL reached, nats
 	ModesFound              float64 // different modes sampled in training so far
-	Metrics                         // exact where the space is enumerated; else LogZ, ELBO and MeanReward (of samples, not divided) only
+	Metrics                         // exact where the space is enumerated; else LogZ, ELBO, MeanLogReward and MeanReward (of samples, not divided) only
 	Samples                 Empirical
 }
 
@@ -728,35 +769,43 @@ func (l *trustLog) note(s TrustStep) {
 
 // Run trains until Config.Iterations, evaluating every Config.EvalEvery iterations and at the end.
 // After each iteration it calls progress, where that is not nil, with the evaluation or nil. When
-// ctx is done it finishes the iteration and returns ctx's error; the trainer can be saved and go
-// on.
+// ctx is done it finishes the iteration, or leaves an evaluation for the next Run, and returns
+// ctx's error; the trainer can be saved and go on.
 func (t *Trainer) Run(ctx context.Context, progress func(loss float64, e *Evaluation)) error {
 	defer t.Close()
 	if progress == nil {
 		progress = func(float64, *Evaluation) {}
 	}
-	for t.Iteration < t.Config.Iterations {
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		loss, err := t.Step()
-		if err != nil {
-			return err
-		}
-		done := t.Iteration == t.Config.Iterations
-		if done || t.Config.EvalEvery > 0 && t.Iteration%t.Config.EvalEvery == 0 {
-			e, err := t.Evaluate()
+	loss := math.NaN()
+	for {
+		if t.evaluationDue() { // also one that was interrupted, before a resume
+			e, err := t.Evaluate(ctx)
 			if err != nil {
 				return err
 			}
 			t.Curve = append(t.Curve, e)
 			t.lossSum, t.lossCount, t.trust = 0, 0, trustLog{}
 			progress(loss, &e)
-		} else {
+		} else if !math.IsNaN(loss) {
 			progress(loss, nil)
 		}
+		if t.Iteration >= t.Config.Iterations {
+			return nil
+		}
+		err := ctx.Err()
+		if err == nil {
+			loss, err = t.Step()
+		}
+		if err != nil {
+			return err
+		}
 	}
-	return nil
+}
+
+// evaluationDue says whether the iteration that was done last is to be evaluated, and is not yet.
+func (t *Trainer) evaluationDue() bool {
+	every := t.Config.EvalEvery
+	return t.lossCount > 0 && (t.Iteration == t.Config.Iterations || every > 0 && t.Iteration%every == 0)
 }
 
 // LogZ returns the learned log Z: the parameter, log F(s0), or VarGrad's last estimate.
@@ -810,12 +859,15 @@ func (t *Trainer) Spec() string {
 }
 
 // Evaluate returns the metrics of the sampler now: exact ones where the space is enumerated, and
-// from Config.EvalSamples trajectories otherwise.
-func (t *Trainer) Evaluate() (Evaluation, error) {
+// from Config.EvalSamples trajectories otherwise. The error may be ctx's.
+func (t *Trainer) Evaluate(ctx context.Context) (Evaluation, error) {
 	if t.Graph == nil {
-		return t.EvaluateSampled(t.Config.EvalSamples, 0)
+		return t.EvaluateSampled(ctx, t.Config.EvalSamples, 0)
 	}
 	e := t.evaluation()
+	if err := ctx.Err(); err != nil {
+		return e, err
+	}
 	logPF, logPB := t.Policies()
 	e.Metrics = t.Graph.Metrics(logPF, logPB, t.LogZ())
 	return e, nil
@@ -837,7 +889,7 @@ func (t *Trainer) evaluation() Evaluation {
 
 // EvaluateSampled returns the metrics of n sampled trajectories, for spaces of any size. Where there
 // is a graph, Samples compares them with the exact target.
-func (t *Trainer) EvaluateSampled(n int, seed uint64) (Evaluation, error) {
+func (t *Trainer) EvaluateSampled(ctx context.Context, n int, seed uint64) (Evaluation, error) {
 	e, none := t.evaluation(), math.NaN()
 	e.Metrics = Metrics{TV: none, JSD: none, KL: none, LogZ: t.LogZ(), LogZExact: none, EUBO: none}
 	var distinct States
@@ -846,7 +898,7 @@ func (t *Trainer) EvaluateSampled(n int, seed uint64) (Evaluation, error) {
 	if t.Graph != nil {
 		count = make([]float64, t.Graph.Len())
 	}
-	for b, err := range t.Samples(n, seed) {
+	for b, err := range t.Samples(ctx, n, seed) {
 		if err != nil {
 			return e, err
 		}
@@ -855,6 +907,7 @@ func (t *Trainer) EvaluateSampled(n int, seed uint64) (Evaluation, error) {
 			x := b.Endpoint(i)
 			e.ELBO += (b.LogR[x] - b.LogImportance(i)) / float64(n)
 			e.MeanReward += math.Exp(b.LogR[x]) / float64(n)
+			e.MeanLogReward += b.LogR[x] / float64(n)
 			if t.Graph == nil {
 				distinct.Add(b.State(nil, x))
 			}
@@ -862,6 +915,9 @@ func (t *Trainer) EvaluateSampled(n int, seed uint64) (Evaluation, error) {
 		if t.Graph != nil {
 			t.Graph.Count(b, count)
 		}
+	}
+	if math.IsInf(e.MeanReward, 1) { // log R beyond 709
+		e.MeanReward = none
 	}
 	if t.Graph != nil {
 		e.Samples = t.Graph.EmpiricalOf(count)
@@ -907,15 +963,19 @@ func (t *Trainer) Correlate(objects [][]int, n int, seed uint64) (pearson, spear
 }
 
 // Samples draws n trajectories from PF, some at a time, from streams of their own: training is not
-// disturbed, and equal seeds give equal samples. A batch is overwritten by the next one.
-func (t *Trainer) Samples(n int, seed uint64) iter.Seq2[*Batch, error] {
+// disturbed, and equal seeds give equal samples. A batch is overwritten by the next one. When ctx is
+// done, its error takes the place of the next.
+func (t *Trainer) Samples(ctx context.Context, n int, seed uint64) iter.Seq2[*Batch, error] {
 	return func(yield func(*Batch, error) bool) {
 		const some = 256 // so that memory does not grow with n
 		var b Batch
 		for k := 0; k < n; k += some {
 			b.Reset(t.Env)
 			// iterations that no training reaches, so that these are not the training samples
-			err := b.Sample(t.PF(), min(some, n-k), Sampling{Seed: t.Config.Seed + seed, Iteration: math.MaxUint64 - 1 - uint64(k)})
+			err := ctx.Err()
+			if err == nil {
+				err = b.Sample(t.PF(), min(some, n-k), Sampling{Seed: t.Config.Seed + seed, Iteration: math.MaxUint64 - 1 - uint64(k)})
+			}
 			if !yield(&b, err) || err != nil {
 				return
 			}
@@ -997,7 +1057,7 @@ func (r *replay) draw(n int, o Sampling) [][]int {
 // Floats are stored bit for bit.
 const (
 	magic   = "gfn checkpoint\n"
-	version = 2
+	version = 3
 )
 
 // header is what a checkpoint says in JSON.
@@ -1098,12 +1158,18 @@ func WriteFile(path string, write func(io.Writer) error) error {
 	return os.Rename(f.Name(), path)
 }
 
-// Load reads a checkpoint. With env nil it builds the environment from the recorded spec; of one
+// Load reads a checkpoint. With env nil it builds the environment from the recorded spec (a file
+// that it reads must be the one of the recorded checksum); of one
 // that is not [Named] type and shape are all that can be compared. change, where not nil, may alter
 // Iterations, Workers and EvalEvery. The error says whether the data is foreign, newer, truncated
 // or damaged, was written for another environment, or that a file which the environment reads has
 // changed.
 func Load(r io.Reader, env Env, change func(*Config)) (*Trainer, error) {
+	return load(r, "", env, change)
+}
+
+// load is Load of a checkpoint in a directory, beside which files are looked for too.
+func load(r io.Reader, dir string, env Env, change func(*Config)) (*Trainer, error) {
 	bad := func(format string, args ...any) (*Trainer, error) {
 		return nil, fmt.Errorf("gfn: checkpoint: "+format, args...)
 	}
@@ -1136,21 +1202,23 @@ func Load(r io.Reader, env Env, change func(*Config)) (*Trainer, error) {
 	if sum != binary.LittleEndian.Uint32(p[size:]) {
 		return bad("damaged: its checksum does not match")
 	}
-	t, err := decode(p[:size], env, change)
+	t, err := decode(p[:size], dir, env, change)
 	if err != nil {
 		return bad("%w", err)
 	}
 	return t, nil
 }
 
-// LoadFile is [Load] from a file; the error names it.
+// LoadFile is [Load] from a file; the error names it. A data file of a relative name, which the
+// environment reads, may also lie beside the checkpoint: its name is taken from the current
+// directory or else from that of the checkpoint.
 func LoadFile(path string, env Env, change func(*Config)) (*Trainer, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close()
-	t, err := Load(f, env, change)
+	t, err := load(f, filepath.Dir(path), env, change)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
@@ -1158,7 +1226,7 @@ func LoadFile(path string, env Env, change func(*Config)) (*Trainer, error) {
 }
 
 // decode builds the trainer of a payload. No network is made whose parameters the payload does not hold.
-func decode(p []byte, env Env, change func(*Config)) (*Trainer, error) {
+func decode(p []byte, dir string, env Env, change func(*Config)) (*Trainer, error) {
 	var h header
 	text, p, err := take(p, 1)
 	if err != nil {
@@ -1171,7 +1239,7 @@ func decode(p []byte, env Env, change func(*Config)) (*Trainer, error) {
 		return nil, err
 	}
 	if env == nil {
-		if env, err = ParseEnv(h.Spec); err != nil {
+		if env, err = parseEnv(h.Spec, func(name string) (source, error) { return readRecorded(name, dir, h.Checksum) }); err != nil {
 			return nil, err
 		}
 	}
@@ -1296,6 +1364,27 @@ func (t *Trainer) recall(past []byte) (err error) {
 		return fmt.Errorf("a recorded trajectory of %d actions has no exit", len(actions))
 	}
 	return nil
+}
+
+// readRecorded returns the file with a checksum that is called name, seen from here or from dir.
+func readRecorded(name, dir string, sum uint32) (source, error) {
+	places := []string{name}
+	if beside := filepath.Join(dir, name); dir != "" && !filepath.IsAbs(name) && beside != filepath.Clean(name) {
+		places = append(places, beside)
+	}
+	var wrong []string
+	for _, place := range places {
+		file, err := readFile(place)
+		switch {
+		case err != nil:
+			wrong = append(wrong, strings.TrimPrefix(err.Error(), "gfn: "))
+		case file.sum() != sum:
+			wrong = append(wrong, fmt.Sprintf("%s has changed since (CRC-32 %08x, was %08x)", place, file.sum(), sum))
+		default:
+			return source{name, file.text}, nil
+		}
+	}
+	return source{}, fmt.Errorf("gfn: the file that it was trained with is looked for as %s: %s", strings.Join(places, " and "), strings.Join(wrong, "; "))
 }
 
 // refill gives recorded terminating states back to a memory. An environment may panic on a vector

@@ -898,6 +898,7 @@ var list = []place{
 		m("TV bound without 2", "2*ε*H*tv", "ε*H*tv"),
 		m("KL bound without its root", "ε*H*math.Sqrt(2*kl)", "ε*H*2*kl"),
 		m("KL bound without L", "L + kl + ε*H*math.Sqrt(2*kl)", "kl + ε*H*math.Sqrt(2*kl)"),
+		m("half the KL in the last term of the worst state", "math.Sqrt(2*H*κ)", "math.Sqrt(H*κ)"),
 		m("worst state without H", "L + H*κ + ε*H*math.Sqrt(2*H*κ)", "L + κ + ε*H*math.Sqrt(2*κ)"),
 		m("visits bound without H", "2 * H * tv", "2 * tv"),
 	}},
@@ -942,10 +943,59 @@ var list = []place{
 		m("the critic's cotangents kept", "clear(t.dVal)", ""),
 		m("the critic's target by λ", "c.LambdaV, t.a", "λ, t.a"),
 	}},
+	{"envs.go", "newFactors", []mutant{
+		m("β left out", "beta*sum, floor", "sum, floor"),
+		m("no floor", "max(beta*sum, floor)", "beta*sum"),
+		m("a factor counted before its slots are all set", "if word[slot] == k {", "if word[slot] == k && at == 0 {"),
+		m("the first slot changes fastest", "at = at*k + word[slot]", "at = at + word[slot]*int(math.Pow(float64(k), float64(slices.Index(f.Slots, slot))))"),
+		m("the caller's factors are kept", "Factor{slices.Clone(f.Slots), slices.Clone(f.Weights)}", "f"),
+	}},
+	{"envs.go", "NewIsingReward", []mutant{
+		m("sign of J", "{coupling, -coupling, -coupling, coupling}", "{-coupling, coupling, coupling, -coupling}"),
+		m("sign of h", "{-field, field}", "{field, -field}"),
+		m("J counted at unlike spins only", "{coupling, -coupling, -coupling, coupling}", "{0, -coupling, -coupling, 0}"),
+		m("h counted at spin +1 only", "{-field, field}", "{0, field}"),
+	}},
+	{"envs.go", "Ring", []mutant{
+		m("a chain", "i < j || n > 2", "i < j"),
+		m("two bonds between two slots", "i < j || n > 2", "true"),
+	}},
+	{"envs.go", "Torus", []mutant{
+		m("no columns", ", []int{b[0]*n + line, b[1]*n + line}", ""),
+		m("no rows", "[]int{line*n + b[0], line*n + b[1]}, ", ""),
+	}},
+	{"envs.go", "Sequence.HasIntermediate", []mutant{
+		m("letters that still move", " && q.order != Ends", ""),
+		m("a table of full words", "q.reward.Partial && ", ""),
+	}},
+	{"envs.go", "Sequence.LogIntermediate", []mutant{
+		m("no reward of full words", " || q.filled(s) == q.length", ""),
+	}},
+	{"envs.go", "wordSet.nearest", []mutant{
+		m("empty slots are mismatches", " && k < len(w.tokens)", ""),
+	}},
 	{"trainer.go", "Trainer.reinforceBackward", []mutant{
 		m("PB stands still", "t.pb.Step(c.rate(t.Iteration)*c.LR, c.Clip)", ""),
 		m("up the gradient", "t.pb.Step(c.rate(t.Iteration)*c.LR", "t.pb.Step(-c.rate(t.Iteration)*c.LR"),
 		m("guided by PF", "t.guide.LogPG", "Unguided{}.LogPG"),
+		m("walks back from the streams of training", " | 1<<63", ""),
+	}},
+	{"trainer.go", "Config.Reads", []mutant{
+		m("λ read by all", "!math.IsNaN(m.Lambda)", "true"),
+		m("the rate of log Z read by all", "m.Flow == TotalFlow", "true"),
+		m("critics' flags read by none", "r.head() == ScalarHead", "r.head() < 0"),
+		m("λ of the backward policy without one", "gradient && m.LearnPB", "gradient"),
+		m("trust region's flags without one", "gradient && c.Trust", "gradient"),
+		m("the rate of PF in trust-region steps", "!c.Trust || m.LearnPB", "true"),
+	}},
+	{"trainer.go", "Trainer.evaluationDue", []mutant{
+		m("evaluated again after a resume", "t.lossCount > 0 && ", ""),
+		m("not at the end", "t.Iteration == t.Config.Iterations || ", ""),
+	}},
+	{"trainer.go", "Trainer.Samples", []mutant{m("deaf to interrupts", "err := ctx.Err()", "err := error(nil)")}},
+	{"trainer.go", "readRecorded", []mutant{
+		m("any file of that name", "file.sum() != sum", "false"),
+		m("not beside the checkpoint", "places = append(places, beside)", ""),
 	}},
 }
 

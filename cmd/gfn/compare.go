@@ -144,9 +144,8 @@ func (k *comparison) read() (err error) {
 			return err
 		}
 		a := fresh(method)
-		if a.config.EvalEvery = max(1, k.args.config.Iterations/50); k.args.paper {
-			a.config.Paper(k.env)
-		}
+		a.config = defaults(k.args.trainArgs, method, k.env)
+		a.config.EvalEvery = max(1, k.args.config.Iterations/50)
 		if err := k.again(&a.trainArgs, a.options()); err != nil {
 			return usagef("for %s: %w", method, err)
 		}
@@ -158,6 +157,13 @@ func (k *comparison) read() (err error) {
 			k.jobs = append(k.jobs, job{named.Spec(), named.Checksum(), a.config})
 			a.config.Seed++
 		}
+	}
+	var configs []gfn.Config
+	for _, j := range k.jobs {
+		configs = append(configs, j.Config)
+	}
+	if err := k.unread(configs...); err != nil {
+		return err
 	}
 	return prepareDir(k.args.out, runsName, "compare-iterations.svg", "compare-seconds.svg")
 }
@@ -262,7 +268,7 @@ func (k *comparison) train(ctx context.Context, place int, j job) (result, error
 	for _, e := range t.Curve {
 		r.Curve = append(r.Curve, pointOf(t, e))
 	}
-	e, err := final(t)
+	e, err := final(ctx, t)
 	r.Final = pointOf(t, e)
 	return r, err
 }
@@ -304,6 +310,7 @@ var (
 		{"elbo", "ELBO", "ELBO", false},
 		{"logz", "log Z", "log Z", false},
 		{"mean_reward", "mean reward", "mean reward", false},
+		{"mean_log_reward", "mean log R", "mean log R", false},
 		{"modes", "modes", "modes", false},
 	}
 )

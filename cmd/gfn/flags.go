@@ -59,6 +59,7 @@ func (o option) IsBoolFlag() bool { return o.arg == "" }
 // after the positional ones, which it returns: as many as are wanted. For -h
 // it prints help and returns [flag.ErrHelp].
 func (c *call) parse(options []option, wanted ...string) (positional []string, err error) {
+	c.given = nil
 	flags := flag.NewFlagSet(c.name, flag.ContinueOnError)
 	flags.SetOutput(io.Discard)
 	flags.Usage = func() {} // which package flag calls for every error
@@ -74,6 +75,7 @@ func (c *call) parse(options []option, wanted ...string) (positional []string, e
 		}
 		positional = append(positional, rest[0])
 	}
+	flags.Visit(func(f *flag.Flag) { c.given = append(c.given, f.Name) })
 	if len(positional) > len(wanted) {
 		if _, err := gfn.ParseEnv(positional[0]); err == nil && flags.Lookup("env") != nil && len(wanted) == 0 {
 			return nil, usagef("unexpected argument %q; write -env %s", positional[0], quote(positional[0]))

@@ -29,6 +29,10 @@ table    of sequence:reward=table,file=…   CSV with the header word,score and 
            AAAA,0.13
 motif    of sequence:reward=motif,file=…   position weights: for every slot a line with a number for every token
 modes    of sequence:reward=modes,file=…   a word on every line
+factors  of sequence:reward=factors,file=… a factor graph: log R is β times the sum of a weight of each line, by the tokens in its slots
+           factor 0 : 0.5 -0.5
+           factor 0 2 : 1 -1 -1 1
+         Slots are counted from 0. Of slots i j and tokens AB the weights are those of AA AB BA BB: the last slot changes fastest.
 graph    of explicit:file=…                lines in any order; a node with a reward is terminating
            edge FROM TO
            reward NODE R
@@ -38,7 +42,7 @@ data     of dag:file=…                     a header line with the names of the
                                            number for each; tabs, commas, ; or blanks between them
            rain,sprinkler,wet
            0.1,2.5,1.9
-In motifs, modes and graphs a # begins a comment and blanks separate numbers.
+In motifs, modes, factors and graphs a # begins a comment and blanks separate numbers.
 
 Written by train -out DIR, each of them whole or not at all:
   checkpoint.gfn   everything to continue, evaluate or sample; versioned and checksummed

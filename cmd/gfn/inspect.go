@@ -145,6 +145,7 @@ func exactFigures(g *gfn.Graph) []figure {
 		{"terminating", "", "terminating states", float64(terminating), none},
 		{"logz", "", "log Z*", g.LogZ(), none},
 		{"mean_reward", "", "mean reward", meanReward(g), none},
+		{"mean_log_reward", "", "mean log R", meanLogReward(g), none},
 		{"modes", "", "modes", modes, none},
 	}
 }
@@ -193,9 +194,9 @@ func eval(c *call) error {
 	if err != nil {
 		return err
 	}
-	e, err := t.EvaluateSampled(n, seed)
+	e, err := t.EvaluateSampled(c.ctx, n, seed)
 	if samples := e.Samples; err == nil && t.Graph != nil {
-		e, err = t.Evaluate()
+		e, err = t.Evaluate(c.ctx)
 		e.Samples = samples
 	}
 	if err != nil {
@@ -257,7 +258,7 @@ func sample(c *call) error {
 	w := csv.NewWriter(c.stdout)
 	w.Write([]string{"object", "log_reward", "log_pf", "steps"})
 	text := func(x float64) string { return strconv.FormatFloat(x, 'g', -1, 64) }
-	for b, err := range t.Samples(n, seed) {
+	for b, err := range t.Samples(c.ctx, n, seed) {
 		if err != nil {
 			return err
 		}

@@ -12,9 +12,10 @@ import (
 	"io"
 	"os"
 	"regexp"
-	"slices"
 	"strings"
 	"syscall"
+
+	"gfn"
 )
 
 func main() {
@@ -34,6 +35,7 @@ type call struct {
 	ctx            context.Context
 	args           []string
 	stdout, stderr io.Writer
+	given          []string // names of the flags that parse found
 }
 
 func commands() []command {
@@ -65,7 +67,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		var c command
 		if c, err = findCommand(args[0]); err == nil {
 			name = "gfn " + c.name
-			err = c.run(&call{c, ctx, args[1:], stdout, stderr})
+			err = c.run(&call{command: c, ctx: ctx, args: args[1:], stdout: stdout, stderr: stderr})
 		}
 	}
 	_, usage := errors.AsType[usageError](err)
@@ -118,34 +120,8 @@ func oneLine(err error) string {
 
 // didYouMean returns "; did you mean …?" with the name nearest to a mistyped one, if any is near.
 func didYouMean(typed string, names []string, prefix string) string {
-	if len(names) == 0 {
-		return ""
+	if near := gfn.Nearest(typed, names); near != "" {
+		return fmt.Sprintf("; did you mean %s%s?", prefix, near)
 	}
-	distance := func(name string) int { return editDistance(typed, name) }
-	best := slices.MinFunc(names, func(a, b string) int { return distance(a) - distance(b) })
-	if distance(best) > 1+len(typed)/4 {
-		return ""
-	}
-	return fmt.Sprintf("; did you mean %s%s?", prefix, best)
-}
-
-// editDistance returns the number of letters to insert, delete or replace to make b of a (Levenshtein).
-func editDistance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			replaced := diagonal
-			if a[i] != b[j] {
-				replaced++
-			}
-			diagonal = row[j+1]
-			row[j+1] = min(replaced, row[j]+1, row[j+1]+1)
-		}
-	}
-	return row[len(b)]
+	return ""
 }

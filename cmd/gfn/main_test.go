@@ -11,10 +11,12 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -40,7 +42,15 @@ func must(t *testing.T, args ...string) string {
 
 // small is a training that takes a few milliseconds.
 func small(more ...string) []string {
-	return append([]string{"train", "-hidden", "8", "-hidden-v", "8", "-batch", "8", "-iters", "40", "-eval-every", "10", "-replay", "5", "-replay-batch", "2"}, more...)
+	args := []string{"train", "-hidden", "8", "-batch", "8", "-iters", "40", "-eval-every", "10", "-replay", "5", "-replay-batch", "2"}
+	method := defaultMethod
+	if i := slices.Index(more, "-method"); i >= 0 {
+		method = more[i+1]
+	}
+	if gfn.DefaultConfig(method).Reads("HiddenV") {
+		args = append(args, "-hidden-v", "8")
+	}
+	return append(args, more...)
 }
 
 // objects parses JSON lines.
@@ -92,8 +102,13 @@ func TestUnusableArguments(t *testing.T) {
 		{"train tb-u", "write gfn train [flags]"},
 		{"train -method tb-bb", "did you mean -method tb-b?"},
 		{"train -method nothing", "known: fm db-u"},
-		{"train -env hypergird", "want one of hypergrid"},
-		{"train -env hypergrid:hight=3", "want one of dim, height"},
+		{"train -env hypergird", "want one of hypergrid, sequence, dag, explicit; did you mean hypergrid?"},
+		{"train -env hypergrid:hight=3", "floor, reward; did you mean height?"},
+		{"train -method tb-b -lambda 0.5", "-lambda would have no effect with tb-b; leave it out (it is for subtb* rl*"},
+		{"train -guide auto", "-guide would have no effect with tb-b; leave it out (it is for rl-g"},
+		{"train -method tb-u -lr-v 0.002", "-lr-v would have no effect with tb-u; leave it out (it is for db* subtb* rl*"},
+		{"train -method rl-b -paper -kl 0.1", "-kl would have no effect with rl-b; leave it out (it is for rl-t, with -trust rl*"},
+		{"compare -methods tb-u,fm -seeds 2 -layers-v 1", "-layers-v would have no effect with tb-u, fm; leave it out"},
 		{"train -env hypergrid:dim=0,height=1", "want at least 1; hypergrid: height is 1"},
 		{"train -batch 0 -lr nan -iters -1 -hidden-v 0", "-iters is -1: must lie in 0"},
 		{"train -schedule square", "-schedule is square: must be one of constant, linear, cosine"},
@@ -172,9 +187,12 @@ func TestHelp(t *testing.T) {
 	}
 	assert.Equal(t, must(t, "train", "-iters", "3", "--help"), must(t, "help", "train"))
 	assert.Contains(t, must(t, "help", "train"), "0.9 for subtb-u")
+	assert.Contains(t, must(t, "help", "train"), "λ of the backward policy's advantages [rl-b rl-g] (default 1)")
+	assert.NotContains(t, must(t, "help", "train"), "iterations [")
 	assert.Contains(t, must(t, "help", "methods"), "subtb-b")
 	assert.Contains(t, must(t, "help", "environments"), "hypergrid")
 	assert.Contains(t, must(t, "help", "files"), "edge FROM TO")
+	assert.Contains(t, must(t, "help", "files"), "factor 0 2 : 1 -1 -1 1")
 }
 
 func TestTrainJSON(t *testing.T) {
@@ -703,5 +721,48 @@ func TestStructureFigures(t *testing.T) {
 	out := objects(t, must(t, small("-env", "dag:nodes=2,samples=10", "-iters", "3", "-json")...))
 	for _, key := range []string{"edge_rms", "path_rms", "blanket_rms", "edge_most"} {
 		require.Contains(t, out[len(out)-1], key)
+	}
+}
+
+// Rewards beyond what a float64 holds: mean_reward is absent, mean_log_reward is not.
+func TestHugeRewards(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "motif.txt")
+	require.NoError(t, os.WriteFile(file, []byte("500 400\n500 400\n"), 0o600))
+	env := "sequence:length=2,tokens=AB,reward=motif,file=" + file
+	for _, limit := range []string{"100", "2"} {
+		final := last(t, must(t, small("-env", env, "-json", "-limit", limit, "-eval-samples", "50", "-logz", "1000")...))
+		assert.NotContains(t, final, "mean_reward")
+		assert.InDelta(t, 900, final["mean_log_reward"], 101)
+		if limit == "100" {
+			assert.InDelta(t, 1000, final["mean_log_reward_exact"], 1e-9)
+		}
+	}
+	assert.InDelta(t, 1000, last(t, must(t, "exact", "-env", env, "-json"))["mean_log_reward"], 1e-9)
+}
+
+// The rate of log Z is 1 in structure learning, unless a flag says otherwise.
+func TestRateOfLogZ(t *testing.T) {
+	for rate, more := range map[float64][]string{1: {"-env", "dag:nodes=2"}, 0.1: {"-env", "explicit"}, 0.3: {"-env", "dag:nodes=2", "-lr-z", "0.3"}} {
+		trainer, err := gfn.LoadFile(trained(t, append(more, "-iters", "1")...), nil, nil)
+		require.NoError(t, err)
+		assert.Equal(t, rate, trainer.Config.LRZ, more)
+	}
+}
+
+// An interrupt in the last evaluation, of more samples than anyone waits for, ends it; training is done,
+// and goes on with its evaluation.
+func TestInterruptedAtTheEnd(t *testing.T) {
+	for _, limit := range []string{"100", "9"} { // the samples beside the exact figures, and those of Run
+		t.Chdir(t.TempDir())
+		for _, args := range [][]string{
+			small("-eval-every", "0", "-eval-samples", "1000000000", "-limit", limit),
+			{"train", "-resume", checkpointName},
+		} {
+			ctx, cancel := context.WithCancel(t.Context())
+			time.AfterFunc(300*time.Millisecond, cancel)
+			stderr := new(bytes.Buffer)
+			require.Equal(t, 130, run(ctx, args, io.Discard, stderr), stderr)
+			assert.Contains(t, stderr.String(), "stopped after 40 of 40 iterations; wrote checkpoint.gfn")
+		}
 	}
 }

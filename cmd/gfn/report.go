@@ -23,9 +23,9 @@ var none = math.NaN()
 
 // figures lists what e says of t: first what is exact where it can be, then what is sampled.
 func figures(t *gfn.Trainer, e gfn.Evaluation) []figure {
-	s, mean, ratio := e.Samples, none, none
+	s, mean, meanLog, ratio := e.Samples, none, none, none
 	if t.Graph != nil {
-		mean, ratio = meanReward(t.Graph), e.MeanReward
+		mean, meanLog, ratio = meanReward(t.Graph), meanLogReward(t.Graph), e.MeanReward
 		e.MeanReward *= mean
 	}
 	all := []figure{
@@ -40,6 +40,7 @@ func figures(t *gfn.Trainer, e gfn.Evaluation) []figure {
 		{"eubo", "", "EUBO ≥ log Z", e.EUBO, e.LogZExact},
 		{"mean_reward", "mean_reward_exact", "mean reward", e.MeanReward, mean},
 		{"mean_reward_ratio", "", "", ratio, none},
+		{"mean_log_reward", "mean_log_reward_exact", "mean log R", e.MeanLogReward, meanLog},
 	}
 	if e.Accepted+e.Rejected > 0 {
 		all = append(all,
@@ -91,6 +92,16 @@ func meanReward(g *gfn.Graph) float64 {
 		twice[i] = 2 * r
 	}
 	return math.Exp(gfn.LogSumExp(twice) - g.LogZ())
+}
+
+// meanLogReward returns E[log R] of the target, where R itself may be beyond what a float64 holds.
+func meanLogReward(g *gfn.Graph) (sum float64) {
+	for row, l := range g.LogTarget() {
+		if p := math.Exp(l); p > 0 {
+			sum += p * g.LogR[row]
+		}
+	}
+	return sum
 }
 
 func isFinite(x float64) bool { return !math.IsNaN(x) && !math.IsInf(x, 0) }

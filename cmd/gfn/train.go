@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"reflect"
 	"regexp"
 	"slices"
 	"strings"
@@ -42,7 +43,7 @@ type trainArgs struct {
 // options returns the flags of train, which write to a and by default leave it as it is.
 func (a *trainArgs) options() []option {
 	c := &a.config
-	return []option{
+	options := []option{
 		envFlag(&a.env),
 		{"method", "NAME", &c.Method, `what to train by; "gfn help methods" lists them`},
 		{"iters", "N", &c.Iterations, "iterations"},
@@ -54,24 +55,24 @@ func (a *trainArgs) options() []option {
 		{"layers-v", "N", &c.LayersV, "hidden layers of log F, or of critics"},
 		{"tabular", "", &c.Tabular, "free parameters for each state in place of networks; wants larger -lr and -lr-v, such as 0.05"},
 		{"lr", "X", &c.LR, "Adam's rate of the policies"},
-		{"lr-z", "X", &c.LRZ, "rate of log Z"},
+		{"lr-z", "X", &c.LRZ, "rate of log Z (default 0.1; on dag 1, as its log Z* grows with the observations)"},
 		{"lr-v", "X", &c.LRV, fmt.Sprintf("rate of log F (default %v), or of critics (default %v)", gfn.DefaultConfig("db-u").LRV, gfn.DefaultConfig("rl-u").LRV)},
 		{"schedule", "NAME", &c.Schedule, "of all rates: constant, or linear or cosine decay to 0"},
 		{"clip", "X", &c.Clip, "largest norm of a network's gradient; 0 is off"},
 		{"lambda", "X", &c.Lambda, lambdaUsage()},
-		{"estimator", "NAME", &c.Estimator, "rl-*: of advantages, lambda or, with λ = 1, baseline; without a critic togo (reward-to-go) or return"},
-		{"centring", "NAME", &c.Centring, "rl-*: of advantages, by the mean of the batch, of the others (without bias) or none"},
-		{"lambda-v", "X", &c.LambdaV, "rl-*: λ of the critics' targets"},
-		{"lambda-b", "X", &c.LambdaB, "rl-b rl-g: λ of the backward policy's advantages"},
-		{"backward-step", "NAME", &c.BackwardStep, "rl-b rl-g: step PB by its policy gradient, pg, or down the squared residual of TB, tb"},
-		{"trust", "", &c.Trust, "rl-*: trust-region steps for PF; rl-t has them by default"},
+		{"estimator", "NAME", &c.Estimator, "of advantages, lambda or, with λ = 1, baseline; without a critic togo (reward-to-go) or return"},
+		{"centring", "NAME", &c.Centring, "of advantages, by the mean of the batch, of the others (without bias) or none"},
+		{"lambda-v", "X", &c.LambdaV, "λ of the critics' targets"},
+		{"lambda-b", "X", &c.LambdaB, "λ of the backward policy's advantages"},
+		{"backward-step", "NAME", &c.BackwardStep, "step PB by its policy gradient, pg, or down the squared residual of TB, tb"},
+		{"trust", "", &c.Trust, "trust-region steps for PF; rl-t has them by default"},
 		{"kl", "X", &c.KL, "trust region: largest mean KL of a step, nats"},
 		{"damping", "X", &c.Damping, "trust region: added to the diagonal of the Fisher matrix"},
 		{"cg", "N", &c.CG, "trust region: conjugate gradient iterations at most"},
 		{"cg-tolerance", "X", &c.CGTolerance, "trust region: they stop when the squared residual is below it (times |g|² where that is below 1)"},
 		{"backtracks", "N", &c.Backtracks, "trust region: steps tried, each half of the one before"},
 		{"penalised", "", &c.Penalised, "trust region: count that the reward depends on the policy"},
-		{"guide", "NAME", &c.Guide, "rl-g: exit or replay; auto is the environment's own, or else replay"},
+		{"guide", "NAME", &c.Guide, "exit or replay; auto is the environment's own, or else replay"},
 		{"guide-cap", "X", &c.GuideCap, "-guide exit: largest probability of an exit from states with log R ≤ -guide-threshold"},
 		{"guide-threshold", "X", &c.GuideThreshold, "-guide exit: largest log R (nats) of the states at which -guide-cap holds"},
 		{"guide-replay", "N", &c.GuideReplay, "-guide replay: objects to keep"},
@@ -79,8 +80,8 @@ func (a *trainArgs) options() []option {
 		{"epsilon", "X", &c.Epsilon, "probability of a uniform action in sampling, at first"},
 		{"epsilon-end", "X", &c.EpsilonEnd, "the same at the end; linear between"},
 		{"temperature", "X", &c.Temperature, "sample ∝ PF^(1/X)"},
-		{"alpha", "X", &c.Alpha, "pcl sql pisql sac: temperature of maximum-entropy control"},
-		{"polyak", "X", &c.Polyak, "sql pisql sac: step of target networks towards the learned ones, 0…1; 0 is without (default 0.05, of the others 0)"},
+		{"alpha", "X", &c.Alpha, "temperature of maximum-entropy control"},
+		{"polyak", "X", &c.Polyak, "step of target networks towards the learned ones, 0…1; 0 is without (default 0.05)"},
 		{"replay", "N", &c.Replay, "objects or trajectories to keep, see -replay-of (default 0; sql pisql sac 1000)"},
 		{"replay-of", "NAME", &c.ReplayOf, "best: distinct objects of highest reward, walked back from, drawn ∝ R; past: the last trajectories (default of sql pisql sac)"},
 		{"replay-batch", "N", &c.ReplayBatch, "trajectories of each batch that are drawn from those kept, 0 for half of it (default 16; sql pisql sac 0)"},
@@ -93,6 +94,79 @@ func (a *trainArgs) options() []option {
 		jsonFlag(&a.json),
 		{"resume", "FILE", &a.resume, "continue from a checkpoint; only -iters -workers -eval-every -out -json may differ then"},
 	}
+	for i, o := range options {
+		if readers := readersOf(o.field(c)); readers != "" {
+			options[i].usage += " [" + readers + "]"
+		}
+	}
+	return options
+}
+
+// field returns the name of the field of c that an option sets, empty for another option.
+func (o option) field(c *gfn.Config) string {
+	fields := reflect.ValueOf(c).Elem()
+	for i := range fields.NumField() {
+		if fields.Field(i).Addr().Interface() == o.at {
+			return fields.Type().Field(i).Name
+		}
+	}
+	return ""
+}
+
+// readersOf lists the methods that read a field of the configuration, empty if all do: rl* are all
+// those of that stem.
+func readersOf(field string) string {
+	list := func(trust bool) (readers []string) {
+		for _, m := range gfn.Methods() {
+			c := gfn.DefaultConfig(m.Name)
+			if c.Trust = c.Trust || trust && c.Reads("Trust"); c.Reads(field) {
+				readers = append(readers, m.Name)
+			}
+		}
+		return readers
+	}
+	byDefault, withTrust := list(false), list(true)
+	switch {
+	case len(byDefault) == len(gfn.Methods()):
+		return ""
+	case len(byDefault) < len(withTrust):
+		return byStem(byDefault) + ", with -trust " + byStem(withTrust)
+	}
+	return byStem(byDefault)
+}
+
+// byStem joins names of methods, and writes stem* for all that begin with a stem.
+func byStem(names []string) string {
+	var text []string
+	for _, name := range names {
+		stem, _, _ := strings.Cut(name, "-")
+		of := func(m gfn.Method) bool { s, _, _ := strings.Cut(m.Name, "-"); return s == stem && m.Name != name }
+		all := !slices.ContainsFunc(gfn.Methods(), func(m gfn.Method) bool { return of(m) && !slices.Contains(names, m.Name) })
+		if all && slices.ContainsFunc(gfn.Methods(), of) {
+			name = stem + "*"
+		}
+		if !slices.Contains(text, name) {
+			text = append(text, name)
+		}
+	}
+	return strings.Join(text, " ")
+}
+
+// unread returns an error if a flag was given that none of the configurations reads.
+func (c *call) unread(configs ...gfn.Config) error {
+	var a trainArgs
+	for _, o := range a.options() {
+		field := o.field(&a.config)
+		if field == "" || !slices.Contains(c.given, o.name) || slices.ContainsFunc(configs, func(c gfn.Config) bool { return c.Reads(field) }) {
+			continue
+		}
+		var names []string
+		for _, config := range configs {
+			names = append(names, config.Method)
+		}
+		return usagef("-%s would have no effect with %s; leave it out (it is for %s)", o.name, strings.Join(slices.Compact(names), ", "), readersOf(field))
+	}
+	return nil
 }
 
 // lambdaUsage lists the default λ of every method that has one.
@@ -107,7 +181,7 @@ func lambdaUsage() string {
 			text += m.Name + ", "
 		}
 	}
-	return text + "and not used by the others"
+	return strings.TrimSuffix(text, ", ")
 }
 
 func train(c *call) error {
@@ -168,11 +242,11 @@ func (c *call) start(first trainArgs) (*gfn.Trainer, error) {
 	if err != nil {
 		return nil, err
 	}
-	a := trainArgs{config: gfn.DefaultConfig(first.config.Method)}
-	if first.paper {
-		a.config.Paper(env)
-	}
+	a := trainArgs{config: defaults(first, first.config.Method, env)}
 	if err := c.again(&a, a.options()); err != nil {
+		return nil, err
+	}
+	if err := c.unread(a.config); err != nil {
 		return nil, err
 	}
 	if err := prepareDir(a.out, resultNames...); err != nil {
@@ -183,6 +257,15 @@ func (c *call) start(first trainArgs) (*gfn.Trainer, error) {
 		return nil, usageError{inFlags(err)}
 	}
 	return t, err
+}
+
+// defaults returns what a method is trained with on env where no flag says otherwise.
+func defaults(a trainArgs, method string, env gfn.Env) gfn.Config {
+	c := gfn.DefaultConfig(method)
+	if c.ForEnv(env); a.paper {
+		c.Paper(env)
+	}
+	return c
 }
 
 // again reads the arguments on top of what a, to which options write, holds.
@@ -200,11 +283,12 @@ var configField = regexp.MustCompile(`Config\.(\w+)( =)?`)
 
 // inFlags puts the flags in the place of the configuration's fields in an error.
 func inFlags(err error) error {
-	options := new(trainArgs).options()
+	var a trainArgs
+	options := a.options()
 	return errors.New(configField.ReplaceAllStringFunc(err.Error(), func(text string) string {
 		field := configField.FindStringSubmatch(text)
 		for _, o := range options {
-			if strings.EqualFold(strings.ReplaceAll(o.name, "-", ""), field[1]) || o.name == "iters" && field[1] == "Iterations" {
+			if o.field(&a.config) == field[1] {
 				return "-" + o.name + strings.Replace(field[2], "=", "is", 1)
 			}
 		}
@@ -335,10 +419,10 @@ func (c *call) train(ctx context.Context, t *gfn.Trainer, a trainArgs) error {
 		bar.step(t.Iteration, e)
 	})
 	bar.clear()
-	switch {
-	case err == nil:
-		return c.finish(t, a)
-	case ctx.Err() != nil:
+	if err == nil {
+		err = c.finish(ctx, t, a)
+	}
+	if err != nil && ctx.Err() != nil {
 		return c.interrupted(ctx, t, a)
 	}
 	return err
@@ -374,7 +458,7 @@ func quote(path string) string {
 
 // finish writes the files of -out and reports on a trainer that is done. The files are
 // first: the last evaluation may take long, and be interrupted. It reports even if they fail.
-func (c *call) finish(t *gfn.Trainer, a trainArgs) error {
+func (c *call) finish(ctx context.Context, t *gfn.Trainer, a trainArgs) error {
 	var failed error
 	if a.out != "" {
 		names, err := writeResults(t, a.out)
@@ -384,7 +468,7 @@ func (c *call) finish(t *gfn.Trainer, a trainArgs) error {
 			fmt.Fprintf(c.stderr, "wrote %s to %s\n", strings.Join(names, ", "), a.out)
 		}
 	}
-	e, err := final(t)
+	e, err := final(ctx, t)
 	if err != nil {
 		return cmp.Or(failed, err)
 	}
@@ -396,10 +480,10 @@ func (c *call) finish(t *gfn.Trainer, a trainArgs) error {
 }
 
 // final returns the last evaluation of a trainer that is done, with samples beside it, and the trust-region steps of all evaluations.
-func final(t *gfn.Trainer) (e gfn.Evaluation, err error) {
+func final(ctx context.Context, t *gfn.Trainer) (e gfn.Evaluation, err error) {
 	if n := len(t.Curve); n > 0 && t.Curve[n-1].Iteration == int64(t.Iteration) {
 		e = t.Curve[n-1]
-	} else if e, err = t.Evaluate(); err != nil { // not one iteration was asked for
+	} else if e, err = t.Evaluate(ctx); err != nil { // not one iteration was asked for
 		return e, err
 	}
 	e.Accepted, e.Rejected, e.StepFraction, e.StepKL = 0, 0, 0, 0
@@ -412,7 +496,7 @@ func final(t *gfn.Trainer) (e gfn.Evaluation, err error) {
 	}
 	if t.Graph != nil {
 		var sampled gfn.Evaluation
-		sampled, err = t.EvaluateSampled(t.Config.EvalSamples, 0)
+		sampled, err = t.EvaluateSampled(ctx, t.Config.EvalSamples, 0)
 		e.Samples = sampled.Samples
 	}
 	return e, err
