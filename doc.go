@@ -52,6 +52,8 @@
 //   - [TB]: trajectory balance: Z PF(τ) = R(x) PB(τ|x)
 //   - [SubTB]: every sub-trajectory, weights λ^(j−i−1); λ = 0 is DB over its edges, λ = ∞ is TB
 //   - [VarGrad]: TB with log Z estimated by the batch
+//   - [FLDB]: forward-looking, DB with log F = log F̃ + log R̂, an [Intermediate] reward
+//   - [MDB]: modified DB, log F(s) = log R(s) − log PF(sf|s), where every state is terminating
 //
 // # 4 Policy-dependent rewards
 //
@@ -92,6 +94,19 @@
 //
 // Beside them stand [EvidenceBounds], ELBO ≤ log Z* ≤ EUBO, and [MarginalGap], fact 6.
 //
+// # 6 Maximum-entropy control
+//
+// At temperature α and with the corrected reward r(s→s') = α log PB(s|s'), r(x→sf) = α log R(x), soft
+// values are flows, V = α log F and Q = α (log F + log PF), and the control objectives are balance losses
+// in other units. Uncorrected, r = 0 on ordinary edges, the policy samples n(x)R(x).
+//
+//   - [Graph.SoftValue] of a [Graph.SoftReward]: soft value iteration; V(s0) = α log Z*
+//   - [PCL]: path consistency: α² SubTB
+//   - [SQL]: soft Q-learning: α² DB, but for its target network
+//   - [PiSQL]: the same in the policy's parameters: α² MDB, likewise
+//   - [SAC]: soft actor-critic: two critics with targets by [SoftState], the actor by their KL
+//   - [Control]: all of these statements with both sides, for [Check]
+//
 // # 9 Environments
 //
 // [HyperGrid], [Sequence] (words built left to right, at either end, or in any order; rewards of
@@ -122,7 +137,8 @@
 // restores the parameters exactly. The replay guide forgets the older half of its memory at once.
 // The exit cap of a guide applies to probabilities, not to raw logits. FM trains the exit flow of
 // every visited terminating state. Log rewards have one floor, a parameter of the environment. The
-// balance losses' log Z is the network's log F(s0) wherever there are state flows.
+// balance losses' log Z is the network's log F(s0) wherever there are state flows. Errors of soft
+// Q-learning and SAC are squared, not Huber's, at any temperature (the reference has α = 1).
 //
 // # References
 //
@@ -134,5 +150,11 @@
 // al., Bayesian structure learning with generative flow networks, UAI 2022. Schulman et al., Trust
 // region policy optimization, ICML 2015, and High-dimensional continuous control using generalized
 // advantage estimation, ICLR 2016. Kuipers, Moffa, Heckerman, Addendum on the scoring of Gaussian
-// directed acyclic graphical models, Annals of Statistics 2014.
+// directed acyclic graphical models, Annals of Statistics 2014. Pan et al., Better training of GFlowNets
+// with local credit and incomplete trajectories, ICML 2023. Deleu et al., Discrete probabilistic
+// inference as control in multi-path environments, UAI 2024. Tiapkin et al., Generative flow networks as
+// entropy-regularized RL, AISTATS 2024. Nachum et al., Bridging the gap between value and policy based
+// reinforcement learning, NeurIPS 2017. Haarnoja et al., Reinforcement learning with deep energy-based
+// policies, ICML 2017, and Soft actor-critic, ICML 2018. Christodoulou, Soft actor-critic for discrete
+// action settings, 2019.
 package gfn

@@ -7,9 +7,10 @@ import "slices"
 // Lists returns every float list of a checkpoint: parameters and Adam's moments.
 func (t *Trainer) Lists() [][]float64 { return t.lists() }
 
-// Replayed returns the states that the replay keeps, best first, those of the guide, and the modes found.
+// Replayed returns the states that the replay keeps, best first, those of the guide, the modes found, and the
+// trajectories kept.
 func (t *Trainer) Replayed() (states [][]int) {
-	return slices.Concat(t.replay.states(), t.observed(), t.foundModes())
+	return slices.Concat(t.replay.states(), t.observed(), t.foundModes(), t.past)
 }
 
 // Rate returns the factor of the learning rates at an iteration.

@@ -55,6 +55,22 @@ type Sized interface{ LogStates() float64 }
 // has one for each of its environments.
 type Guided interface{ Guide() Guide }
 
+// Intermediate is an [Env] with a reward log R̂(s) of states that are not terminating, nats, for the
+// forward-looking losses (spec §3); of terminating ones R̂ = R. HasIntermediate says whether there is
+// one. Where every state is terminating, as on grids and in structure learning, none is needed.
+type Intermediate interface {
+	HasIntermediate() bool
+	LogIntermediate(s []int) float64
+}
+
+// intermediateOf returns the intermediate reward of env, nil where it defines none.
+func intermediateOf(env Env) func(s []int) float64 {
+	if i, ok := as[Intermediate](env); ok && i.HasIntermediate() {
+		return i.LogIntermediate
+	}
+	return nil
+}
+
 // Formatter is an [Env] that writes a state as its users do: "3,5", "ACGT".
 type Formatter interface{ Format(s []int) string }
 
@@ -265,6 +281,19 @@ func (st *States) fail(format string, args ...any) {
 	if st.err == nil {
 		st.err = fmt.Errorf("gfn: "+format, args...)
 	}
+}
+
+// LogIntermediate writes log R̂(s) by row to dst, which is grown as needed: log R of terminating
+// states, and of others what the [Intermediate] environment says.
+func (st *States) LogIntermediate(dst []float64) []float64 {
+	dst, other := append(dst[:0], st.LogR...), intermediateOf(st.Env)
+	for row := range dst {
+		if st.Exit(row) < 0 {
+			st.s = st.State(st.s, row)
+			dst[row] = other(st.s)
+		}
+	}
+	return dst
 }
 
 // Follow returns the child of forward slot e (not an exit), adding its row where it is new.
@@ -854,6 +883,7 @@ type Batch struct {
 	paths        [][]Step
 	rows, active []int32
 	u, du        []float64 // scratch of the objectives
+	f, df        []float64 // by row, likewise
 }
 
 // Sampling says how trajectories are drawn. Trajectory i of a batch draws from its
@@ -980,6 +1010,34 @@ func (b *Batch) Sample(pf Policy, n int, o Sampling) error {
 		b.active = going
 	}
 	return b.finish(n)
+}
+
+// Walk adds the trajectory that takes the given actions from s0, the exit last. The error names the
+// state where one of them is not legal.
+func (b *Batch) Walk(actions []int) error {
+	b.Env.Source(b.s)
+	row := b.Add(b.s)
+	if len(actions) == 0 {
+		return errors.New("gfn: a trajectory has no actions, not even the exit")
+	}
+	for i, a := range actions {
+		e := int(b.FStart[row])
+		for e < int(b.FStart[row+1]) && int(b.FAction[e]) != a {
+			e++
+		}
+		if exit := a == b.Shape.Forward-1; e == int(b.FStart[row+1]) || exit != (i == len(actions)-1) {
+			b.Steps = b.Steps[:b.Start[len(b.Start)-1]]
+			return fmt.Errorf("gfn: action %d, number %d of %d, is not legal at %s", a, i+1, len(actions), b.Format(row))
+		} else if exit {
+			b.Steps = append(b.Steps, Step{int32(row), int32(e), -1})
+		} else {
+			child := b.Follow(e)
+			b.Steps = append(b.Steps, Step{int32(row), int32(e), b.Back[e]})
+			row = child
+		}
+	}
+	b.Start = append(b.Start, int32(len(b.Steps)))
+	return b.err
 }
 
 // SampleBackward adds one trajectory for each endpoint, drawn backwards from it by

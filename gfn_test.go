@@ -3117,6 +3117,7 @@ func TestNoCancellation(t *testing.T) {
 func TestMethods(t *testing.T) {
 	require.Panics(t, func() { gfn.SubTB(-1) })
 	require.Panics(t, func() { gfn.SubTB(math.NaN()) })
+	require.Panics(t, func() { gfn.PCL(-1, 1) })
 	rng := rand.New(rand.NewPCG(8, 8))
 	g := enumerate(t, randomDAG(rng, 8))
 	b, v, d := sampled(t, rng, g, true)
@@ -3130,20 +3131,20 @@ func TestMethods(t *testing.T) {
 		switch family {
 		case "fm":
 			require.Equal(t, gfn.EdgeFlow, m.Flow)
-			require.Equal(t, gfn.FM(b, v, d), m.Loss(0)(b, v, d))
+			require.Equal(t, gfn.FM(b, v, d), m.Loss(0, 1)(b, v, d))
 		case "db":
 			require.Equal(t, gfn.StateFlow, m.Flow)
-			require.Equal(t, gfn.DB(b, v, d), m.Loss(0)(b, v, d))
+			require.Equal(t, gfn.DB(b, v, d), m.Loss(0, 1)(b, v, d))
 		case "subtb":
 			require.Equal(t, gfn.StateFlow, m.Flow)
 			require.Equal(t, 0.9, m.Lambda)
-			require.Equal(t, gfn.SubTB(0.7)(b, v, d), m.Loss(0.7)(b, v, d))
+			require.Equal(t, gfn.SubTB(0.7)(b, v, d), m.Loss(0.7, 1)(b, v, d))
 		case "tb":
 			require.Equal(t, gfn.TotalFlow, m.Flow)
-			require.Equal(t, gfn.TB(b2, v2, d2), m.Loss(0)(b2, v2, d2))
+			require.Equal(t, gfn.TB(b2, v2, d2), m.Loss(0, 1)(b2, v2, d2))
 		case "vargrad":
 			require.Equal(t, gfn.NoFlow, m.Flow)
-			require.Equal(t, gfn.VarGrad(b2, v2, d2), m.Loss(0)(b2, v2, d2))
+			require.Equal(t, gfn.VarGrad(b2, v2, d2), m.Loss(0, 1)(b2, v2, d2))
 		case "rl":
 			require.Equal(t, gfn.TotalFlow, m.Flow)
 			require.Equal(t, 0.99, m.Lambda)
@@ -4235,6 +4236,9 @@ func quick(method string) gfn.Config {
 	}
 	if m, _ := gfn.MethodByName(method); m.Loss != nil { // the policy gradient is on policy
 		c.Epsilon, c.Replay, c.ReplayBatch = 0.1, 20, 4
+		if m.Soft {
+			c.Alpha = 0.7
+		}
 	}
 	return c
 }
@@ -4268,6 +4272,12 @@ func methodNames() (names []string) {
 		names = append(names, m.Name)
 	}
 	return names
+}
+
+// applies says whether a method is defined on g.
+func applies(method string, g *gfn.Graph) bool {
+	m, err := gfn.MethodByName(method)
+	return err == nil && m.Applies(&g.States) == nil
 }
 
 // The passes that workers share need work enough to be shared: over 64 rows, 4,096 parameters, 32
@@ -4326,6 +4336,9 @@ func TestWorkersDoNotMatter(t *testing.T) {
 func TestResumeAtAnyIteration(t *testing.T) {
 	for _, spec := range []string{"hypergrid:dim=2,height=8,r0=0.1", "sequence:length=4,tokens=ABC,order=ends"} {
 		for i, method := range methodNames() {
+			if !applies(method, enumerate(t, parse(t, spec))) {
+				continue
+			}
 			c := quick(method)
 			c.Tabular = i%2 == 0
 			want := trainer(t, parse(t, spec), c)
@@ -4366,7 +4379,7 @@ func saved(t testing.TB, env gfn.Env, c gfn.Config) []byte {
 
 // seal gives a payload a proper frame.
 func seal(payload []byte) []byte {
-	file := binary.LittleEndian.AppendUint32([]byte("gfn checkpoint\n"), 2)
+	file := binary.LittleEndian.AppendUint32([]byte("gfn checkpoint\n"), 3)
 	file = append(binary.LittleEndian.AppendUint64(file, uint64(len(payload))), payload...)
 	return binary.LittleEndian.AppendUint32(file, crc32.ChecksumIEEE(file))
 }
@@ -4389,8 +4402,8 @@ func TestDamagedCheckpoints(t *testing.T) {
 	require.ErrorContains(t, load([]byte("PNG and so on"), nil, nil), "not a gfn checkpoint")
 	require.ErrorContains(t, load(append(slices.Clone(file), 0), nil, nil), "data follows its end")
 	newer := slices.Clone(file)
-	newer[15] = 3
-	require.EqualError(t, load(newer, nil, nil), "gfn: checkpoint: format version 3; this program reads 2")
+	newer[15] = 4
+	require.EqualError(t, load(newer, nil, nil), "gfn: checkpoint: format version 4; this program reads 3")
 	huge := slices.Clone(file)
 	binary.LittleEndian.PutUint64(huge[19:], 1<<60)
 	require.ErrorContains(t, load(huge, nil, nil), "truncated")
@@ -4475,14 +4488,20 @@ var small = []string{
 
 // cell trains one method on one environment. Tabular policies are trained with the rates that suit
 // one free row of parameters a state; the posterior over structures of four nodes is steep, and
-// wants slower and longer runs.
+// wants slower and longer runs. Soft Q-learning has one network, for all; where the two critics of
+// SAC err, the lesser one counts, and log Z is low: they are larger and faster than the actor.
 func cell(t *testing.T, method, spec string, env gfn.Env, tabular bool) gfn.Evaluation {
 	c := gfn.DefaultConfig(method)
 	c.Iterations, c.Batch, c.EvalEvery, c.Workers, c.Tabular = 1000, 64, 0, 1, tabular
 	c.Hidden, c.HiddenV = 32, 32
 	c.LR, c.LRV = 0.01, 0.01
-	if tabular {
+	switch {
+	case tabular:
 		c.LR, c.LRV = 0.05, 0.05
+	case method == "sql":
+		c.LR = 0.02
+	case method == "sac":
+		c.LR, c.LRV, c.HiddenV = 0.005, 0.02, 64
 	}
 	if strings.HasPrefix(spec, "dag:nodes=4") {
 		c.Iterations = 4000
@@ -4528,6 +4547,10 @@ func TestLearnedAgainstExact(t *testing.T) {
 						env = parse(t, spec)
 					}
 					if testing.Short() && strings.HasPrefix(spec, "dag:nodes=4") {
+						continue
+					}
+					if !applies(method, enumerate(t, env)) {
+						t.Logf("%-10s %-42s not applicable", method, spec)
 						continue
 					}
 					e := cell(t, method, spec, env, tabular)
@@ -4700,6 +4723,890 @@ func BenchmarkExact(b *testing.B) {
 		}
 		b.ReportMetric(float64(g.Len()*b.N)/b.Elapsed().Seconds(), "states/s")
 	})
+}
+
+// ---- maximum-entropy control ----
+
+// Two edges lead to the one end and one to the other; both have reward 1. At any temperature the
+// uncorrected policy takes each edge alike.
+func ExampleGraph_SoftValue() {
+	env, _ := gfn.NewExplicit([][2]int{{0, 1}, {0, 1}, {0, 2}}, map[int]float64{1: 1, 2: 1}, -50)
+	g, _ := gfn.Enumerate(env, 10)
+	show := func(r []float64) {
+		v, logPF := g.SoftValue(r, 0.5)
+		p := g.LogTerminating(logPF)
+		fmt.Printf("V(s0) = ½ log %.0f, samples %.3f %.3f\n", math.Exp(v[0]/0.5), math.Exp(p[1]), math.Exp(p[2]))
+	}
+	show(g.SoftReward(nil, 0.5))
+	show(g.SoftReward(g.Backward(gfn.UniformPB), 0.5))
+	// Output:
+	// V(s0) = ½ log 3, samples 0.667 0.333
+	// V(s0) = ½ log 2, samples 0.500 0.500
+}
+
+// softTargets returns n(x)R(x)/Σ by row, n counted by a walk over all trajectories where there are few,
+// and log Σ n(x)R(x).
+func softTargets(g *gfn.Graph, count bool) (logp []float64, total float64) {
+	logp = g.LogTrajectories()
+	if count {
+		n := make([]float64, g.Len())
+		for _, τ := range trajectories(g) {
+			n[g.From[τ[len(τ)-1]]]++
+		}
+		for row := range n {
+			logp[row] = math.Log(n[row])
+		}
+	}
+	for row := range logp {
+		logp[row] += g.LogR[row] // −Inf where not terminating
+	}
+	total = gfn.LogSumExp(logp)
+	for row := range logp {
+		logp[row] -= total
+	}
+	return logp, total
+}
+
+// requireSoft checks both rewards on g at temperature α.
+func requireSoft(t *testing.T, g *gfn.Graph, logPB []float64, α float64, count bool) {
+	t.Helper()
+	at := func(r, want []float64, logZ float64) (v []float64) {
+		v, logPF := g.SoftValue(r, α)
+		got := g.LogTerminating(logPF)
+		for row := range want {
+			require.InDelta(t, math.Exp(want[row]), math.Exp(got[row]), 1e-10)
+			if want[row] > -40 {
+				require.InDelta(t, want[row], got[row], 1e-10*max(1, math.Abs(logZ)), "row %d, α %v", row, α)
+			}
+		}
+		closeTo(t, α*logZ, v[0], 1e-10)
+		require.Zero(t, v[g.Len()])
+		for row := range g.Len() { // V(s) = E_π[r + V(s') − α log π], its other form
+			sum := 0.0
+			for e := g.FStart[row]; e < g.FStart[row+1]; e++ {
+				sum += math.Exp(logPF[e]) * (r[e] + v[g.Child[e]] - α*logPF[e])
+			}
+			closeTo(t, v[row], sum, 1e-10)
+		}
+		return v
+	}
+	v := at(g.SoftReward(logPB, α), g.LogTarget(), g.LogZ())
+	for row, f := range g.LogFlows(logPB) {
+		closeTo(t, α*f, v[row], 1e-10)
+	}
+	biased, total := softTargets(g, count)
+	at(g.SoftReward(nil, α), biased, total)
+}
+
+// Soft values on random DAGs, the grid and structures: the corrected reward samples R/Z* for any PB,
+// the uncorrected one n(x)R(x); V(s0) = α log of the sum.
+func TestSoftValue(t *testing.T) {
+	onDAGs(t, func(t *testing.T, rng *rand.Rand, g *gfn.Graph) {
+		for _, α := range []float64{0.1, 0.5, 1, 3} {
+			requireSoft(t, g, randomPB(rng, g), α, true)
+		}
+	})
+	for _, spec := range []string{small[0], "dag:nodes=3,samples=20", "dag:nodes=4,samples=20", "sequence:length=4,tokens=ABC,order=ends"} {
+		g := enumerate(t, parse(t, spec))
+		for _, α := range []float64{0.3, 1, 2} {
+			requireSoft(t, g, g.Backward(gfn.UniformPB), α, false)
+			requireSoft(t, g, randomPB(rand.New(rand.NewPCG(4, 4)), g), α, false)
+		}
+	}
+	g := enumerate(t, line())
+	r := g.SoftReward(nil, 1)
+	r[len(r)-1] = math.Inf(-1) // no reward is within reach: a policy nevertheless
+	v, logPF := g.SoftValue(r, 2)
+	require.True(t, math.IsInf(v[0], -1))
+	require.Equal(t, make([]float64, len(r)), logPF)
+}
+
+// The bias of the uncorrected policy, its total variation from R/Z*: none where all objects have
+// the same number of trajectories. With -v it prints the README's table.
+func TestSoftBias(t *testing.T) {
+	for _, c := range []struct {
+		spec        string
+		least, most float64
+	}{
+		{"hypergrid:dim=2,height=8,r0=0.1", 0.5, 1}, {"hypergrid:dim=3,height=4,r0=0.1", 0.5, 1}, {"dag:nodes=3,samples=20", 0.01, 1},
+		{"dag:nodes=4,samples=20", 0.01, 1}, {"explicit", 0.01, 1}, {"sequence:length=4,tokens=ABC,order=append", 0, 1e-10},
+		{"sequence:length=4,tokens=ABC,order=ends", 0, 1e-10}, {"sequence:length=4,tokens=ABC,order=any", 0, 1e-10},
+	} {
+		g := enumerate(t, parse(t, c.spec))
+		_, logPF := g.SoftValue(g.SoftReward(nil, 1), 1)
+		tv := gfn.TV(g.LogTerminating(logPF), g.LogTarget())
+		want, _ := softTargets(g, false)
+		closeTo(t, gfn.TV(want, g.LogTarget()), tv, 1e-10)
+		n := g.LogTrajectories()
+		least, most := math.Inf(1), math.Inf(-1)
+		for row := range n {
+			if g.Exit(row) >= 0 {
+				least, most = min(least, n[row]), max(most, n[row])
+			}
+		}
+		t.Logf("%-42s trajectories to an object %.0f…%.0f, TV %.3f", c.spec, math.Exp(least), math.Exp(most), tv)
+		require.True(t, tv >= c.least && tv <= c.most, "%s: %v", c.spec, tv)
+	}
+}
+
+func ExampleMDB() {
+	env, _ := gfn.NewExplicit([][2]int{{0, 1}}, map[int]float64{0: 1, 1: 3}, -50)
+	b, v, d := backFrom(env, []int{1})
+	// 0 goes on or exits, each with ½; 1 exits: log F(0) = log 1 − log ½, log F(1) = log 3
+	fmt.Printf("loss %.4f = (log 2 − log 2 − log 3)²\n", gfn.MDB(b, v, d))
+	fmt.Printf("∂/∂log PF(sf|0) %.4f = −2 (−log 3)\n", d.LogPF[b.Exit(b.Row([]int{0}))])
+	// Output:
+	// loss 1.2069 = (log 2 − log 2 − log 3)²
+	// ∂/∂log PF(sf|0) 2.1972 = −2 (−log 3)
+}
+
+func ExampleFLDB() {
+	b, v, d := backFrom(line(), []int{2})
+	v.LogF[b.Row([]int{0})], v.LogF[b.Row([]int{1})], v.LogF[b.Row([]int{2})] = 1, 3, 2
+	v.LogRhat = make([]float64, 3)
+	v.LogRhat[b.Row([]int{0})], v.LogRhat[b.Row([]int{1})] = 2, -1
+	// log F is 3 2 2: residuals 3−2, 2−2 and 2−log R(2) = 2
+	fmt.Printf("loss %.0f = 1 + 0 + 4\n", gfn.FLDB(b, v, d))
+	// Output: loss 5 = 1 + 0 + 4
+}
+
+func ExamplePCL() {
+	b, v, d := backFrom(line(), []int{2})
+	v.LogF[b.Row([]int{0})], v.LogF[b.Row([]int{1})], v.LogF[b.Row([]int{2})] = 1, 3, 2
+	// V is 3 9 6 0 at α = 3, rewards and log π are 0: −V(s_i) + V(s_{i+1}) is 6 −3 −6
+	fmt.Printf("loss %.0f = (6² + 3² + 6²)/3\n", gfn.PCL(0, 3)(b, v, d))
+	// Output: loss 27 = (6² + 3² + 6²)/3
+}
+
+func ExampleSQL() {
+	b, v, d := backFrom(line(), []int{2})
+	v.LogF[b.Row([]int{0})], v.LogF[b.Row([]int{1})], v.LogF[b.Row([]int{2})] = 1, 3, 2
+	v.Next = []float64{2, 2, 2}
+	// Q = V is 3 9 6 at α = 3, and V(s') 6 by the target network: Q − V(s') is −3 3, at the exit 6 − log 1
+	fmt.Printf("loss %.0f = 3² + 3² + 6²\n", gfn.SQL(3)(b, v, d))
+	fmt.Printf("∂/∂V(1) %.0f = 2·3\n", d.LogF[b.Row([]int{1})]/3)
+	// Output:
+	// loss 54 = 3² + 3² + 6²
+	// ∂/∂V(1) 6 = 2·3
+}
+
+func ExampleSAC() {
+	b, v, d := backFrom(fork(), []int{2})
+	v.ResetLogQ(b)
+	d.ResetLogQ(b)
+	v.Next = []float64{1, 1}
+	lo := b.FStart[b.Row([]int{0})]
+	v.LogQ[0][lo], v.LogQ[1][lo] = math.Log(3), 7 // of 0 → 1; of 0 → 2 and of the exit both are 0
+	// the critics at 0 → 2, Q = 0 and r + V = α·1, and at the exit, Q = 0 and α log 3; π' at 0 is ¾ ¼
+	fmt.Printf("loss %.4f = 2·4·(1 + (log 3)²) + 2 (½ log (½/¾) + ½ log (½/¼))\n", gfn.SAC(2)(b, v, d))
+	fmt.Printf("∂/∂log π %.4f = 2·½ log (½/¾)\n", d.LogPF[lo])
+	fmt.Printf("∂/∂(Q/α) %.0f = 2·2·2·(0 − 1)\n", d.LogQ[0][lo+1])
+	// Output:
+	// loss 17.9433 = 2·4·(1 + (log 3)²) + 2 (½ log (½/¾) + ½ log (½/¼))
+	// ∂/∂log π -0.4055 = 2·½ log (½/¾)
+	// ∂/∂(Q/α) -8 = 2·2·2·(0 − 1)
+}
+
+// everyExit is the environment of g with an exit from every state.
+func everyExit(rng *rand.Rand, g *gfn.Graph) gfn.Env {
+	var edges [][2]int
+	rewards := map[int]float64{}
+	for e, c := range g.Child {
+		if rewards[int(g.From[e])] = math.Exp(rng.NormFloat64()); int(c) < g.Len() {
+			edges = append(edges, [2]int{int(g.From[e]), int(c)})
+		}
+	}
+	env, err := gfn.NewExplicit(edges, rewards, -50)
+	if err != nil {
+		panic(err)
+	}
+	return env
+}
+
+// controlled draws what the control objectives read: a batch on a graph where every state is
+// terminating, random log PB, a normalised random π, log F, R̂ (R of the states), target values and critics.
+func controlled(t *testing.T, rng *rand.Rand, g *gfn.Graph) (b *gfn.Batch, v, d *gfn.Flows) {
+	b, v, d = sampled(t, rng, enumerate(t, everyExit(rng, g)), true)
+	copy(v.LogPF, randomPolicy(rng, b.FStart))
+	v.LogRhat = b.LogIntermediate(nil)
+	v.Next = normal(rng, b.Len())
+	v.LogQ = [2][]float64{normal(rng, len(b.FAction)), normal(rng, len(b.FAction))}
+	d.ResetLogQ(b)
+	return b, v, d
+}
+
+// squares returns the mean over trajectories of Σ_t δ², δ of step t from row s to row c (−1: sf) by slot e.
+func squares(b *gfn.Batch, δ func(s, e, c int, logPB float64) float64, logPB []float64) (sum float64) {
+	for i := range b.Trajectories() {
+		steps := b.Trajectory(i)
+		for t, s := range steps {
+			c, pb := -1, 0.0
+			if s.B >= 0 {
+				c, pb = int(steps[t+1].Row), logPB[s.B]
+			}
+			x := δ(int(s.Row), int(s.F), c, pb)
+			sum += x * x / float64(b.Trajectories())
+		}
+	}
+	return sum
+}
+
+// The equivalences of spec §6, of residuals and of gradients, at random parameters and temperatures: on
+// the left the control losses written out in Q, V, π and r with gradients by central differences, on
+// the right the objectives and their cotangents.
+func TestControlIsBalance(t *testing.T) {
+	onDAGs(t, func(t *testing.T, rng *rand.Rand, g *gfn.Graph) {
+		for _, α := range []float64{0.4, 1, 2.5} {
+			b, v, d := controlled(t, rng, g)
+			next := v.Next
+			r := func(s, c int, logPB float64) float64 { // corrected reward
+				if c < 0 {
+					return α * b.LogR[s]
+				}
+				return α * logPB
+			}
+			soft := func(q []float64) (value []float64) { // V = α log Σ exp(Q/α)
+				for row := range b.Len() {
+					sum := 0.0
+					for e := b.FStart[row]; e < b.FStart[row+1]; e++ {
+						sum += math.Exp(q[e] / α)
+					}
+					value = append(value, α*math.Log(sum))
+				}
+				return append(value, 0)
+			}
+			at := func(value []float64, c int) float64 {
+				if c < 0 {
+					return 0
+				}
+				return value[c]
+			}
+			scaled := func(by float64, x []float64) (y []float64) {
+				for _, a := range x {
+					y = append(y, by*a)
+				}
+				return y
+			}
+			check := func(name string, slow func() float64, x []float64, o gfn.Objective, grad func() []float64) {
+				t.Helper()
+				d.Reset(b, true)
+				loss := o(b, v, d)
+				closeTo(t, slow(), loss, 1e-11, name)
+				require.InDeltaSlice(t, central(x, slow), grad(), 1e-6*max(1, loss), name)
+			}
+			fromV := func() []float64 { return scaled(1/α, d.LogF) }
+			fromπ := func() []float64 { return d.LogPF }
+			fromQ := func() []float64 { // log π = (Q − V)/α, log F = V/α
+				grad := make([]float64, len(v.LogPF))
+				for row := range b.Len() {
+					sum := -d.LogF[row]
+					for e := b.FStart[row]; e < b.FStart[row+1]; e++ {
+						sum += d.LogPF[e]
+					}
+					for e := b.FStart[row]; e < b.FStart[row+1]; e++ {
+						grad[e] = (d.LogPF[e] - math.Exp(v.LogPF[e])*sum) / α
+					}
+				}
+				return grad
+			}
+
+			// path consistency, of every part of every trajectory and squared
+			value, logπ := scaled(α, v.LogF), v.LogPF
+			inconsistency := func(k, i, j int) float64 {
+				steps := b.Trajectory(k)
+				x := -value[steps[i].Row]
+				if j < len(steps) {
+					x += value[steps[j].Row]
+				}
+				for t := i; t < j; t++ {
+					if s := steps[t]; s.B >= 0 {
+						x += r(int(s.Row), 0, v.LogPB[s.B]) - α*logπ[s.F]
+					} else {
+						x += r(int(s.Row), -1, 0) - α*logπ[s.F]
+					}
+				}
+				return x
+			}
+			path := func(λ float64) (loss float64) {
+				for k := range b.Trajectories() {
+					sum, norm, last := 0.0, 0.0, len(b.Trajectory(k))
+					for i := range last {
+						for j := i + 1; j <= last; j++ {
+							w, x := math.Pow(λ, float64(j-i-1)), inconsistency(k, i, j)
+							sum, norm = sum+w*x*x, norm+w
+						}
+					}
+					loss += sum / norm / float64(b.Trajectories())
+				}
+				return loss
+			}
+			for k := range b.Trajectories() {
+				for i := range b.Trajectory(k) {
+					closeTo(t, -α*residual(b, v, k, i, len(b.Trajectory(k))), inconsistency(k, i, len(b.Trajectory(k))), 1e-12)
+				}
+			}
+			for _, λ := range []float64{0, 0.8} {
+				check("PCL", func() float64 { return path(λ) }, value, gfn.PCL(λ, α), fromV)
+				check("PCL", func() float64 { return path(λ) }, logπ, gfn.PCL(λ, α), fromπ)
+				var tb gfn.Flows
+				tb.Reset(b, true)
+				d.Reset(b, true)
+				closeTo(t, α*α*gfn.SubTB(λ)(b, v, &tb), gfn.PCL(λ, α)(b, v, d), 1e-12)
+				require.InDeltaSlice(t, scaled(α*α, tb.LogF), d.LogF, 1e-11)
+				require.InDeltaSlice(t, scaled(α*α, tb.LogPF), d.LogPF, 1e-11)
+			}
+
+			// soft Q-learning, its network's outputs being Q
+			q := make([]float64, len(v.LogPF))
+			for e, row := range b.From {
+				q[e] = α * (v.LogF[row] + v.LogPF[e])
+			}
+			bellman := func() float64 {
+				value := soft(q)
+				return squares(b, func(s, e, c int, pb float64) float64 { return q[e] - (r(s, c, pb) + at(value, c)) }, v.LogPB)
+			}
+			require.InDeltaSlice(t, scaled(α, v.LogF), soft(q)[:b.Len()], 1e-12)
+			v.Next = nil
+			check("SQL", bellman, q, gfn.SQL(α), fromQ)
+			var db gfn.Flows
+			db.Reset(b, true)
+			closeTo(t, α*α*gfn.DB(b, v, &db), gfn.SQL(α)(b, v, d), 1e-12)
+			d.Reset(b, true)
+			gfn.SQL(α)(b, v, d)
+			require.InDeltaSlice(t, scaled(α*α, db.LogF), d.LogF, 1e-11)
+			require.InDeltaSlice(t, scaled(α*α, db.LogPF), d.LogPF, 1e-11)
+			require.InDeltaSlice(t, scaled(α*α, db.LogPB), d.LogPB, 1e-11)
+			v.Next = next
+			fixed := scaled(α, next)
+			check("SQL, target network", func() float64 {
+				return squares(b, func(s, e, c int, pb float64) float64 { return q[e] - (r(s, c, pb) + at(fixed, c)) }, v.LogPB)
+			}, q, gfn.SQL(α), fromQ)
+
+			// the policy-parametrised form: V(s) = r(s→sf) − α log π(sf|s)
+			byExit := func(row int) float64 {
+				if row < 0 {
+					return 0
+				}
+				return α*b.LogR[row] - α*logπ[b.Exit(row)]
+			}
+			check("π-SQL, target network", func() float64 {
+				return squares(b, func(s, e, c int, pb float64) float64 { return α*logπ[e] - (r(s, c, pb) + at(fixed, c) - byExit(s)) }, v.LogPB)
+			}, logπ, gfn.PiSQL(α), fromπ)
+			v.Next = nil
+			policySQL := func() float64 {
+				return squares(b, func(s, e, c int, pb float64) float64 { return α*logπ[e] - (r(s, c, pb) + byExit(c) - byExit(s)) }, v.LogPB)
+			}
+			check("π-SQL", policySQL, logπ, gfn.PiSQL(α), fromπ)
+			check("MDB", func() float64 { return policySQL() / (α * α) }, logπ, gfn.MDB, fromπ)
+			check("MDB", func() float64 { return policySQL() / (α * α) }, v.LogPB, gfn.MDB, func() []float64 { return d.LogPB })
+
+			// the shaped reward r + α log R̂(s') − α log R̂(s), log R̂(sf) = 0, with Ṽ = α log F̃
+			copy(v.LogRhat, normal(rng, b.Len())) // whatever it is; at exits R̂(x) = R(x) is in r
+			for i := range b.Trajectories() {
+				v.LogRhat[b.Endpoint(i)] = b.LogR[b.Endpoint(i)]
+			}
+			value = scaled(α, v.LogF)
+			shaped := func() float64 {
+				return squares(b, func(s, e, c int, pb float64) float64 {
+					reward := r(s, c, pb) + α*at(v.LogRhat, c) - α*v.LogRhat[s]
+					if c < 0 {
+						require.Zero(t, reward)
+					}
+					return value[s] + α*logπ[e] - (reward + at(value, c))
+				}, v.LogPB) / (α * α)
+			}
+			check("FL-DB", shaped, logπ, gfn.FLDB, fromπ)
+			check("FL-DB", shaped, value, gfn.FLDB, fromV)
+			check("FL-DB", shaped, v.LogPB, gfn.FLDB, func() []float64 { return d.LogPB })
+
+			// soft actor-critic: two critics by their targets, the actor by the lesser one, in logits
+			v.Next = next
+			critics := [2][]float64{scaled(α, v.LogQ[0]), scaled(α, v.LogQ[1])}
+			lesser := make([]float64, len(q))
+			for e := range lesser {
+				lesser[e] = min(critics[0][e], critics[1][e])
+			}
+			of := func(k int) float64 {
+				return squares(b, func(s, e, c int, pb float64) float64 { return critics[k][e] - (r(s, c, pb) + at(fixed, c)) }, v.LogPB)
+			}
+			logits := slices.Clone(logπ)
+			actor := func() (sum float64) {
+				value, norm := soft(lesser), soft(scaled(α, logits))
+				for _, s := range b.Steps {
+					for e := b.FStart[s.Row]; e < b.FStart[s.Row+1]; e++ {
+						log := logits[e] - norm[s.Row]/α
+						sum += math.Exp(log) * (α*log - lesser[e]) / float64(b.Trajectories())
+					}
+					sum += value[s.Row] / float64(b.Trajectories())
+				}
+				return sum
+			}
+			d.Reset(b, true)
+			d.ResetLogQ(b)
+			loss := gfn.SAC(α)(b, v, d)
+			closeTo(t, of(0)+of(1)+actor(), loss, 1e-11)
+			for k := range critics {
+				require.InDeltaSlice(t, central(critics[k], func() float64 { return of(k) }), scaled(1/α, d.LogQ[k]), 1e-6*max(1, loss))
+			}
+			require.InDeltaSlice(t, central(logπ, func() float64 { // whatever Σ π is
+				var waste gfn.Flows
+				waste.Reset(b, true)
+				waste.ResetLogQ(b)
+				return gfn.SAC(α)(b, v, &waste)
+			}), d.LogPF, 1e-6*max(1, loss))
+			d.LogF = make([]float64, b.Len())
+			require.InDeltaSlice(t, central(logits, actor), scaled(α, fromQ()), 1e-6*max(1, loss))
+		}
+	})
+}
+
+// At the flows of a backward policy the control objectives and their cotangents are 0, with and without
+// target networks; MDB and π-SQL where every state is terminating.
+func TestControlZeroAtOptimum(t *testing.T) {
+	onDAGs(t, func(t *testing.T, rng *rand.Rand, g *gfn.Graph) {
+		all := enumerate(t, everyExit(rng, g))
+		for name, o := range map[string]gfn.Objective{"PCL": gfn.PCL(0.9, 0.5), "SQL": gfn.SQL(0.5), "SAC": gfn.SAC(0.5), "MDB": gfn.MDB, "π-SQL": gfn.PiSQL(0.5), "FL-DB": gfn.FLDB} {
+			for _, target := range []bool{false, true} {
+				g := g
+				if name == "MDB" || name == "π-SQL" {
+					g = all
+				}
+				b, v, d := sampled(t, rng, g, true)
+				logPB := randomPB(rng, g)
+				atOptimum(g, b, logPB, v)
+				if target || name == "SAC" {
+					v.Next = slices.Clone(v.LogF)
+				}
+				v.ResetLogQ(b)
+				d.ResetLogQ(b)
+				for e, row := range b.From {
+					v.LogQ[0][e] = v.LogF[row] + v.LogPF[e]
+					v.LogQ[1][e] = v.LogQ[0][e]
+				}
+				if name == "FL-DB" {
+					v.LogRhat = normal(rng, b.Len())
+					for row := range v.LogF {
+						v.LogF[row] -= v.LogRhat[row]
+					}
+				}
+				require.Less(t, o(b, v, d), 1e-24, name)
+				for _, list := range [][]float64{d.LogPF, d.LogPB, d.LogF, d.LogQ[0], d.LogQ[1]} {
+					require.InDeltaSlice(t, make([]float64, len(list)), list, 1e-12, name)
+				}
+			}
+		}
+	})
+}
+
+// SoftState of the action values of any policy is its value E[Σ r − α log π], by exact evaluation; the
+// larger critic does not matter.
+func TestSoftState(t *testing.T) {
+	onDAGs(t, func(t *testing.T, rng *rand.Rand, g *gfn.Graph) {
+		const α = 0.6
+		logPF := randomPF(rng, g)
+		r := g.SoftReward(randomPB(rng, g), α)
+		entropic := slices.Clone(r)
+		for e := range r {
+			entropic[e] -= α * logPF[e]
+		}
+		value := g.Value(logPF, entropic)
+		v := gfn.Flows{LogPF: logPF}
+		for e := range r {
+			q := (r[e] + value[g.Child[e]]) / α
+			v.LogQ[e%2] = append(v.LogQ[e%2], q)
+			v.LogQ[1-e%2] = append(v.LogQ[1-e%2], q+rng.ExpFloat64())
+		}
+		got := normal(rng, g.Len())
+		gfn.SoftState(&g.States, &v, got)
+		for row := range got {
+			closeTo(t, value[row], α*got[row], 1e-12)
+		}
+	})
+}
+
+// What a step gives to each network is the gradient of the method's loss written out in Q, V, π and r at
+// temperature α, by central differences in its parameters; target networks follow it by their share. The
+// second step's targets are not the networks.
+func TestControlStep(t *testing.T) {
+	for i, name := range slices.Repeat([]string{"mdb", "fldb", "pcl", "sql", "sql without", "pisql", "pisql without", "sac"}, 2) {
+		method, _, without := strings.Cut(name, " ")
+		c := gfn.DefaultConfig(method)
+		c.Batch, c.Hidden, c.HiddenV, c.Layers, c.LayersV, c.Replay = 5, 4, 4, 1, 1, 0
+		if m, _ := gfn.MethodByName(method); m.Soft {
+			c.Alpha = 0.7
+		}
+		if without {
+			c.Polyak = 0
+		}
+		env := parse(t, "hypergrid:dim=2,height=3,r0=0.1")
+		α, tr, second := c.Alpha, trainer(t, env, c), i >= 8
+		if second {
+			_, err := tr.Step()
+			require.NoError(t, err)
+		}
+		var before [][]float64
+		for _, list := range tr.Lists() {
+			before = append(before, slices.Clone(list))
+		}
+		_, err := tr.Step()
+		require.NoError(t, err)
+		b := tr.Batch()
+
+		// the networks as they were: log of the softmax, outputs, by slot or by row
+		net := func(at int, head gfn.Head) (n *gfn.Net, logp, out []float64, eval func()) {
+			n = gfn.NewNet(rand.NewPCG(1, 1), env.Shape(), head, []int{4})
+			copy(n.Params, before[at])
+			logp, out = make([]float64, len(b.FAction)+b.Len()), make([]float64, len(b.FAction)+b.Len())
+			eval = func() {
+				n.Eval(&b.States, 0, b.Len(), logp)
+				copy(out, logp)
+				if head == gfn.ForwardHead {
+					for e, row := range b.From {
+						out[e] += n.LSE[row]
+					}
+				}
+			}
+			eval()
+			return n, logp, out, eval
+		}
+		pf, logπ, q, evalF := net(0, gfn.ForwardHead)
+		uniform := b.Backward(gfn.UniformPB)
+		reward := func(s, c int, logPB float64) float64 {
+			if c < 0 {
+				return α * b.LogR[s]
+			}
+			return α * logPB
+		}
+		at := func(v []float64, c int) float64 {
+			if c < 0 {
+				return 0
+			}
+			return v[c]
+		}
+		values := func(f func(row, e int) float64) (v []float64) { // Σ f over the slots of each row
+			v = make([]float64, b.Len())
+			for e, row := range b.From {
+				v[row] += f(int(row), e)
+			}
+			return v
+		}
+		soft := func(q []float64) []float64 {
+			v := values(func(_, e int) float64 { return math.Exp(q[e] / α) })
+			for row := range v {
+				v[row] = α * math.Log(v[row])
+			}
+			return v
+		}
+		byExit := func(logπ []float64) (v []float64) {
+			for row := range b.Len() {
+				v = append(v, α*(b.LogR[row]-logπ[b.Exit(row)]))
+			}
+			return v
+		}
+		check := func(moment int, n *gfn.Net, eval func(), loss func() float64) {
+			t.Helper()
+			want := central(n.Params, func() float64 { eval(); return loss() })
+			eval()
+			for i := range want {
+				gradient := (tr.Lists()[moment][i] - 0.9*before[moment][i]) / 0.1
+				require.InDelta(t, want[i], gradient, 1e-6*max(1, math.Abs(want[i])), name)
+			}
+			require.NotEqual(t, n.Params, tr.Lists()[moment-1])
+		}
+		following := func(list, net int) {
+			for i, θ := range tr.Lists()[list] {
+				require.InDelta(t, (1-c.Polyak)*before[list][i]+c.Polyak*tr.Lists()[net][i], θ, 1e-15)
+			}
+		}
+		wantPF := slices.Clone(logπ[:len(b.FAction)])
+		v0 := 0.0 // V(s0)/α, before the step
+		first := b.Row([]int{0, 0})
+
+		switch method {
+		case "mdb", "pisql":
+			fixed := byExit(logπ)
+			if v0 = fixed[first] / α; c.Polyak > 0 {
+				_, target, _, _ := net(3, gfn.ForwardHead)
+				fixed = byExit(target)
+			}
+			check(1, pf, evalF, func() float64 {
+				v := byExit(logπ)
+				next := v
+				if method == "pisql" && !without {
+					next = fixed
+				}
+				return squares(b, func(s, e, c int, pb float64) float64 { return α*logπ[e] + v[s] - reward(s, c, pb) - at(next, c) }, uniform)
+			})
+			if c.Polyak > 0 {
+				following(3, 0)
+			}
+		case "fldb", "pcl":
+			f, v, _, evalV := net(3, gfn.ScalarHead)
+			loss := func() float64 {
+				return squares(b, func(s, e, c int, pb float64) float64 {
+					shaping := 0.0
+					if c >= 0 {
+						shaping = b.LogR[c]
+					}
+					return v[s] + logπ[e] - at(v, c) - (reward(s, c, pb) + shaping - b.LogR[s])
+				}, uniform)
+			}
+			v0 = v[first] + b.LogR[first]
+			if method == "pcl" {
+				v0 = v[first] / α
+				loss = func() (loss float64) {
+					for k := range b.Trajectories() {
+						steps, sum, norm := b.Trajectory(k), 0.0, 0.0
+						for i := range steps {
+							x := -v[steps[i].Row]
+							for j, w := i, 1.0; j < len(steps); j, w = j+1, 0.9*w {
+								s, end := steps[j], 0.0
+								if x -= α * logπ[s.F]; s.B >= 0 {
+									x, end = x+reward(0, 0, uniform[s.B]), v[steps[j+1].Row]
+								} else {
+									x += reward(int(s.Row), -1, 0)
+								}
+								sum, norm = sum+w*(x+end)*(x+end), norm+w
+							}
+						}
+						loss += sum / norm / float64(b.Trajectories())
+					}
+					return loss
+				}
+			}
+			check(1, pf, evalF, loss)
+			check(4, f, evalV, loss)
+		case "sql":
+			fixed := soft(q)
+			for e, row := range b.From {
+				wantPF[e] = (q[e] - fixed[row]) / α
+			}
+			if v0 = fixed[first] / α; c.Polyak > 0 {
+				_, _, target, _ := net(3, gfn.ForwardHead)
+				fixed = soft(target)
+			}
+			check(1, pf, evalF, func() float64 {
+				v := fixed
+				if without {
+					v = soft(q)
+				}
+				return squares(b, func(s, e, c int, pb float64) float64 { return q[e] - reward(s, c, pb) - at(v, c) }, uniform)
+			})
+			if c.Polyak > 0 {
+				following(3, 0)
+			}
+		case "sac":
+			n1, _, q1, eval1 := net(3, gfn.ForwardHead)
+			n2, _, q2, eval2 := net(6, gfn.ForwardHead)
+			_, _, target1, _ := net(9, gfn.ForwardHead)
+			_, _, target2, _ := net(10, gfn.ForwardHead)
+			lesser := make([]float64, len(b.FAction))
+			for e := range lesser {
+				lesser[e] = min(q1[e], q2[e])
+			}
+			v0 = values(func(_, e int) float64 { return math.Exp(logπ[e]) * (lesser[e]/α - logπ[e]) })[first]
+			fixed := values(func(_, e int) float64 { return math.Exp(logπ[e]) * (min(target1[e], target2[e]) - α*logπ[e]) })
+			critic := func(q []float64) func() float64 {
+				return func() float64 {
+					return squares(b, func(s, e, c int, pb float64) float64 { return q[e] - reward(s, c, pb) - at(fixed, c) }, uniform)
+				}
+			}
+			check(4, n1, eval1, critic(q1))
+			check(7, n2, eval2, critic(q2))
+			check(1, pf, evalF, func() (sum float64) {
+				v := values(func(_, e int) float64 { return math.Exp(logπ[e]) * (α*logπ[e] - lesser[e]) })
+				for _, s := range b.Steps {
+					sum += v[s.Row] / float64(b.Trajectories())
+				}
+				return sum
+			})
+			following(9, 3)
+			following(10, 6)
+		}
+		require.InDeltaSlice(t, wantPF, b.LogPF, 1e-12, name)
+
+		if second {
+			continue
+		}
+		fresh := trainer(t, env, c) // nothing learned yet: the policy and log Z of these networks
+		require.InDelta(t, v0, fresh.LogZ(), 1e-12, name)
+		table, _ := fresh.Policies()
+		got := make([]float64, len(b.FAction))
+		fresh.Graph.Policy(table)(&b.States, 0, b.Len(), got)
+		require.InDeltaSlice(t, wantPF, got, 1e-12, name)
+	}
+}
+
+// At other temperatures the maximum-entropy methods learn the same policy.
+func TestLearnedAtTemperature(t *testing.T) {
+	for _, method := range []string{"pcl", "sql", "pisql", "sac"} {
+		for _, α := range []float64{0.5, 2} {
+			c := gfn.DefaultConfig(method)
+			c.Iterations, c.Batch, c.EvalEvery, c.Workers, c.Tabular, c.LR, c.LRV, c.Alpha = 500, 32, 0, 1, true, 0.05, 0.05, α
+			tr := trainer(t, parse(t, "hypergrid:dim=2,height=4,r0=0.1"), c)
+			require.NoError(t, tr.Run(context.Background(), nil))
+			e := tr.Curve[0]
+			require.Less(t, e.TV, 0.01, "%s, α %v", method, α)
+			require.InDelta(t, e.LogZExact, e.LogZ, 0.01)
+		}
+	}
+}
+
+// Trajectories are walked again by their actions, and kept in their order up to a number.
+func TestWalk(t *testing.T) {
+	env := parse(t, "hypergrid:dim=2,height=3,r0=0.1")
+	var b, again gfn.Batch
+	b.Reset(env)
+	again.Reset(env)
+	require.NoError(t, b.Sample(gfn.UniformPF, 20, gfn.Sampling{Seed: 3}))
+	for i := range b.Trajectories() {
+		var actions []int
+		for _, s := range b.Trajectory(i) {
+			actions = append(actions, int(b.FAction[s.F]))
+		}
+		require.NoError(t, again.Walk(actions))
+		for k, s := range again.Trajectory(i) {
+			was := b.Trajectory(i)[k]
+			require.Equal(t, b.State(nil, int(was.Row)), again.State(nil, int(s.Row)))
+			require.Equal(t, b.FAction[was.F], again.FAction[s.F])
+			if require.Equal(t, was.B < 0, s.B < 0); s.B >= 0 {
+				require.Equal(t, b.BAction[was.B], again.BAction[s.B])
+			}
+		}
+	}
+	for actions, want := range map[[3]int]string{{0, 2, 2}: "action 2, number 2 of 3, is not legal at 1,0", {0, 0, 0}: "action 0, number 3 of 3, is not legal at 2,0",
+		{0, 0, 1}: "action 1, number 3 of 3", {0, 7, 2}: "action 7, number 2 of 3"} {
+		n := len(again.Steps)
+		require.ErrorContains(t, again.Walk(actions[:]), want)
+		require.Equal(t, 20, again.Trajectories())
+		require.Len(t, again.Steps, n)
+	}
+	require.ErrorContains(t, again.Walk(nil), "no actions")
+
+	c := quick("sac")
+	c.Replay, c.Iterations = 30, 5 // 16, then 12 new ones an iteration
+	tr := trainer(t, env, c)
+	var last [][]int
+	for range c.Iterations {
+		before := len(tr.Replayed())
+		_, err := tr.Step()
+		require.NoError(t, err)
+		b, fresh := tr.Batch(), 12
+		if before == 0 {
+			fresh = 16
+		}
+		require.Equal(t, 16, b.Trajectories())
+		actions := func(i int) (actions []int) {
+			for _, s := range b.Trajectory(i) {
+				actions = append(actions, int(b.FAction[s.F]))
+			}
+			return actions
+		}
+		for i := fresh; i < 16; i++ {
+			require.Contains(t, last, actions(i))
+		}
+		for i := range fresh {
+			last = append(last, actions(i))
+		}
+		last = last[max(0, len(last)-30):]
+		require.Equal(t, last, tr.Replayed()) // this grid has no modes
+	}
+	require.Len(t, last, 30)
+	c.ReplayBatch = 0 // half
+	tr = trainer(t, env, c)
+	for range 2 {
+		_, err := tr.Step()
+		require.NoError(t, err)
+	}
+	require.Equal(t, 16, tr.Batch().Trajectories())
+	require.Len(t, tr.Replayed(), 16+8)
+}
+
+// The errors of what the control methods want: of configurations, environments and checkpoints.
+func TestControlErrors(t *testing.T) {
+	for _, c := range []struct {
+		method string
+		change func(*gfn.Config)
+		want   string
+	}{
+		{"tb-u", func(c *gfn.Config) { c.Alpha = 2 }, "Config.Alpha = 2: is the temperature of pcl, sql, pisql and sac"},
+		{"pcl", func(c *gfn.Config) { c.Alpha = 0 }, "Config.Alpha = 0: must be positive"},
+		{"pcl", func(c *gfn.Config) { c.Polyak = 0.1 }, "Config.Polyak = 0.1: is for target networks"},
+		{"sac", func(c *gfn.Config) { c.Polyak = 0 }, "Config.Polyak = 0: must be above 0"},
+		{"sql", func(c *gfn.Config) { c.Polyak = 1.1 }, "Config.Polyak = 1.1: must lie in 0…1"},
+		{"sql", func(c *gfn.Config) { c.ReplayOf = "some" }, "Config.ReplayOf = some: must be one of best, past"},
+		{"sql", func(c *gfn.Config) { c.ReplayBatch = 64 }, "Config.ReplayBatch = 64: must be less than Batch"},
+	} {
+		config := gfn.DefaultConfig(c.method)
+		c.change(&config)
+		require.ErrorContains(t, config.Validate(), c.want)
+	}
+	for method, want := range map[string]string{"mdb": `every state must be terminating, and "" is not`, "pisql": "every state must be terminating", "fldb": "log R̂(s) must be defined"} {
+		for _, limit := range []int{0, 1000} {
+			c := gfn.DefaultConfig(method)
+			c.Limit = limit
+			_, err := gfn.NewTrainer(parse(t, "sequence:length=4,tokens=ABC,order=ends,reward=table,file="+abcTable(t)), c)
+			require.ErrorContains(t, err, "gfn: Config.Method = "+method+": "+want)
+		}
+	}
+	// found only when it is sampled
+	c := quick("mdb")
+	c.Limit = 0
+	env, err := gfn.NewExplicit([][2]int{{0, 1}, {1, 2}}, map[int]float64{0: 1, 2: 1}, -50)
+	require.NoError(t, err)
+	_, err = trainer(t, env, c).Step()
+	require.ErrorContains(t, err, `every state must be terminating, and "1" is not`)
+
+	// trajectories in a checkpoint that are none
+	c = quick("sac")
+	c.Hidden, c.HiddenV, c.Layers, c.LayersV = 2, 2, 1, 1
+	file := saved(t, parse(t, "explicit"), c)
+	payload := file[27 : len(file)-4]
+	for change, want := range map[string]string{"exit": "has no exit", "illegal": "is not legal"} {
+		forged := slices.Clone(payload)
+		if end := forged[len(forged)-4:]; change == "exit" {
+			binary.LittleEndian.PutUint32(end, 0)
+		} else {
+			binary.LittleEndian.PutUint32(forged[len(forged)-8:], 9)
+		}
+		_, err := gfn.Load(bytes.NewReader(seal(forged)), nil, nil)
+		require.ErrorContains(t, err, want)
+	}
+}
+
+// abcTable writes a table of all words of length 4 over ABC.
+func abcTable(t *testing.T) string {
+	text := "word,score\n"
+	for i := range 81 {
+		text += fmt.Sprintf("%c%c%c%c,1\n", 'A'+i/27, 'A'+i/9%3, 'A'+i/3%3, 'A'+i%3)
+	}
+	return envFile(t, "abc.csv", text)
+}
+
+// bumpy is an environment with an intermediate reward of states that are not terminating.
+type bumpy struct{ gfn.Env }
+
+func (bumpy) HasIntermediate() bool           { return true }
+func (bumpy) LogIntermediate(s []int) float64 { return math.Sin(float64(s[0])) }
+
+// Where states are not terminating FL-DB takes the environment's own R̂, and learns the same policy.
+func TestForwardLooking(t *testing.T) {
+	env := bumpy{parse(t, "explicit")}
+	g := enumerate(t, env)
+	for row, r := range g.LogIntermediate(nil) {
+		if g.Exit(row) >= 0 {
+			require.Equal(t, g.LogR[row], r)
+		} else {
+			require.Equal(t, math.Sin(float64(g.State(nil, row)[0])), r)
+		}
+	}
+	require.True(t, applies("fldb", g))
+	require.False(t, applies("mdb", g))
+	for _, tabular := range []bool{true, false} {
+		e := cell(t, "fldb", "explicit", env, tabular)
+		require.Less(t, e.TV, 0.01)
+		require.InDelta(t, e.LogZExact, e.LogZ, 0.01)
+	}
 }
 
 // ---- factor graphs ----
@@ -4883,7 +5790,8 @@ func TestReads(t *testing.T) {
 			"KL": func(c *gfn.Config) { c.KL = 1e-4 }, "Damping": func(c *gfn.Config) { c.Damping = 1 }, "CG": func(c *gfn.Config) { c.CG = 1 },
 			"CGTolerance": func(c *gfn.Config) { c.CGTolerance = 0.9 }, "Penalised": func(c *gfn.Config) { c.KL, c.Penalised = 1, true },
 			"Guide": func(c *gfn.Config) { c.Guide, c.GuideThreshold = "replay", 0 }, "GuideCap": func(c *gfn.Config) { c.GuideCap = 0.5 },
-			"LR": func(c *gfn.Config) { c.LR = 0.3 }, "Clip": func(c *gfn.Config) { c.Clip = 1e-3 }, "Seed": func(c *gfn.Config) { c.Seed = 1 },
+			"LR": func(c *gfn.Config) { c.LR = 0.3 }, "Clip": func(c *gfn.Config) { c.Clip = 1e-3 },
+			"Alpha": func(c *gfn.Config) { c.Alpha = 2 }, "Polyak": func(c *gfn.Config) { c.Polyak = 0.5 }, "Seed": func(c *gfn.Config) { c.Seed = 1 },
 		} {
 			c := base
 			change(&c)
@@ -4922,7 +5830,7 @@ func TestInterruptedEvaluation(t *testing.T) {
 	require.NoError(t, want.Run(t.Context(), nil))
 	require.Len(t, want.Curve, 2)
 	all := visits
-	require.Equal(t, 4+2*(1+3), all, "a batch an iteration, log Z and three batches an evaluation")
+	require.Equal(t, 1+4+2*3, all, "s0 when it is made, a batch an iteration and three an evaluation")
 	for at := 1; at <= all; at++ {
 		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()
@@ -5206,128 +6114,4 @@ func TestWorstStateBoundIsTwoThirds(t *testing.T) {
 	t.Logf("%v of the right side; at most %v", b.Left/b.Right, sum/math.Pow(H, 1.5))
 	require.InDelta(t, sum/math.Pow(H, 1.5), b.Left/b.Right, 0.01)
 	require.Greater(t, b.Left/b.Right, 0.64)
-}
-
-// ---- maximum-entropy control ----
-
-// Two edges lead to the one end and one to the other; both have reward 1. At any temperature the
-// uncorrected policy takes each edge alike.
-func ExampleGraph_SoftValue() {
-	env, _ := gfn.NewExplicit([][2]int{{0, 1}, {0, 1}, {0, 2}}, map[int]float64{1: 1, 2: 1}, -50)
-	g, _ := gfn.Enumerate(env, 10)
-	show := func(r []float64) {
-		v, logPF := g.SoftValue(r, 0.5)
-		p := g.LogTerminating(logPF)
-		fmt.Printf("V(s0) = ½ log %.0f, samples %.3f %.3f\n", math.Exp(v[0]/0.5), math.Exp(p[1]), math.Exp(p[2]))
-	}
-	show(g.SoftReward(nil, 0.5))
-	show(g.SoftReward(g.Backward(gfn.UniformPB), 0.5))
-	// Output:
-	// V(s0) = ½ log 3, samples 0.667 0.333
-	// V(s0) = ½ log 2, samples 0.500 0.500
-}
-
-// softTargets returns n(x)R(x)/Σ by row, n counted by a walk over all trajectories where there are few,
-// and log Σ n(x)R(x).
-func softTargets(g *gfn.Graph, count bool) (logp []float64, total float64) {
-	logp = g.LogTrajectories()
-	if count {
-		n := make([]float64, g.Len())
-		for _, τ := range trajectories(g) {
-			n[g.From[τ[len(τ)-1]]]++
-		}
-		for row := range n {
-			logp[row] = math.Log(n[row])
-		}
-	}
-	for row := range logp {
-		logp[row] += g.LogR[row] // −Inf where not terminating
-	}
-	total = gfn.LogSumExp(logp)
-	for row := range logp {
-		logp[row] -= total
-	}
-	return logp, total
-}
-
-// requireSoft checks both rewards on g at temperature α.
-func requireSoft(t *testing.T, g *gfn.Graph, logPB []float64, α float64, count bool) {
-	t.Helper()
-	at := func(r, want []float64, logZ float64) (v []float64) {
-		v, logPF := g.SoftValue(r, α)
-		got := g.LogTerminating(logPF)
-		for row := range want {
-			require.InDelta(t, math.Exp(want[row]), math.Exp(got[row]), 1e-10)
-			if want[row] > -40 {
-				require.InDelta(t, want[row], got[row], 1e-10*max(1, math.Abs(logZ)), "row %d, α %v", row, α)
-			}
-		}
-		closeTo(t, α*logZ, v[0], 1e-10)
-		require.Zero(t, v[g.Len()])
-		for row := range g.Len() { // V(s) = E_π[r + V(s') − α log π], its other form
-			sum := 0.0
-			for e := g.FStart[row]; e < g.FStart[row+1]; e++ {
-				sum += math.Exp(logPF[e]) * (r[e] + v[g.Child[e]] - α*logPF[e])
-			}
-			closeTo(t, v[row], sum, 1e-10)
-		}
-		return v
-	}
-	v := at(g.SoftReward(logPB, α), g.LogTarget(), g.LogZ())
-	for row, f := range g.LogFlows(logPB) {
-		closeTo(t, α*f, v[row], 1e-10)
-	}
-	biased, total := softTargets(g, count)
-	at(g.SoftReward(nil, α), biased, total)
-}
-
-// Soft values on random DAGs, the grid and structures: the corrected reward samples R/Z* for any PB,
-// the uncorrected one n(x)R(x); V(s0) = α log of the sum.
-func TestSoftValue(t *testing.T) {
-	onDAGs(t, func(t *testing.T, rng *rand.Rand, g *gfn.Graph) {
-		for _, α := range []float64{0.1, 0.5, 1, 3} {
-			requireSoft(t, g, randomPB(rng, g), α, true)
-		}
-	})
-	for _, spec := range []string{small[0], "dag:nodes=3,samples=20", "dag:nodes=4,samples=20", "sequence:length=4,tokens=ABC,order=ends"} {
-		g := enumerate(t, parse(t, spec))
-		for _, α := range []float64{0.3, 1, 2} {
-			requireSoft(t, g, g.Backward(gfn.UniformPB), α, false)
-			requireSoft(t, g, randomPB(rand.New(rand.NewPCG(4, 4)), g), α, false)
-		}
-	}
-	g := enumerate(t, line())
-	r := g.SoftReward(nil, 1)
-	r[len(r)-1] = math.Inf(-1) // no reward is within reach: a policy nevertheless
-	v, logPF := g.SoftValue(r, 2)
-	require.True(t, math.IsInf(v[0], -1))
-	require.Equal(t, make([]float64, len(r)), logPF)
-}
-
-// The bias of the uncorrected policy, its total variation from R/Z*: none where all objects have
-// the same number of trajectories. With -v it prints the README's table.
-func TestSoftBias(t *testing.T) {
-	for _, c := range []struct {
-		spec        string
-		least, most float64
-	}{
-		{"hypergrid:dim=2,height=8,r0=0.1", 0.5, 1}, {"hypergrid:dim=3,height=4,r0=0.1", 0.5, 1}, {"dag:nodes=3,samples=20", 0.01, 1},
-		{"dag:nodes=4,samples=20", 0.01, 1}, {"explicit", 0.01, 1}, {"sequence:length=4,tokens=ABC,order=append", 0, 1e-10},
-		{"sequence:length=4,tokens=ABC,order=ends", 0, 1e-10}, {"sequence:length=4,tokens=ABC,order=any", 0, 1e-10},
-	} {
-		g := enumerate(t, parse(t, c.spec))
-		_, logPF := g.SoftValue(g.SoftReward(nil, 1), 1)
-		tv := gfn.TV(g.LogTerminating(logPF), g.LogTarget())
-		want, _ := softTargets(g, false)
-		closeTo(t, gfn.TV(want, g.LogTarget()), tv, 1e-10)
-		n := g.LogTrajectories()
-		least, most := math.Inf(1), math.Inf(-1)
-		for row := range n {
-			if g.Exit(row) >= 0 {
-				least, most = min(least, n[row]), max(most, n[row])
-			}
-		}
-		t.Logf("%-42s trajectories to an object %.0f…%.0f, TV %.3f", c.spec, math.Exp(least), math.Exp(most), tv)
-		require.True(t, tv >= c.least && tv <= c.most, "%s: %v", c.spec, tv)
-	}
 }

@@ -869,8 +869,86 @@ func (g *Graph) extremes(r []float64) (most, least []float64) {
 	return most, least
 }
 
+// Control returns the statements of spec §6 about maximum-entropy control at temperature α, all of them
+// equalities. Soft value iteration: with the corrected reward V(s0) = α log Z* and π samples R/Z*, with the
+// uncorrected one V(s0) = α log Σ n(x)R(x) and π samples x ∝ n(x)R(x). Then for any policy, flows and R̂ the
+// control residuals, written in Q, V, π and r, beside α times the balance residuals, as expectations over the
+// trajectories of PF: of the path from s0 to sf, and of the squares along it for soft Q-learning, in its
+// policy-parametrised form where every state is terminating, and with a shaped reward. R̂ = R where that is
+// defined and 1 elsewhere.
+func Control(g *Graph, logPF, logPB, logF []float64, α float64) []Bound {
+	soft := func(logPB []float64) (v0 float64, terminating []float64) {
+		v, π := g.SoftValue(g.SoftReward(logPB, α), α)
+		return v[0], g.LogTerminating(π)
+	}
+	corrected, sampled := soft(logPB)
+	uncorrected, biased := soft(nil)
+	nR := g.LogTrajectories()
+	for row, r := range g.LogR {
+		nR[row] += r
+	}
+	total := LogSumExp(nR)
+	for row := range nR {
+		nR[row] -= total
+	}
+	r, entropic := g.SoftReward(logPB, α), make([]float64, len(logPF))
+	for e := range r {
+		entropic[e] = r[e] - α*logPF[e]
+	}
+	bounds := []Bound{
+		{"soft value", corrected, α * g.LogZ(), true},
+		{"soft policy", TV(sampled, g.LogTarget()), 0, true},
+		{"uncorrected soft value", uncorrected, α * total, true},
+		{"uncorrected soft policy", TV(biased, nR), 0, true},
+		{"path consistency", g.Value(logPF, entropic)[0] - α*logF[0], -α * (logF[0] + g.Value(logPF, g.Residuals(logPF, logPB))[0]), true},
+	}
+	// squares adds E[Σ δ²] of the Bellman error q − r − V(s') and of α times DB's residual.
+	squares := func(name string, logF []float64, bellman func(e int, row, child int32) float64) {
+		control, balance := make([]float64, len(r)), g.Residuals(logPF, logPB)
+		for e, row := range g.From {
+			child, into := g.Child[e], 0.0
+			if int(child) < g.Len() {
+				into = logF[child]
+			}
+			control[e], balance[e] = bellman(e, row, child), α*(logF[row]+balance[e]-into)
+			control[e], balance[e] = control[e]*control[e], balance[e]*balance[e]
+		}
+		bounds = append(bounds, Bound{name, g.Value(logPF, control)[0], g.Value(logPF, balance)[0], true})
+	}
+	v := make([]float64, g.Len()+1)
+	values := func(logF []float64) {
+		for row, f := range logF {
+			v[row] = α * f
+		}
+	}
+	values(logF)
+	squares("soft Q-learning", logF, func(e int, row, child int32) float64 {
+		return v[row] + α*logPF[e] - (r[e] + v[child]) // Q = V + α log π
+	})
+	if !slices.Contains(g.LogR, math.Inf(-1)) {
+		byExit := make([]float64, g.Len())
+		g.exitFlows(logPF, byExit)
+		values(byExit)
+		squares("π-SQL", byExit, func(e int, row, child int32) float64 {
+			return α*logPF[e] - (r[e] + v[child] - v[row])
+		})
+	}
+	shape, whole := make([]float64, g.Len()+1), slices.Clone(logF)
+	for row, l := range g.LogR {
+		if !math.IsInf(l, -1) {
+			shape[row] = α * l
+			whole[row] += l
+		}
+	}
+	values(logF)
+	squares("forward-looking", whole, func(e int, row, child int32) float64 {
+		return v[row] + α*logPF[e] - (r[e] + shape[child] - shape[row] + v[child])
+	})
+	return bounds
+}
+
 // Check tries every guarantee on random policies of g and returns for each the bound with the least
-// slack, relative to its size, in the order of spec §5. The policies P, P' and PB are softmaxes of
+// slack, relative to its size, in the order of spec §5 and §6. The policies P, P' and PB are softmaxes of
 // normal logits; every third P' lies within 1 % of P, every third P is the oracle of PB, for which
 // all gaps close. Guides: P itself with its exits capped, and one drawn anew for each endpoint.
 func Check(g *Graph, policies int, seed uint64) []Bound {
@@ -909,6 +987,11 @@ func Check(g *Graph, policies int, seed uint64) []Bound {
 		if g.Len()*len(g.FAction) <= 10_000_000 { // a pass for each endpoint
 			note(Guiding(g, logPF, logPB, func(int) []float64 { return RandomPolicy(rng, g.FStart) })...)
 		}
+		logF, α := make([]float64, g.Len()), math.Exp(rng.NormFloat64())
+		for row := range logF {
+			logF[row] = rng.NormFloat64()
+		}
+		note(Control(g, logPF, logPB, logF, α)...)
 	}
 	return worst
 }
@@ -934,10 +1017,10 @@ func RandomPolicy(rng *rand.Rand, start []int32) []float64 {
 	return p
 }
 
-// normalise subtracts from each row of slots its log-sum-exp.
+// normalise subtracts from each row of slots, p[0] being slot start[0], its log-sum-exp.
 func normalise(p []float64, start []int32) {
 	for i := range len(start) - 1 {
-		row := p[start[i]:start[i+1]]
+		row := p[start[i]-start[0] : start[i+1]-start[0]]
 		total := LogSumExp(row)
 		for k := range row {
 			row[k] -= total

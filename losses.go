@@ -14,6 +14,10 @@ type Flows struct {
 	LogPB []float64 // by backward slot
 	LogF  []float64 // by row: log state flow; nil where the objective learns log Z alone
 	LogZ  float64   // log total flow, where LogF is nil; otherwise log F(s0) is in its place
+	// Of some objectives alone:
+	LogRhat []float64    // by row: an intermediate reward log R̂(s), [FLDB]
+	Next    []float64    // by row, held constant: log F(s') of the child of an edge by a target network, [SQL], [SAC]; nil: LogF
+	LogQ    [2][]float64 // by forward slot: log F(s→s') of two critics, [SAC]
 }
 
 // Reset makes f as large as the batch, and zero. It has LogF where flows is set.
@@ -28,6 +32,14 @@ func (f *Flows) Reset(b *Batch, flows bool) {
 		f.LogF = nil
 	}
 	f.LogZ = 0
+}
+
+// ResetLogQ makes f.LogQ as large as the batch, and zero.
+func (f *Flows) ResetLogQ(b *Batch) {
+	for i := range f.LogQ {
+		f.LogQ[i] = resize(f.LogQ[i], len(b.FAction))
+		clear(f.LogQ[i])
+	}
 }
 
 // Objective returns the loss of a batch, the mean over its trajectories, and adds its cotangents to
@@ -264,6 +276,184 @@ func FM(b *Batch, v, d *Flows) float64 {
 	return loss
 }
 
+// FLDB is forward-looking detailed balance (Pan et al. 2023): [DB] with
+//
+//	log F(s) = log F̃(s) + log R̂(s)
+//
+// where v.LogF is the learned log F̃ and v.LogRhat an intermediate reward, R̂(x) = R(x) where x is
+// terminating. log Z = log F̃(s0) + log R̂(s0).
+func FLDB(b *Batch, v, d *Flows) float64 {
+	b.f = resize(b.f, b.Len())
+	for row := range b.f {
+		b.f[row] = v.LogF[row] + v.LogRhat[row]
+	}
+	whole := *v
+	whole.LogF = b.f
+	return DB(b, &whole, d)
+}
+
+// MDB is modified detailed balance (Deleu et al. 2022), for environments in which every state is
+// terminating: [DB] with the flows that follow from an exit's balance,
+//
+//	log F(s) = log R(s) − log PF(sf|s)
+//
+// so that no flow is learned and the residual of the exit edge is 0. log Z = log R(s0) − log
+// PF(sf|s0). Cotangents reach log PF(sf|s) at every state of a trajectory. It does not read v.LogF.
+func MDB(b *Batch, v, d *Flows) float64 { return byExits(DB, b, v, d) }
+
+// byExits is an objective on the flows log F(s) = log R(s) − log PF(sf|s).
+func byExits(o Objective, b *Batch, v, d *Flows) float64 {
+	b.f, b.df = resize(b.f, b.Len()), resize(b.df, b.Len())
+	clear(b.df)
+	b.exitFlows(v.LogPF, b.f)
+	whole, cotangents := *v, *d
+	whole.LogF, cotangents.LogF = b.f, b.df
+	loss := o(b, &whole, &cotangents)
+	for row, df := range b.df {
+		d.LogPF[b.Exit(row)] -= df
+	}
+	return loss
+}
+
+// exitFlows writes log F(s) = log R(s) − log PF(sf|s) to dst, by row; every state is terminating.
+func (st *States) exitFlows(logPF, dst []float64) {
+	for row := range dst {
+		dst[row] = st.LogR[row] - logPF[st.Exit(row)]
+	}
+}
+
+// Maximum-entropy control at temperature α (spec §6; Tiapkin et al. 2024, Deleu et al. 2024) with
+// the corrected reward r(s→s') = α log PB(s|s'), r(x→sf) = α log R(x), is the same mathematics in
+// other units:
+//
+//	V(s) = α log F(s)    Q(s→s') = α (log F(s) + log PF(s'|s))    π = PF    V(sf) = 0
+//
+// The objectives read flows as the others do. What networks learn is V and Q.
+
+// PCL is path consistency learning (Nachum et al. 2017): the squared inconsistencies of all parts s_i…s_j
+// of a trajectory,
+//
+//	−V(s_i) + V(s_j) + Σ_{i≤t<j} (r_t − α log π(s_{t+1}|s_t)) = −α (u_i − u_j)
+//
+// with the weights of [SubTB] (the original takes all parts of one length d): α² SubTB(λ).
+func PCL(λ, α float64) Objective {
+	SubTB(λ) // panics for what is no λ
+	return func(b *Batch, v, d *Flows) float64 {
+		return quadratic(b, v, d, func(u, du []float64) float64 {
+			loss := geometric(λ, u, du)
+			for i := range du {
+				du[i] *= α * α
+			}
+			return α * α * loss
+		})
+	}
+}
+
+// SQL is soft Q-learning (Haarnoja et al. 2017): the squared errors of the soft Bellman equation, summed
+// along a trajectory,
+//
+//	δ_t = Q(s_t→s_{t+1}) − (r_t + V(s_{t+1})) = α (log F(s_t) PF(s_{t+1}|s_t) − log F(s_{t+1}) PB(s_t|s_{t+1}))
+//
+// on an exit edge Q − α log R. With a target network, v.Next, r + V(s') is held constant; without one it
+// is learned too, and the loss is α² DB.
+func SQL(α float64) Objective {
+	return func(b *Batch, v, d *Flows) (loss float64) {
+		n := float64(b.Trajectories())
+		for i := range b.Trajectories() {
+			steps := b.Trajectory(i)
+			for t, s := range steps {
+				δ := α * (v.LogF[s.Row] + v.LogPF[s.F] - v.target(b, steps, t))
+				loss += δ * δ / n
+				g := 2 * α * δ / n
+				d.LogF[s.Row] += g
+				d.LogPF[s.F] += g
+				if s.B >= 0 && v.Next == nil {
+					d.LogF[steps[t+1].Row] -= g
+					d.LogPB[s.B] -= g
+				}
+			}
+		}
+		return loss
+	}
+}
+
+// target returns (r_t + V(s_{t+1}))/α of step t of a trajectory, V that of a target network where there
+// is one.
+func (v *Flows) target(b *Batch, steps []Step, t int) float64 {
+	s := steps[t]
+	switch {
+	case s.B < 0:
+		return b.LogR[s.Row]
+	case v.Next != nil:
+		return v.LogPB[s.B] + v.Next[steps[t+1].Row]
+	}
+	return v.LogPB[s.B] + v.LogF[steps[t+1].Row]
+}
+
+// PiSQL is soft Q-learning in terms of the policy (Deleu et al. 2024, π-SQL), for environments in which
+// every state is terminating: [SQL] with V(s) = r(s→sf) − α log π(sf|s), α² [MDB] where there is no
+// target network. It does not read v.LogF.
+func PiSQL(α float64) Objective {
+	return func(b *Batch, v, d *Flows) float64 { return byExits(SQL(α), b, v, d) }
+}
+
+// SAC is discrete soft actor-critic (Haarnoja et al. 2018; Christodoulou 2019) with two critics. It
+// returns and differentiates the sum, along a trajectory, of the critics' losses and the actor's:
+//
+//	Σ_k (Q_k(s_t→s_{t+1}) − (r_t + V̄(s_{t+1})))² + α KL(π(·|s_t) ‖ exp(Q/α) normalised)    Q = min_k Q_k
+//
+// V̄, v.Next, is [SoftState] of target critics; r + V̄ is held constant, and so is Q in the actor's loss,
+// which is Σ_a π (α log π − Q) but for a constant. v.LogQ holds Q_k/α.
+func SAC(α float64) Objective {
+	return func(b *Batch, v, d *Flows) (loss float64) {
+		n := float64(b.Trajectories())
+		for i := range b.Trajectories() {
+			steps := b.Trajectory(i)
+			for t, s := range steps {
+				for k, q := range v.LogQ {
+					δ := α * (q[s.F] - v.target(b, steps, t))
+					loss += δ * δ / n
+					d.LogQ[k][s.F] += 2 * α * δ / n
+				}
+				loss += α / n * project(b, int(s.Row), α/n, v, d)
+			}
+		}
+		return loss
+	}
+}
+
+// project returns KL(π(·|s) ‖ π'), π' the softmax of the lesser critic's Q/α, and adds weight times its
+// cotangents to those of log π. It is Σ π log(π/π') − π + π', right also where Σ π ≠ 1, as π (x + e⁻ˣ − 1),
+// x = log π/π', which keeps its digits where x is small.
+func project(b *Batch, row int, weight float64, v, d *Flows) (kl float64) {
+	lo, hi := b.FStart[row], b.FStart[row+1]
+	b.u = resize(b.u, int(hi-lo))
+	for k := range b.u {
+		b.u[k] = v.minQ(lo + int32(k))
+	}
+	total := LogSumExp(b.u)
+	for k, q := range b.u {
+		e := lo + int32(k)
+		p, log := math.Exp(v.LogPF[e]), v.LogPF[e]-(q-total)
+		kl += p * (log + math.Expm1(-log))
+		d.LogPF[e] += weight * p * log
+	}
+	return kl
+}
+
+// minQ returns the lesser critic's Q/α.
+func (v *Flows) minQ(e int32) float64 { return min(v.LogQ[0][e], v.LogQ[1][e]) }
+
+// SoftState writes the value of a policy by two critics to dst, by row, in units of α:
+//
+//	V(s)/α = Σ_a π(a|s) (Q(s→s')/α − log π(a|s))    Q = min_k Q_k
+func SoftState(st *States, v *Flows, dst []float64) {
+	clear(dst)
+	for e, row := range st.From {
+		dst[row] += times(math.Exp(v.LogPF[e]), v.minQ(int32(e))-v.LogPF[e])
+	}
+}
+
 // Learned says which networks stand for the flow of an objective.
 type Learned int
 
@@ -271,8 +461,10 @@ type Learned int
 const (
 	NoFlow    Learned = iota // nothing
 	TotalFlow                // log Z, one parameter
-	StateFlow                // log F(s), a network
-	EdgeFlow                 // log F(s→s'), the forward network itself: its outputs, not normalised
+	StateFlow                // α log F(s), a network
+	EdgeFlow                 // α log F(s→s'), the forward network itself: its outputs, not normalised
+	ExitFlow                 // nothing: log F(s) = log R(s) − log PF(sf|s), every state being terminating
+	TwinFlow                 // α log F(s→s'), two networks beside the policy
 )
 
 // Method is a way of training: an objective, or the policy gradient of spec §4, and what it needs.
@@ -280,11 +472,32 @@ type Method struct {
 	Name    string
 	Title   string
 	Flow    Learned
-	LearnPB bool                      // else uniform over entering edges
-	Lambda  float64                   // default λ; NaN where the method has none
-	Loss    func(λ float64) Objective // nil: the policy gradient of the policy-dependent reward
-	Trust   bool                      // its steps are trust-region steps
-	Guided  bool                      // PB is trained against a guide in place of PF
+	LearnPB bool                         // else uniform over entering edges
+	Lambda  float64                      // default λ; NaN where the method has none
+	Loss    func(λ, α float64) Objective // nil: the policy gradient of the policy-dependent reward
+	Trust   bool                         // its steps are trust-region steps
+	Guided  bool                         // PB is trained against a guide in place of PF
+	Parents bool                         // the objective reads the parents of visited states
+	Shaped  bool                         // log F(s) has an intermediate reward within, [Intermediate]
+	Soft    bool                         // maximum-entropy control: it has a temperature α, else 1
+	Target  bool                         // children's values are those of target networks, and trajectories are replayed
+}
+
+// Applies returns an error that names a state of st where the method is not defined.
+func (m Method) Applies(st *States) error {
+	if m.Flow != ExitFlow && !m.Shaped {
+		return nil
+	}
+	for row := range st.Len() {
+		switch {
+		case st.Exit(row) >= 0:
+		case m.Flow == ExitFlow:
+			return fmt.Errorf("gfn: Config.Method = %s: every state must be terminating, and %q is not; it is for environments such as hypergrid and dag", m.Name, st.Format(row))
+		case intermediateOf(st.Env) == nil:
+			return fmt.Errorf("gfn: Config.Method = %s: log R̂(s) must be defined, and of %q it is not; it is for environments where every state is terminating, such as hypergrid and dag, or with an Intermediate reward", m.Name, st.Format(row))
+		}
+	}
+	return nil
 }
 
 // role is what one of a method's networks stands for.
@@ -295,10 +508,14 @@ const (
 	backwardPolicy
 	stateFlow // log F, or the critic V
 	backwardCritic
+	edgeFlow // critics Q
+	edgeFlow2
 )
 
 // head returns how the network of a role is read.
-func (r role) head() Head { return []Head{ForwardHead, BackwardHead, ScalarHead, ScalarHead}[r] }
+func (r role) head() Head {
+	return []Head{ForwardHead, BackwardHead, ScalarHead, ScalarHead, ForwardHead, ForwardHead}[r]
+}
 
 // roles returns the networks that the method learns, in the order in which checkpoints hold them.
 func (m Method) roles() []role {
@@ -312,27 +529,42 @@ func (m Method) roles() []role {
 	if m.LearnPB && m.Loss == nil {
 		roles = append(roles, backwardCritic)
 	}
+	if m.Flow == TwinFlow {
+		roles = append(roles, edgeFlow, edgeFlow2)
+	}
 	return roles
 }
 
 // Methods returns every method, in the order in which they are listed to users.
 func Methods() []Method {
-	plain := func(o Objective) func(float64) Objective { return func(float64) Objective { return o } }
+	plain := func(o Objective) func(λ, α float64) Objective { return func(_, _ float64) Objective { return o } }
+	byλ := func(o func(λ float64) Objective) func(λ, α float64) Objective {
+		return func(λ, _ float64) Objective { return o(λ) }
+	}
+	byα := func(o func(α float64) Objective) func(λ, α float64) Objective {
+		return func(_, α float64) Objective { return o(α) }
+	}
 	none := math.NaN()
 	return []Method{
-		{Name: "fm", Title: "flow matching (Bengio et al. 2021)", Flow: EdgeFlow, Lambda: none, Loss: plain(FM)},
+		{Name: "fm", Title: "flow matching (Bengio et al. 2021)", Flow: EdgeFlow, Parents: true, Lambda: none, Loss: plain(FM)},
 		{Name: "db-u", Title: "detailed balance (Bengio et al. 2023), uniform PB", Flow: StateFlow, Lambda: none, Loss: plain(DB)},
 		{Name: "db-b", Title: "detailed balance, learned PB", Flow: StateFlow, LearnPB: true, Lambda: none, Loss: plain(DB)},
 		{Name: "tb-u", Title: "trajectory balance (Malkin et al. 2022), uniform PB", Flow: TotalFlow, Lambda: none, Loss: plain(TB)},
 		{Name: "tb-b", Title: "trajectory balance, learned PB", Flow: TotalFlow, LearnPB: true, Lambda: none, Loss: plain(TB)},
-		{Name: "subtb-u", Title: "sub-trajectory balance (Madan et al. 2023), uniform PB", Flow: StateFlow, Lambda: 0.9, Loss: SubTB},
-		{Name: "subtb-b", Title: "sub-trajectory balance, learned PB", Flow: StateFlow, LearnPB: true, Lambda: 0.9, Loss: SubTB},
+		{Name: "subtb-u", Title: "sub-trajectory balance (Madan et al. 2023), uniform PB", Flow: StateFlow, Lambda: 0.9, Loss: byλ(SubTB)},
+		{Name: "subtb-b", Title: "sub-trajectory balance, learned PB", Flow: StateFlow, LearnPB: true, Lambda: 0.9, Loss: byλ(SubTB)},
 		{Name: "rl-u", Title: "policy gradient (Niu et al. 2024), uniform PB", Flow: TotalFlow, Lambda: 0.99},
 		{Name: "rl-b", Title: "policy gradient, PB learned by its own", Flow: TotalFlow, LearnPB: true, Lambda: 0.99},
 		{Name: "rl-t", Title: "trust-region steps, uniform PB", Flow: TotalFlow, Lambda: 0.99, Trust: true},
 		{Name: "rl-g", Title: "policy gradient, PB learned against a guide", Flow: TotalFlow, LearnPB: true, Lambda: 0.99, Guided: true},
 		{Name: "vargrad", Title: "log-partition variance (Richter et al. 2020), uniform PB", Flow: NoFlow, Lambda: none, Loss: plain(VarGrad)},
 		{Name: "vargrad-b", Title: "log-partition variance, learned PB", Flow: NoFlow, LearnPB: true, Lambda: none, Loss: plain(VarGrad)},
+		{Name: "mdb", Title: "modified detailed balance (Deleu et al. 2022): every state terminating", Flow: ExitFlow, Lambda: none, Loss: plain(MDB)},
+		{Name: "fldb", Title: "forward-looking detailed balance (Pan et al. 2023): intermediate rewards", Flow: StateFlow, Shaped: true, Lambda: none, Loss: plain(FLDB)},
+		{Name: "pcl", Title: "path consistency learning (Nachum et al. 2017), -alpha", Flow: StateFlow, Soft: true, Lambda: 0.9, Loss: PCL},
+		{Name: "sql", Title: "soft Q-learning (Haarnoja et al. 2017), target network, -alpha", Flow: EdgeFlow, Soft: true, Target: true, Lambda: none, Loss: byα(SQL)},
+		{Name: "pisql", Title: "soft Q-learning of the policy (Deleu et al. 2024): every state terminating, target network, -alpha", Flow: ExitFlow, Soft: true, Target: true, Lambda: none, Loss: byα(PiSQL)},
+		{Name: "sac", Title: "discrete soft actor-critic (Haarnoja et al. 2018), two critics, target networks, -alpha", Flow: TwinFlow, Soft: true, Target: true, Lambda: none, Loss: byα(SAC)},
 	}
 }
 

@@ -35,7 +35,10 @@ type Config struct {
 	Temperature                      float64 // the policy samples ∝ PF^(1/Temperature)
 	Clip                             float64 // largest norm of a network's gradient; 0 is off
 	LogZ                             float64 // initial log Z
-	Replay, ReplayBatch              int     // distinct endpoints kept, those of highest reward; trajectories drawn back from them, ∝ R, in each batch
+	Replay, ReplayBatch              int     // endpoints or trajectories kept; trajectories of each batch drawn from them, 0 for half of it
+	ReplayOf                         string  // best: distinct endpoints of highest reward, drawn ∝ R and walked back from; past: the last trajectories, as they were
+	Alpha                            float64 // temperature of the maximum-entropy methods (spec §6)
+	Polyak                           float64 // share of the networks in their targets' step θ̄ ← (1−τ) θ̄ + τ θ; 0: no targets
 	// Of the policy-gradient methods (spec §4) alone:
 	Estimator        string  // of advantages: lambda, or with λ = 1 baseline; without critic togo (reward-to-go) and return (of the whole trajectory)
 	Centring         string  // of advantages: batch, as the reference, others, without bias, or none
@@ -67,6 +70,7 @@ func DefaultConfig(method string) Config {
 	c := Config{
 		Method: method, Iterations: 2000, Batch: 64, Hidden: 256, Layers: 2, HiddenV: 256, LayersV: 2,
 		LR: 2e-3, LRZ: 0.1, LRV: 2e-3, Schedule: "cosine", Temperature: 1, ReplayBatch: 16,
+		ReplayOf: "best", Alpha: 1,
 		Estimator: "lambda", Centring: "batch", LambdaV: 1, LambdaB: 1, BackwardStep: "pg",
 		KL: trust.KL, Damping: trust.Damping, CG: trust.Iterations, CGTolerance: trust.Tolerance, Backtracks: trust.Backtracks,
 		Guide: "auto", GuideCap: defaultGuideCap, GuideReplay: 1e6,
@@ -76,8 +80,11 @@ func DefaultConfig(method string) Config {
 		if !math.IsNaN(m.Lambda) {
 			c.Lambda = m.Lambda
 		}
-		if c.Trust = m.Trust; m.Loss == nil {
+		if c.Trust = m.Trust; m.Loss == nil || m.Flow == TwinFlow { // critics
 			c.LRV = 5e-3
+		}
+		if m.Target {
+			c.Polyak, c.Replay, c.ReplayBatch, c.ReplayOf = 0.05, 1000, 0, "past"
 		}
 	}
 	return c
@@ -118,7 +125,11 @@ func (c Config) Reads(field string) bool {
 	case "LRZ", "LogZ":
 		return m.Flow == TotalFlow
 	case "LRV", "HiddenV", "LayersV":
-		return slices.ContainsFunc(m.roles(), func(r role) bool { return r.head() == ScalarHead })
+		return slices.ContainsFunc(m.roles(), func(r role) bool { return r != forwardPolicy && r != backwardPolicy })
+	case "Alpha":
+		return m.Soft
+	case "Polyak":
+		return m.Target
 	case "Estimator", "Centring", "LambdaV", "Trust":
 		return gradient
 	case "LambdaB", "BackwardStep":
@@ -146,6 +157,7 @@ func (c Config) Validate() error {
 	within := func(field string, value, least, most int) {
 		check(value >= least && value <= most, field, value, fmt.Sprintf("must lie in %d…%d", least, most))
 	}
+	unit := func(field string, value float64) { check(value >= 0 && value <= 1, field, value, "must lie in 0…1") }
 	positive := func(field string, value float64) {
 		check(finite(value) && value > 0, field, value, "must be positive and finite")
 	}
@@ -167,17 +179,22 @@ func (c Config) Validate() error {
 	positive("LRV", c.LRV)
 	positive("Temperature", c.Temperature)
 	check(finite(c.Lambda) && c.Lambda >= 0, "Lambda", c.Lambda, "must be at least 0 and finite")
-	unit := func(field string, value float64) { check(value >= 0 && value <= 1, field, value, "must lie in 0…1") }
 	unit("Epsilon", c.Epsilon)
 	unit("EpsilonEnd", c.EpsilonEnd)
 	check(finite(c.Clip) && c.Clip >= 0, "Clip", c.Clip, "must be at least 0 and finite")
 	check(finite(c.LogZ), "LogZ", c.LogZ, "must be finite")
-	check(c.Replay == 0 || c.ReplayBatch >= 1 && c.ReplayBatch < c.Batch, "ReplayBatch", c.ReplayBatch, "must be at least 1 and less than Batch")
+	check(c.Replay == 0 || c.ReplayBatch >= 0 && c.ReplayBatch < c.Batch, "ReplayBatch", c.ReplayBatch, "must be less than Batch, and 0 for half of it")
+	positive("Alpha", c.Alpha)
+	check(err != nil || method.Soft || c.Alpha == 1, "Alpha", c.Alpha, "is the temperature of pcl, sql, pisql and sac, and with another method would do nothing")
+	unit("Polyak", c.Polyak)
+	check(err != nil || method.Target || c.Polyak == 0, "Polyak", c.Polyak, "is for target networks, which sql, pisql and sac have")
+	check(err != nil || method.Flow != TwinFlow || c.Polyak > 0, "Polyak", c.Polyak, "must be above 0: the critics of sac have target networks")
 	oneOf := func(field, value string, list ...string) {
 		check(slices.Contains(list, value), field, value, "must be one of "+strings.Join(list, ", "))
 	}
 	oneOf("Schedule", c.Schedule, "constant", "linear", "cosine")
 	oneOf("Estimator", c.Estimator, "lambda", "baseline", "togo", "return")
+	oneOf("ReplayOf", c.ReplayOf, "best", "past")
 	oneOf("Centring", c.Centring, "batch", "others", "none")
 	oneOf("BackwardStep", c.BackwardStep, "pg", "tb")
 	oneOf("Guide", c.Guide, "auto", "exit", "replay")
@@ -213,7 +230,7 @@ func (c Config) hidden(r role) []int {
 	switch {
 	case c.Tabular:
 		return nil
-	case r.head() == ScalarHead:
+	case r != forwardPolicy && r != backwardPolicy:
 		return slices.Repeat([]int{c.HiddenV}, c.LayersV)
 	}
 	return slices.Repeat([]int{c.Hidden}, c.Layers)
@@ -262,9 +279,12 @@ type Trainer struct {
 
 	pf, pb    *Net // pb, f, fb: nil where the method learns none
 	f, fb     *Net // log F or the critic V, and the backward critic
+	q         [2]*Net
+	bar       []targetNet
 	logZ      [1]float64
 	adamZ     Adam
 	replay    replay
+	past      [][]int            // trajectories to replay as lists of actions, oldest first
 	mode      func(s []int) bool // nil where the environment defines none
 	found     States             // the modes sampled in training
 	guide     Guide              // of PB, in the policy-gradient methods that learn one
@@ -274,6 +294,8 @@ type Trainer struct {
 	r, a      []float64 // by step: rewards and advantages
 	val, dVal []float64 // by row: the critic's values and their cotangents
 	trust     trustLog
+	w         Flows     // of the target networks
+	u         []float64 // scratch
 	pool      *pool
 	lossSum   float64 // since the last evaluation
 	lossCount int
@@ -310,6 +332,17 @@ func NewTrainer(env Env, c Config) (*Trainer, error) {
 		rng := stream(c.Seed, math.MaxUint64, uint64(r)) // each network has its own
 		*t.net(r) = newNet(&rng, t.Env.Shape(), r.head(), c.hidden(r), t.pool)
 	}
+	first := new(States) // s0, where there is no more
+	if t.Graph != nil {
+		first = &t.Graph.States
+	} else {
+		first.Reset(t.Env)
+		t.Env.Source(first.s)
+		first.Add(first.s)
+	}
+	if err := t.Method.Applies(first); err != nil {
+		return nil, err
+	}
 	t.guide = t.newGuide()
 	t.found.Reset(t.Env)
 	t.mode = modesOf(t.Env)
@@ -318,7 +351,32 @@ func NewTrainer(env Env, c Config) (*Trainer, error) {
 			clear(n.Params)
 		}
 	}
+	for _, r := range c.targets() {
+		n := *t.net(r)
+		rng := stream(0, 0, 0) // it starts as a copy
+		bar := newNet(&rng, t.Env.Shape(), r.head(), c.hidden(r), t.pool)
+		copy(bar.Params, n.Params)
+		t.bar = append(t.bar, targetNet{bar, n})
+	}
 	return t, nil
+}
+
+// targetNet is a network that follows another one slowly.
+type targetNet struct {
+	*Net
+	of *Net
+}
+
+// targets returns the roles of the networks that have target networks.
+func (c Config) targets() []role {
+	m, _ := MethodByName(c.Method)
+	switch {
+	case !m.Target || c.Polyak == 0:
+		return nil
+	case m.Flow == TwinFlow:
+		return []role{edgeFlow, edgeFlow2}
+	}
+	return []role{forwardPolicy}
 }
 
 // nets returns the networks that the method learns, in the order of their roles.
@@ -330,7 +388,7 @@ func (t *Trainer) nets() (nets []*Net) {
 }
 
 func (t *Trainer) net(r role) **Net {
-	return []**Net{&t.pf, &t.pb, &t.f, &t.fb}[r]
+	return []**Net{&t.pf, &t.pb, &t.f, &t.fb, &t.q[0], &t.q[1]}[r]
 }
 
 // newGuide returns the guide that the configuration asks for.
@@ -352,7 +410,22 @@ func (t *Trainer) Close() { t.pool.close() }
 
 // PF returns the forward policy learned so far. It and PB share the trainer's networks: they are for
 // one goroutine, and rows are evaluated in order, one set of states at a time.
-func (t *Trainer) PF() Policy { return t.pf.Eval }
+func (t *Trainer) PF() Policy {
+	return func(st *States, lo, hi int, dst []float64) {
+		t.pf.Eval(st, lo, hi, dst)
+		t.temper(st.FStart[lo:hi+1], dst)
+	}
+}
+
+// temper turns the softmax of the forward network into that of its outputs over α where they are Q.
+func (t *Trainer) temper(start []int32, logp []float64) {
+	if α := t.Config.Alpha; t.Method.Flow == EdgeFlow && α != 1 {
+		for i := range logp {
+			logp[i] /= α
+		}
+		normalise(logp, start)
+	}
+}
 
 // PB returns the backward policy: learned, or uniform over entering edges.
 func (t *Trainer) PB() Policy {
@@ -370,19 +443,27 @@ func (t *Trainer) Step() (float64, error) {
 	o := Sampling{c.Seed, uint64(t.Iteration), c.Epsilon + x*(c.EpsilonEnd-c.Epsilon), c.Temperature}
 	b.Reset(t.Env)
 	again := 0 // trajectories drawn back from replayed endpoints
-	if len(t.replay.kept) > 0 {
-		again = c.ReplayBatch
+	if c.ReplayOf == "past" && len(t.past) > 0 || c.ReplayOf == "best" && len(t.replay.kept) > 0 {
+		if again = c.ReplayBatch; again == 0 {
+			again = c.Batch / 2
+		}
 	}
 	if err := b.Sample(t.PF(), c.Batch-again, o); err != nil {
 		return 0, err
 	}
 	fresh := b.Trajectories()
-	if again > 0 {
+	if again > 0 && c.ReplayOf == "past" {
+		for _, actions := range t.drawPast(again, o) {
+			if err := b.Walk(actions); err != nil {
+				return 0, err
+			}
+		}
+	} else if again > 0 {
 		if err := b.SampleBackward(t.PB(), t.replay.draw(again, o), Sampling{Seed: o.Seed, Iteration: o.Iteration}); err != nil {
 			return 0, err
 		}
 	}
-	if t.Method.Flow == EdgeFlow {
+	if t.Method.Parents {
 		if err := b.AddParents(); err != nil {
 			return 0, err
 		}
@@ -396,7 +477,11 @@ func (t *Trainer) Step() (float64, error) {
 		return 0, err
 	}
 	for i := range fresh {
-		t.replay.add(b, b.Endpoint(i), c.Replay)
+		if c.ReplayOf == "past" {
+			t.remember(b, i)
+		} else {
+			t.replay.add(b, b.Endpoint(i), c.Replay)
+		}
 		t.find(b, b.Endpoint(i))
 	}
 	t.Iteration++
@@ -422,40 +507,163 @@ func (t *Trainer) find(b *Batch, row int) {
 // balance evaluates the networks on the batch, the objective on their values, and steps them down
 // its gradient.
 func (t *Trainer) balance() (loss float64, err error) {
-	b, v, d := &t.batch, &t.v, &t.d
+	c, b, v, d := &t.Config, &t.batch, &t.v, &t.d
+	if err := t.Method.Applies(&b.States); err != nil {
+		return 0, err
+	}
+	t.flows(b, v)
+	t.next(b, v)
+	d.Reset(b, v.LogF != nil)
+	if t.Method.Flow == TwinFlow {
+		d.ResetLogQ(b)
+	}
+	loss = t.Method.Loss(c.Lambda, c.Alpha)(b, v, d)
+
+	rate := c.rate(t.Iteration)
+	switch {
+	case t.Method.Flow == EdgeFlow && c.Alpha == 1:
+		t.pf.Backward(d.LogPF, d.LogF)
+	case t.Method.Flow == EdgeFlow:
+		for e, row := range b.From { // log PF = (Q − V)/α, log F = V/α: by slot first ∂L/∂V, then ∂L/∂Q
+			d.LogF[row] -= d.LogPF[e]
+		}
+		for e, row := range b.From {
+			d.LogPF[e] += math.Exp(b.LogPF[e]) * d.LogF[row]
+		}
+		t.backwardQ(t.pf, b, d.LogPF)
+	default:
+		t.pf.Backward(d.LogPF, nil)
+	}
+	t.pf.Step(rate*c.LR, c.Clip)
+	if t.pb != nil {
+		t.pb.Backward(d.LogPB, nil)
+		t.pb.Step(rate*c.LR, c.Clip)
+	}
+	switch t.Method.Flow {
+	case StateFlow:
+		for row := range d.LogF {
+			d.LogF[row] /= c.Alpha
+		}
+		t.f.Backward(d.LogF, nil)
+		t.f.Step(rate*c.LRV, c.Clip)
+	case TotalFlow:
+		t.adamZ.Update(t.logZ[:], []float64{d.LogZ}, rate*c.LRZ)
+	case NoFlow:
+		t.logZ[0] = v.LogZ // the batch's estimate
+	case TwinFlow:
+		for k, q := range t.q {
+			t.backwardQ(q, b, d.LogQ[k])
+			q.Step(rate*c.LRV, c.Clip)
+		}
+	}
+	for _, bar := range t.bar {
+		for i, θ := range bar.Params {
+			bar.Params[i] = (1-c.Polyak)*θ + c.Polyak*bar.of.Params[i]
+		}
+	}
+	return loss, nil
+}
+
+// flows evaluates the policies on b, and the networks that stand for flows, which give them in units
+// of 1/α: V = α log F and Q = α log F(s→s').
+func (t *Trainer) flows(b *Batch, v *Flows) {
 	b.Evaluate(t.PF(), t.PB())
 	v.LogPF, v.LogPB, v.LogZ = b.LogPF, b.LogPB, t.logZ[0]
 	switch t.Method.Flow {
 	case StateFlow:
 		v.LogF = resize(v.LogF, b.Len())
 		t.f.Eval(&b.States, 0, b.Len(), v.LogF)
+		for row := range v.LogF {
+			v.LogF[row] /= t.Config.Alpha
+		}
 	case EdgeFlow:
-		v.LogF = t.pf.LSE
+		v.LogF = append(v.LogF[:0], t.pf.LSE...) // log Σ exp Q, and Q = V + α log π
+		if α := t.Config.Alpha; α != 1 {
+			for row := range v.LogF {
+				t.u = t.u[:0]
+				for _, l := range b.LogPF[b.FStart[row]:b.FStart[row+1]] {
+					t.u = append(t.u, α*l)
+				}
+				v.LogF[row] = (v.LogF[row] - LogSumExp(t.u)) / α
+			}
+		}
+	case TwinFlow:
+		for k, q := range t.q {
+			v.LogQ[k] = t.evalQ(q, b, v.LogQ[k])
+		}
 	}
-	d.Reset(b, v.LogF != nil)
-	loss = t.Method.Loss(t.Config.Lambda)(b, v, d)
+	if t.Method.Shaped {
+		v.LogRhat = b.LogIntermediate(v.LogRhat)
+	}
+}
 
-	rate := t.Config.rate(t.Iteration)
-	if t.Method.Flow == EdgeFlow {
-		t.pf.Backward(d.LogPF, d.LogF)
-	} else {
-		t.pf.Backward(d.LogPF, nil)
+// next leaves in v.Next what the target networks make of log F.
+func (t *Trainer) next(b *Batch, v *Flows) {
+	w := &t.w
+	if v.Next = nil; t.bar == nil {
+		return
 	}
-	t.pf.Step(rate*t.Config.LR, t.Config.Clip)
-	if t.pb != nil {
-		t.pb.Backward(d.LogPB, nil)
-		t.pb.Step(rate*t.Config.LR, t.Config.Clip)
-	}
+	w.LogF = resize(w.LogF, b.Len())
+	v.Next, w.LogPF = w.LogF, b.LogPF
 	switch t.Method.Flow {
-	case StateFlow:
-		t.f.Backward(d.LogF, nil)
-		t.f.Step(rate*t.Config.LRV, t.Config.Clip)
-	case TotalFlow:
-		t.adamZ.Update(t.logZ[:], []float64{d.LogZ}, rate*t.Config.LRZ)
-	case NoFlow:
-		t.logZ[0] = v.LogZ // the batch's estimate
+	case TwinFlow:
+		for k, bar := range t.bar {
+			w.LogQ[k] = t.evalQ(bar.Net, b, w.LogQ[k])
+		}
+		SoftState(&b.States, w, w.LogF)
+	case EdgeFlow:
+		w.LogQ[0] = t.evalQ(t.bar[0].Net, b, w.LogQ[0])
+		for row := range w.LogF {
+			w.LogF[row] = LogSumExp(w.LogQ[0][b.FStart[row]:b.FStart[row+1]])
+		}
+	case ExitFlow:
+		w.LogQ[0] = resize(w.LogQ[0], len(b.FAction)) // log π: its network is a policy
+		t.bar[0].Eval(&b.States, 0, b.Len(), w.LogQ[0])
+		b.exitFlows(w.LogQ[0], w.LogF)
 	}
-	return loss, nil
+}
+
+// evalQ returns by forward slot the outputs of a network, which are Q, over α.
+func (t *Trainer) evalQ(n *Net, b *Batch, q []float64) []float64 {
+	q = resize(q, len(b.FAction))
+	n.Eval(&b.States, 0, b.Len(), q)
+	for e, row := range b.From {
+		q[e] = (q[e] + n.LSE[row]) / t.Config.Alpha
+	}
+	return q
+}
+
+// backwardQ is [Net.Backward] for the cotangents of Q/α by forward slot.
+func (t *Trainer) backwardQ(n *Net, b *Batch, dQ []float64) {
+	t.u = resize(t.u, b.Len()) // by row: the cotangent of log Σ exp Q, which log PF has less
+	clear(t.u)
+	for e, row := range b.From {
+		dQ[e] /= t.Config.Alpha
+		t.u[row] += dQ[e]
+	}
+	n.Backward(dQ, t.u)
+}
+
+// remember keeps trajectory i of b, and at most Config.Replay of them.
+func (t *Trainer) remember(b *Batch, i int) {
+	if t.Config.Replay == 0 {
+		return
+	}
+	var actions []int
+	for _, s := range b.Trajectory(i) {
+		actions = append(actions, int(b.FAction[s.F]))
+	}
+	t.past = append(t.past, actions)
+	t.past = t.past[max(0, len(t.past)-t.Config.Replay):]
+}
+
+// drawPast returns n of the kept trajectories, uniform with replacement.
+func (t *Trainer) drawPast(n int, o Sampling) (all [][]int) {
+	rng := stream(o.Seed, o.Iteration, math.MaxUint64)
+	for range n {
+		all = append(all, t.past[int(uniform01(&rng)*float64(len(t.past)))])
+	}
+	return all
 }
 
 // reinforce steps the critic, PF and log Z along the policy gradient of the batch, and then PB,
@@ -602,32 +810,41 @@ func (t *Trainer) evaluationDue() bool {
 
 // LogZ returns the learned log Z: the parameter, log F(s0), or VarGrad's last estimate.
 func (t *Trainer) LogZ() float64 {
+	if t.Method.Flow == TotalFlow || t.Method.Flow == NoFlow {
+		return t.logZ[0]
+	}
 	var b Batch
 	b.Reset(t.Env)
 	b.Env.Source(b.s)
 	b.Add(b.s)
-	dst := make([]float64, len(b.FAction)+1)
-	switch t.Method.Flow {
-	case StateFlow:
-		t.f.Eval(&b.States, 0, 1, dst)
-		return dst[0]
-	case EdgeFlow:
-		t.pf.Eval(&b.States, 0, 1, dst)
-		return t.pf.LSE[0]
+	var v Flows
+	t.flows(&b, &v)
+	logF := []float64{0}
+	switch {
+	case t.Method.Flow == ExitFlow:
+		b.exitFlows(v.LogPF, logF)
+	case t.Method.Flow == TwinFlow:
+		SoftState(&b.States, &v, logF)
+	case t.Method.Shaped:
+		logF[0] = v.LogF[0] + v.LogRhat[0]
+	default:
+		logF[0] = v.LogF[0]
 	}
-	return t.logZ[0]
+	return logF[0]
 }
 
 // Policies returns log PF and log PB on every slot of the enumerated graph.
 func (t *Trainer) Policies() (logPF, logPB []float64) {
+	logPF = t.pf.Table(&t.Graph.States)
+	t.temper(t.Graph.FStart, logPF)
 	if t.pb != nil {
-		return t.pf.Table(&t.Graph.States), t.pb.Table(&t.Graph.States)
+		return logPF, t.pb.Table(&t.Graph.States)
 	}
-	return t.pf.Table(&t.Graph.States), t.Graph.Backward(UniformPB)
+	return logPF, t.Graph.Backward(UniformPB)
 }
 
-// Value returns log F, or the critic V, by row of the enumerated graph; nil where the method learns
-// none.
+// Value returns what the network of log F says (log F̃ of fldb, V = α log F of pcl), or the critic V,
+// by row of the enumerated graph; nil where the method learns none.
 func (t *Trainer) Value() []float64 {
 	if t.f == nil {
 		return nil
@@ -835,11 +1052,12 @@ func (r *replay) draw(n int, o Sampling) [][]int {
 //
 // little endian; the payload is a header in JSON and then lists, each behind its length as uint64:
 // for each network PF, PB, F where the method learns it, and the critics, the parameters and Adam's
-// m and v; those of log Z; the curve; the states of the replay, of the guide, and the modes found.
+// m and v; the parameters of target networks; those of log Z, with m and v; the curve; the states of
+// the replay, of the guide, and the modes found; the actions of the trajectories kept, exits last.
 // Floats are stored bit for bit.
 const (
 	magic   = "gfn checkpoint\n"
-	version = 2
+	version = 3
 )
 
 // header is what a checkpoint says in JSON.
@@ -871,6 +1089,9 @@ func (t *Trainer) lists() [][]float64 {
 	for _, n := range t.nets() {
 		all = append(all, n.Params, n.M, n.V)
 	}
+	for _, bar := range t.bar {
+		all = append(all, bar.Params)
+	}
 	return append(all, t.logZ[:], t.adamZ.M, t.adamZ.V)
 }
 
@@ -897,7 +1118,7 @@ func (t *Trainer) Save(w io.Writer) error {
 		put(len(list), list)
 	}
 	put(len(t.Curve), t.Curve)
-	for _, memory := range [][][]int{t.replay.states(), t.observed(), t.foundModes()} {
+	for _, memory := range [][][]int{t.replay.states(), t.observed(), t.foundModes(), t.past} {
 		var flat []int32
 		for _, s := range memory {
 			for _, v := range s {
@@ -1036,12 +1257,14 @@ func decode(p []byte, dir string, env Env, change func(*Config)) (*Trainer, erro
 
 	method, _ := MethodByName(h.Config.Method)
 	var want []int // lengths of the lists
-	for _, r := range method.roles() {
+	for i, r := range slices.Concat(method.roles(), h.Config.targets()) {
 		if shape.Features < 0 || shape.Features > len(p) {
 			return nil, fmt.Errorf("%d features in %d bytes", shape.Features, len(p))
 		}
 		n := parameters(r.head().sizes(shape, h.Config.hidden(r)))
-		want = append(want, n, n, n)
+		if want = append(want, n); i < len(method.roles()) {
+			want = append(want, n, n)
+		}
 	}
 	want = append(want, 1, 1, 1)
 	var lists [][]byte
@@ -1104,10 +1327,43 @@ func decode(p []byte, dir string, env Env, change func(*Config)) (*Trainer, erro
 			return nil, err
 		}
 	}
+	past, p, err := take(p, 4)
+	if err != nil {
+		return nil, err
+	}
+	if err := t.recall(past); err != nil {
+		return nil, err
+	}
 	if len(p) > 0 {
 		return nil, fmt.Errorf("%d bytes too many", len(p))
 	}
 	return t, nil
+}
+
+// recall gives recorded trajectories back to the memory.
+func (t *Trainer) recall(past []byte) (err error) {
+	defer func() {
+		if p := recover(); p != nil { // an environment may, at a state that is not its own
+			err = fmt.Errorf("a recorded trajectory is not one of the environment's: %v", p)
+		}
+	}()
+	var b Batch
+	b.Reset(t.Env)
+	var actions []int
+	for ; len(past) > 0; past = past[4:] {
+		a := int(int32(binary.LittleEndian.Uint32(past)))
+		if actions = append(actions, a); a == b.Shape.Forward-1 {
+			if err := b.Walk(actions); err != nil {
+				return err
+			}
+			t.remember(&b, b.Trajectories()-1)
+			actions = nil
+		}
+	}
+	if len(actions) > 0 {
+		return fmt.Errorf("a recorded trajectory of %d actions has no exit", len(actions))
+	}
+	return nil
 }
 
 // readRecorded returns the file with a checksum that is called name, seen from here or from dir.
