@@ -107,6 +107,15 @@
 //   - [SAC]: soft actor-critic: two critics with targets by [SoftState], the actor by their KL
 //   - [Control]: all of these statements with both sides, for [Check]
 //
+// # 8 Editing sequences
+//
+// An autoregressive sampler p over words ([Append]) edits a seed: a letter that p finds much less likely than its first
+// choice is flagged and drawn anew. The law of the edits is a forward policy too.
+//
+//   - [Editor]: P(x̂_t = a|x̂_<t) = ρ p(a|x̂_<t) + (1−ρ) 1[a = x_t], ρ = (1−λ) P(flag)
+//   - [Editing]: E[lev] ≤ E[Hamming] ≤ T (1−λ)(1−Φ(−δ/σ)) and E[R(x̂)] ≥ [(1−λ)(1−Φ((1−δ)/σ))]^T E_π[R], as Bounds
+//   - [MeasureEdits]: property improvement, edit percentage, diversity
+//
 // # 9 Environments
 //
 // [HyperGrid], [Sequence] (words built left to right, at either end, or in any order; rewards of

@@ -1936,14 +1936,14 @@ func list[T any](items []T, name func(T) string) string {
 func Nearest(typed string, known []string) (best string) {
 	least := min(3, len(typed))
 	for _, name := range known {
-		if d := editDistance(typed, name); d < least {
+		if d := editDistance([]byte(typed), []byte(name)); d < least {
 			best, least = name, d
 		}
 	}
 	return best
 }
 
-func editDistance(a, b string) int {
+func editDistance[T comparable](a, b []T) int {
 	row := make([]int, len(b)+1)
 	for j := range row {
 		row[j] = j

@@ -1339,3 +1339,158 @@ func ranks(v []float64) []float64 {
 	}
 	return r
 }
+
+// Editor edits words with an autoregressive sampler p (GFNSeqEditor, Ghari et al. 2024, spec §8), which is any
+// forward policy on a [Sequence] built in order [Append]. From left to right, x̂_<t being what is edited so far,
+// letter t of the seed x is flagged where
+//
+//	p(x_t|x̂_<t) < δ max_a p(a|x̂_<t) + ν    ν ∼ N(0, σ²), fresh at each letter
+//
+// and x̂_t ∼ (1−λ) p + λ 1[a = x_t] if it is, x̂_t = x_t if not. So a letter is drawn anew from p with probability
+// ρ = (1−λ) P(flag),
+//
+//	P(flag) = 1 − Φ((p(x_t|x̂_<t) − δ max_a p(a|x̂_<t))/σ)    P(x̂_t = a|x̂_<t) = ρ p(a|x̂_<t) + (1−ρ) 1[a = x_t]
+//
+// Φ the standard normal distribution function, and Φ(y/0) = 1[y ≥ 0]. This makes an editor of a seed a forward
+// policy itself ([Editor.Policy]): [Batch.Sample] draws edits, and [Graph.LogTerminating] is their exact distribution.
+// [Editing] bounds how many letters change and what the edits are worth. Two baselines differ in ρ and p only:
+// [NewMutator], [NewTailEditor].
+type Editor struct {
+	env         Env
+	words       *Sequence
+	p           Policy
+	redraw      func(t int, px, top float64) float64 // ρ at letter t, by p(x_t) and max_a p(a)
+	least, most float64                              // least·p(a) ≤ P(x̂_t = a), and ρ ≤ most, whatever p is
+}
+
+// NewEditor returns the editor with threshold 0 ≤ δ ≤ 1, noise σ ≥ 0 and 0 ≤ λ < 1, the part of the draws that keep
+// the seed's letter. The error says what is wrong with these, or that env is no [Sequence] built in order [Append].
+func NewEditor(env Env, p Policy, δ, σ, λ float64) (*Editor, error) {
+	e, problems := newEditor(env, p)
+	problems.want(δ >= 0 && δ <= 1, "editor: delta is %v, want a number in 0…1", δ)
+	problems.want(finite(σ) && σ >= 0, "editor: sigma is %v, want a finite number not below 0", σ)
+	problems.want(λ >= 0 && λ < 1, "editor: lambda is %v, want a number from 0 up, below 1", λ)
+	ρ := func(y float64) float64 { return (1 - λ) * upperTail(y, σ) }
+	e.redraw = func(_ int, px, top float64) float64 { return ρ(px - δ*top) }
+	e.least, e.most = ρ(1-δ), ρ(-δ) // as −δ ≤ p(x_t) − δ max p ≤ (1−δ) max p
+	return e, problems.err()
+}
+
+// NewMutator returns the random mutation of words: each letter is replaced with probability rate, by each of the others
+// alike. That is ρ = rate·K/(K−1) with the uniform sampler, where ρ > 1 takes from the seed's letter.
+func NewMutator(env Env, rate float64) (*Editor, error) {
+	e, problems := newEditor(env, UniformPF)
+	problems.want(rate >= 0 && rate <= 1, "editor: rate is %v, want a number in 0…1", rate)
+	if problems == nil {
+		k := float64(len(e.words.tokens))
+		e.most = rate * k / max(1, k-1)
+		e.least = min(e.most, k*(1-rate)) // P(x̂_t = a) ≥ least·p(a), a = x_t included
+	}
+	e.redraw = func(int, float64, float64) float64 { return e.most }
+	return e, problems.err()
+}
+
+// NewTailEditor returns the editor that draws the last n letters anew, ρ = 1, and keeps those before them, ρ = 0.
+func NewTailEditor(env Env, p Policy, n int) (*Editor, error) {
+	e, problems := newEditor(env, p)
+	keep := 0
+	if problems == nil {
+		keep = e.words.length - n
+		problems.want(n >= 0 && keep >= 0, "editor: tail is %d, want a number in 0…%d, the length of a word", n, e.words.length)
+	}
+	e.redraw = func(t int, _, _ float64) float64 {
+		if t < keep {
+			return 0
+		}
+		return 1
+	}
+	e.least, e.most = e.redraw(0, 0, 0), min(1, float64(n))
+	return e, problems.err()
+}
+
+func newEditor(env Env, p Policy) (e *Editor, problems problems) {
+	words, ok := Unwrap(env).(*Sequence)
+	if problems.want(ok, "editor: %T has no words; want a sequence with order=append", Unwrap(env)); ok {
+		problems.want(words.order == Append, "editor: words are built by order=%s; want order=append, from left to right", words.order)
+	}
+	return &Editor{env: env, words: words, p: p}, problems
+}
+
+// upperTail returns 1 − Φ(y/σ), with Φ(y/0) = 1[y ≥ 0].
+func upperTail(y, σ float64) float64 {
+	if σ > 0 {
+		return math.Erfc(y/σ/math.Sqrt2) / 2
+	}
+	if y < 0 {
+		return 1
+	}
+	return 0
+}
+
+// Policy returns the law of the edits of seed, a full word, as a forward policy.
+func (e *Editor) Policy(seed []int) Policy {
+	if len(seed) != e.words.length || e.words.filled(seed) < len(seed) {
+		panic(fmt.Sprintf("gfn: Editor: seed %v is not a word of length %d", seed, e.words.length))
+	}
+	return func(st *States, lo, hi int, dst []float64) {
+		e.p(st, lo, hi, dst)
+		var s []int
+		for row := lo; row < hi; row++ {
+			s = st.State(s, row)
+			t := e.words.filled(s)
+			if t == len(s) {
+				continue // it can only exit
+			}
+			logp := dst[st.FStart[row]-st.FStart[lo]:][:len(e.words.tokens)]
+			px := math.Exp(logp[seed[t]])
+			ρ := e.redraw(t, px, math.Exp(slices.Max(logp)))
+			for a := range logp {
+				logp[a] += math.Log(ρ)
+			}
+			logp[seed[t]] = math.Log(max(0, ρ*px+(1-ρ))) // not −1e-17 where a mutator's is 0
+		}
+	}
+}
+
+// Edit draws n edits of seed; equal o, equal edits.
+func (e *Editor) Edit(seed []int, n int, o Sampling) ([][]int, error) {
+	var b Batch
+	b.Reset(e.env)
+	if err := b.Sample(e.Policy(seed), n, o); err != nil {
+		return nil, err
+	}
+	edits := make([][]int, n)
+	for i := range edits {
+		edits[i] = b.State(nil, b.Endpoint(i))
+	}
+	return edits, nil
+}
+
+// MostEdits returns the most letters that the editor changes on average in any word, by any sampler p (spec §8):
+//
+//	T (1−λ)(1 − Φ(−δ/σ))
+func (e *Editor) MostEdits() float64 { return min(1, e.most) * float64(e.words.length) }
+
+// Levenshtein returns the least number of letters to insert, delete or replace that makes b of a.
+func Levenshtein(a, b []int) int { return editDistance(a, b) }
+
+// EditFigures are the figures of the edits x̂ of a seed x (spec §8).
+type EditFigures struct {
+	Improvement float64 // mean of f(x̂) − f(x), f the property
+	Percentage  float64 // mean of 100 lev(x, x̂)/T, T the letters of x
+	Diversity   float64 // mean of lev over pairs of edits; NaN of a single one
+}
+
+// MeasureEdits returns the figures of at least one edit.
+func MeasureEdits(seed []int, edits [][]int, property func(word []int) float64) (m EditFigures) {
+	n, before := float64(len(edits)), property(seed)
+	for i, x := range edits {
+		m.Improvement += (property(x) - before) / n
+		m.Percentage += 100 * float64(Levenshtein(seed, x)) / float64(len(seed)) / n
+		for _, y := range edits[:i] {
+			m.Diversity += float64(Levenshtein(x, y))
+		}
+	}
+	m.Diversity /= n * (n - 1) / 2 // 0/0 of a single one
+	return m
+}

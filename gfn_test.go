@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"hash/crc32"
 	"io"
+	"maps"
 	"math"
 	"math/bits"
 	"math/rand/v2"
@@ -6114,4 +6115,477 @@ func TestWorstStateBoundIsTwoThirds(t *testing.T) {
 	t.Logf("%v of the right side; at most %v", b.Left/b.Right, sum/math.Pow(H, 1.5))
 	require.InDelta(t, sum/math.Pow(H, 1.5), b.Left/b.Right, 0.01)
 	require.Greater(t, b.Left/b.Right, 0.64)
+}
+
+// ---- editing (spec §8) ----
+
+// wordsOf returns the words of a length over the first letters of ABCD, appended; logR is by number in lexical order.
+func wordsOf(length, letters int, logR []float64) *gfn.Sequence {
+	q, err := gfn.NewSequence(length, "ABCD"[:letters], gfn.Append, gfn.WordReward{LogR: func(word []int) float64 {
+		i := 0
+		for _, k := range word {
+			i = letters*i + k
+		}
+		return logR[i]
+	}})
+	if err != nil {
+		panic(err)
+	}
+	return q
+}
+
+func ExampleEditor() {
+	q := wordsOf(2, 2, []float64{-50, -50, -50, 0}) // BB alone has a reward to speak of, 1
+	g, err := gfn.Enumerate(q, 100)
+	if err != nil {
+		panic(err)
+	}
+	// The sampler is fair, so with δ = 1 half of the letters are flagged, and half of those change.
+	e, err := gfn.NewEditor(q, gfn.UniformPF, 1, 0.3, 0)
+	if err != nil {
+		panic(err)
+	}
+	seed := []int{0, 0}
+	p := g.LogTerminating(g.Forward(e.Policy(seed)))
+	for _, x := range [][]int{{0, 0}, {0, 1}, {1, 0}, {1, 1}} {
+		fmt.Printf("%s %.0f/16, ", q.Format(x), 16*math.Exp(p[g.Row(x)]))
+	}
+	b := gfn.Editing(g, e, seed)[2]
+	fmt.Printf("in all 1\nE[R(x̂)] = %.4f ≥ (½)² E[R] = %.4f, less than ½ E[R] = ⅛\n", math.Exp(b.Right), math.Exp(b.Left))
+	// Output:
+	// AA 9/16, AB 3/16, BA 3/16, BB 1/16, in all 1
+	// E[R(x̂)] = 0.0625 ≥ (½)² E[R] = 0.0625, less than ½ E[R] = ⅛
+}
+
+// editing is a sampler of words, the settings of an editor of them, and a seed.
+type editing struct {
+	*gfn.Graph
+	logPF   []float64
+	δ, σ, λ float64
+	seed    []int
+	e       *gfn.Editor
+}
+
+func newEditing(t testing.TB, g *gfn.Graph, logPF []float64, δ, σ, λ float64, seed []int) editing {
+	e, err := gfn.NewEditor(g.Env, g.Policy(logPF), δ, σ, λ)
+	require.NoError(t, err)
+	return editing{g, logPF, δ, σ, λ, seed, e}
+}
+
+// exact returns the law of the edits, by word.
+func (c editing) exact() map[string]float64 {
+	law := map[string]float64{}
+	for row, l := range c.LogTerminating(c.Forward(c.e.Policy(c.seed))) {
+		if c.Exit(row) >= 0 {
+			law[c.Format(row)] = math.Exp(l)
+		}
+	}
+	return law
+}
+
+// prefix returns p(a|s), its largest entry, and the chance of a flag by the error function.
+func (c editing) prefix(s []int, x int) (p []float64, top, flag float64) {
+	row := c.Row(s)
+	for e := c.FStart[row]; e < c.FStart[row+1]; e++ {
+		p = append(p, math.Exp(c.logPF[e]))
+	}
+	top = slices.Max(p)
+	if c.σ > 0 {
+		flag = 0.5 - 0.5*math.Erf((p[x]-c.δ*top)/(c.σ*math.Sqrt2))
+	} else if p[x] < c.δ*top {
+		flag = 1
+	}
+	return p, top, flag
+}
+
+// onEditors runs a test on many random samplers, some of them nearly deterministic, with noise of any size and none,
+// and with settings inside and at the ends of their ranges.
+func onEditors(t *testing.T, test func(t *testing.T, rng *rand.Rand, c editing)) {
+	for i := range uint64(300) {
+		rng := rand.New(rand.NewPCG(i, 8))
+		length, letters := 1+rng.IntN(4), 2+rng.IntN(3)
+		logR, size := normal(rng, int(math.Pow(float64(letters), float64(length)))), []float64{0.5, 5, 50}[rng.IntN(3)]
+		for i := range logR {
+			logR[i] *= size // the larger, the more is up to a single word
+		}
+		g := enumerate(t, wordsOf(length, letters, logR))
+		logPF := make([]float64, len(g.FAction))
+		sharp := []float64{0.3, 2, 20}[rng.IntN(3)]
+		for row := range g.Len() {
+			p := logPF[g.FStart[row]:g.FStart[row+1]]
+			for a := range p {
+				p[a] = sharp * rng.NormFloat64()
+			}
+			total := gfn.LogSumExp(p)
+			for a := range p {
+				p[a] -= total
+			}
+		}
+		δ, σ, λ := rng.Float64(), math.Exp(2*rng.NormFloat64()-1), rng.Float64()
+		switch rng.IntN(8) {
+		case 0:
+			δ = 0
+		case 1:
+			δ = 1
+		case 2, 3:
+			σ = 0
+		case 4:
+			λ = 0
+		}
+		seed := make([]int, length)
+		for t := range seed {
+			seed[t] = rng.IntN(letters)
+		}
+		test(t, rng, newEditing(t, g, logPF, δ, σ, λ, seed))
+	}
+}
+
+// The law of the edits, against the sum over every way of flagging and drawing.
+func TestEditorByDefinition(t *testing.T) {
+	onEditors(t, func(t *testing.T, _ *rand.Rand, c editing) {
+		want := map[string]float64{}
+		T := len(c.seed)
+		var from func(s []int, t int, p float64)
+		from = func(s []int, at int, probability float64) {
+			if at == T {
+				want[c.Env.(*gfn.Sequence).Format(s)] += probability
+				return
+			}
+			p, _, flag := c.prefix(s, c.seed[at])
+			for a := range p {
+				next := slices.Clone(s)
+				next[at] = a
+				from(next, at+1, probability*flag*(1-c.λ)*p[a])
+				if a == c.seed[at] {
+					from(next, at+1, probability*flag*c.λ) // flagged, and kept
+					from(next, at+1, probability*(1-flag)) // not flagged
+				}
+			}
+		}
+		from(c.State(nil, 0), 0, 1)
+		sum := 0.0
+		got := c.exact()
+		require.Len(t, got, len(want))
+		for word, p := range want {
+			require.InDelta(t, p, got[word], 1e-12, word)
+			sum += got[word]
+		}
+		require.InDelta(t, 1, sum, 1e-12)
+	})
+}
+
+// What is drawn, by the editor and by its definition word for word, has the exact law.
+func TestEditorSampled(t *testing.T) {
+	const n = 20000
+	i := 0
+	onEditors(t, func(t *testing.T, rng *rand.Rand, c editing) {
+		if i++; i%12 > 0 {
+			return
+		}
+		law, q := c.exact(), c.Env.(*gfn.Sequence)
+		edits, err := c.e.Edit(c.seed, n, gfn.Sampling{Seed: uint64(i)})
+		require.NoError(t, err)
+		drawn, defined := map[string]float64{}, map[string]float64{}
+		for _, x := range edits {
+			drawn[q.Format(x)]++
+		}
+		for range n {
+			s := c.State(nil, 0)
+			for at, x := range c.seed {
+				p, top, _ := c.prefix(s, x)
+				s[at] = x
+				if p[x] < c.δ*top+c.σ*rng.NormFloat64() && rng.Float64() >= c.λ {
+					u := rng.Float64()
+					for s[at] = 0; s[at] < len(p)-1 && u >= p[s[at]]; s[at]++ {
+						u -= p[s[at]]
+					}
+				}
+			}
+			defined[q.Format(s)]++
+		}
+		if len(law) > 1 && slices.Max(slices.Collect(maps.Values(law))) < 1-1e-3 {
+			requireFit(t, drawn, law, n)
+			requireFit(t, defined, law, n)
+		}
+	})
+}
+
+// Bounds of spec §8 against their sides by definition, on random samplers.
+func TestEditingBounds(t *testing.T) {
+	broken, factor := 0, 1.0
+	onEditors(t, func(t *testing.T, _ *rand.Rand, c editing) {
+		var lev, hamming, edited, sampled float64
+		law := c.exact()
+		pf := c.LogTerminating(c.logPF)
+		for row, r := range c.LogR {
+			if c.Exit(row) < 0 {
+				continue
+			}
+			x, p := c.State(nil, row), law[c.Format(row)]
+			for at := range x {
+				if x[at] != c.seed[at] {
+					hamming += p
+				}
+			}
+			lev += p * float64(levenshtein(x, c.seed))
+			edited += p * math.Exp(r)
+			sampled += math.Exp(pf[row] + r)
+		}
+		tail := func(y float64) float64 { // 1 − Φ(y/σ)
+			if c.σ == 0 && y < 0 {
+				return 1
+			} else if c.σ == 0 {
+				return 0
+			}
+			return math.Erfc(y/(c.σ*math.Sqrt2)) / 2 // also where Φ is nearly 1
+		}
+		T, least := float64(len(c.seed)), (1-c.λ)*tail(1-c.δ)
+		most := T * (1 - c.λ) * tail(-c.δ)
+		require.LessOrEqual(t, lev, hamming*(1+1e-12))
+		require.LessOrEqual(t, hamming, most*(1+1e-12)+1e-15)
+		require.GreaterOrEqual(t, edited, math.Pow(least, T)*sampled*(1-1e-12))
+		if edited < least*sampled*(1-1e-9) { // what the bound would be without its exponent
+			broken, factor = broken+1, max(factor, least*sampled/edited)
+		}
+		bounds := gfn.Editing(c.Graph, c.e, c.seed)
+		require.Len(t, bounds, 3)
+		for i, want := range [][2]float64{{lev, hamming}, {hamming, most}, {math.Pow(least, T) * sampled, edited}} {
+			b := bounds[i]
+			require.True(t, b.Holds(), b.Name)
+			if i == 2 {
+				b.Left, b.Right = math.Exp(b.Left), math.Exp(b.Right)
+			}
+			closeTo(t, want[0], b.Left, 1e-12, b.Name)
+			closeTo(t, want[1], b.Right, 1e-12, b.Name)
+		}
+		require.Equal(t, bounds[1].Right, c.e.MostEdits())
+	})
+	t.Logf("without its exponent the bound on rewards fails on %d of 300 samplers, by a factor of up to %.3g", broken, factor)
+	require.Greater(t, broken, 20)
+	require.Greater(t, factor, 100.0)
+}
+
+// Samplers on which the bounds are equalities, but for 1e-6: wrong constants and exponents break them.
+func TestEditingBoundsAreAttained(t *testing.T) {
+	const ε = 1e-8
+	// The sampler takes letter likely with probability 1−ε, each other one with ε/(K−1); 1−ε stands for 1/K where it is fair.
+	sampler := func(g *gfn.Graph, likely func(t int) int, fair bool) []float64 {
+		logPF := make([]float64, len(g.FAction))
+		for row := range g.Len() {
+			p, at := logPF[g.FStart[row]:g.FStart[row+1]], 0
+			for s := g.State(nil, row); at < len(s) && s[at] < g.Shape.Forward-1; at++ {
+			}
+			for a := range p {
+				switch k := float64(len(p)); {
+				case len(p) == 1: // the exit
+				case fair:
+					p[a] = -math.Log(k)
+				case a == likely(at):
+					p[a] = math.Log1p(-ε)
+				default:
+					p[a] = math.Log(ε / (k - 1))
+				}
+			}
+		}
+		return logPF
+	}
+	for length := 1; length <= 4; length++ {
+		for letters := 2; letters <= 3; letters++ {
+			logR := slices.Repeat([]float64{-300}, int(math.Pow(float64(letters), float64(length))))
+			logR[len(logR)-1] = 0 // the last word, which has the last letter everywhere
+			g := enumerate(t, wordsOf(length, letters, logR))
+			seed, last := make([]int, length), letters-1
+			for _, δ := range []float64{0, 0.3, 0.8, 1} {
+				for _, σ := range []float64{0.1, 0.5, 3} {
+					for _, λ := range []float64{0, 0.4} {
+						attained := func(i int, logPF []float64, δ float64) {
+							b := gfn.Editing(g, newEditing(t, g, logPF, δ, σ, λ, seed).e, seed)[i]
+							require.True(t, b.Holds())
+							closeTo(t, b.Right, b.Left, 1e-6, "%s, length %d of %d letters, δ %v σ %v λ %v", b.Name, length, letters, δ, σ, λ)
+						}
+						toSeed := sampler(g, func(int) int { return 0 }, false)
+						toLast := sampler(g, func(int) int { return last }, false)
+						attained(0, toLast, δ)
+						attained(1, toLast, δ)
+						attained(2, toSeed, δ)
+						attained(2, sampler(g, nil, true), 1)
+					}
+				}
+			}
+		}
+	}
+	// From ABAB to BABA are two edits and four changed letters.
+	g := enumerate(t, wordsOf(4, 2, make([]float64, 16)))
+	swap := newEditing(t, g, sampler(g, func(t int) int { return 1 - t%2 }, false), 1, 0, 0, []int{0, 1, 0, 1})
+	b := gfn.Editing(g, swap.e, swap.seed)[0]
+	closeTo(t, 2, b.Left, 1e-6)
+	closeTo(t, 4, b.Right, 1e-6)
+}
+
+// By hand: Φ(1) = 0.8413447, Φ(2) = 0.9772499.
+func TestEditorByHand(t *testing.T) {
+	g := enumerate(t, wordsOf(1, 2, make([]float64, 2)))
+	logPF := []float64{math.Log(0.8), math.Log(0.2), 0, 0} // of the empty word, and the exits of A and B
+	for _, c := range []struct {
+		δ, σ, λ float64
+		seed    int
+		changed float64
+	}{
+		{0.5, 0, 0, 0, 0},                     // 0.8 ≥ 0.4
+		{0.5, 0, 0, 1, 0.8},                   // 0.2 < 0.4
+		{0.5, 0, 0.25, 1, 0.6},                // a quarter of the draws keep the letter
+		{0.25, 0, 0, 1, 0},                    // 0.2 < 0.2 is false
+		{0.5, 0.2, 0, 1, 0.8413447 * 0.8},     // 1 − Φ(−1)
+		{0.5, 0.4, 0, 0, (1 - 0.8413447) / 5}, // 1 − Φ(0.4/0.4)
+		{0.5, 0.2, 0.5, 0, (1 - 0.9772499) / 10},
+	} {
+		law := newEditing(t, g, logPF, c.δ, c.σ, c.λ, []int{c.seed}).exact()
+		require.InDelta(t, c.changed, law["BA"[c.seed:c.seed+1]], 1e-7, "%+v", c)
+	}
+}
+
+func TestMeasureEdits(t *testing.T) {
+	for _, c := range []struct {
+		a, b []int
+		want int
+	}{{nil, nil, 0}, {[]int{1}, nil, 1}, {[]int{1, 2}, []int{2, 1}, 2}, {[]int{0, 1, 0, 1}, []int{1, 0, 1, 0}, 2}, {[]int{1, 2, 3}, []int{1, 3}, 1}, {[]int{7, 8}, []int{8, 8}, 1}} {
+		require.Equal(t, c.want, gfn.Levenshtein(c.a, c.b))
+		require.Equal(t, c.want, gfn.Levenshtein(c.b, c.a))
+	}
+	rng := rand.New(rand.NewPCG(3, 3))
+	for range 100 {
+		a, b := make([]int, rng.IntN(6)), make([]int, rng.IntN(6))
+		for i := range a {
+			a[i] = rng.IntN(3)
+		}
+		for i := range b {
+			b[i] = rng.IntN(3)
+		}
+		require.Equal(t, levenshtein(a, b), gfn.Levenshtein(a, b))
+	}
+	ones := func(word []int) (n float64) {
+		for _, k := range word {
+			n += float64(k)
+		}
+		return n
+	}
+	// From 0000: edits 1100, 0000, 0111 have 2, 0 and 3 ones, and are 2, 3 and 3 apart (1100 and 0111: three letters).
+	m := gfn.MeasureEdits([]int{0, 0, 0, 0}, [][]int{{1, 1, 0, 0}, {0, 0, 0, 0}, {0, 1, 1, 1}}, ones)
+	require.InDelta(t, 5.0/3, m.Improvement, 1e-12)
+	require.InDelta(t, 100*5.0/12, m.Percentage, 1e-12)
+	require.InDelta(t, 8.0/3, m.Diversity, 1e-12)
+	m = gfn.MeasureEdits([]int{1}, [][]int{{0}}, ones)
+	require.Equal(t, -1.0, m.Improvement)
+	require.True(t, math.IsNaN(m.Diversity))
+}
+
+// The baselines: of a mutation each letter is another one with the same probability, and a tail is the sampler's.
+func TestEditorBaselines(t *testing.T) {
+	onEditors(t, func(t *testing.T, rng *rand.Rand, c editing) {
+		rate, n := rng.Float64(), rng.IntN(len(c.seed)+1)
+		if rng.IntN(4) == 0 {
+			rate = 1
+		}
+		mutator, err := gfn.NewMutator(c.Env, rate)
+		require.NoError(t, err)
+		tail, err := gfn.NewTailEditor(c.Env, c.Policy(c.logPF), n)
+		require.NoError(t, err)
+		k := float64(c.Shape.Forward - 1)
+		mutants, tails := editing{c.Graph, nil, 0, 0, 0, c.seed, mutator}.exact(), editing{c.Graph, nil, 0, 0, 0, c.seed, tail}.exact()
+		for row := range c.Len() {
+			if c.Exit(row) < 0 {
+				continue
+			}
+			x, mutant, resampled := c.State(nil, row), 1.0, 1.0
+			for at := range x {
+				s := c.State(nil, 0)
+				copy(s, x[:at])
+				p, _, _ := c.prefix(s, 0)
+				switch {
+				case x[at] != c.seed[at]:
+					mutant *= rate / (k - 1)
+					if at < len(x)-n {
+						resampled = 0
+					}
+				default:
+					mutant *= 1 - rate
+				}
+				if at >= len(x)-n {
+					resampled *= p[x[at]]
+				}
+			}
+			require.InDelta(t, mutant, mutants[c.Format(row)], 1e-12)
+			require.InDelta(t, resampled, tails[c.Format(row)], 1e-12)
+		}
+		for _, e := range []*gfn.Editor{mutator, tail} {
+			for _, b := range gfn.Editing(c.Graph, e, c.seed) {
+				require.True(t, b.Holds(), "%s: %v against %v", b.Name, b.Left, b.Right)
+			}
+		}
+	})
+}
+
+func TestEditorErrors(t *testing.T) {
+	words := wordsOf(3, 2, make([]float64, 8))
+	editor := func(env gfn.Env, δ, σ, λ float64) error {
+		_, err := gfn.NewEditor(env, gfn.UniformPF, δ, σ, λ)
+		return err
+	}
+	require.NoError(t, editor(words, 0, 0, 0))
+	require.NoError(t, editor(gfn.Tabular(enumerate(t, words)), 1, 5, 0.999))
+	nan := math.NaN()
+	for want, err := range map[string]error{
+		"gfn: editor: delta is 1.5, want a number in 0…1":                                                             editor(words, 1.5, 0, 0),
+		"gfn: editor: delta is NaN, want a number in 0…1":                                                             editor(words, nan, 0, 0),
+		"gfn: editor: sigma is -1, want a finite number not below 0":                                                  editor(words, 0, -1, 0),
+		"gfn: editor: sigma is +Inf, want a finite number not below 0":                                                editor(words, 0, math.Inf(1), 0),
+		"gfn: editor: lambda is 1, want a number from 0 up, below 1":                                                  editor(words, 0, 0, 1),
+		"gfn: editor: *gfn.HyperGrid has no words; want a sequence with order=append":                                 editor(parse(t, "hypergrid"), 0, 0, 0),
+		"gfn: editor: words are built by order=ends; want order=append, from left to right":                           editor(parse(t, "sequence:order=ends,length=2"), 0, 0, 0),
+		"gfn: editor: delta is -1, want a number in 0…1\ngfn: editor: sigma is NaN, want a finite number not below 0": editor(words, -1, nan, 0),
+	} {
+		require.EqualError(t, err, want)
+	}
+	_, err := gfn.NewMutator(words, 1.01)
+	require.EqualError(t, err, "gfn: editor: rate is 1.01, want a number in 0…1")
+	for _, n := range []int{-1, 4} {
+		_, err = gfn.NewTailEditor(words, gfn.UniformPF, n)
+		require.EqualError(t, err, fmt.Sprintf("gfn: editor: tail is %d, want a number in 0…3, the length of a word", n))
+	}
+	_, err = gfn.NewTailEditor(gfn.Fixture(), gfn.UniformPF, 1)
+	require.ErrorContains(t, err, "*gfn.Explicit has no words")
+	_, err = gfn.NewMutator(parse(t, "sequence:order=any,length=2"), 0.5)
+	require.ErrorContains(t, err, "order=any")
+	e, err := gfn.NewEditor(words, gfn.UniformPF, 1, 0, 0)
+	require.NoError(t, err)
+	for _, seed := range [][]int{{0, 1}, {0, 1, 2}} {
+		require.Panics(t, func() { e.Policy(seed) })
+	}
+}
+
+// Check covers spec §8 on words that are appended, and on no others.
+func TestCheckCoversEditing(t *testing.T) {
+	for order, want := range map[gfn.Order]int{gfn.Append: 3, gfn.Ends: 0, gfn.AnyOrder: 0} {
+		found := 0
+		for _, b := range gfn.Check(enumerate(t, parse(t, fmt.Sprintf("sequence:length=3,tokens=ABC,order=%s", order))), 9, 1) {
+			require.True(t, b.Holds(), "%s: %v against %v", b.Name, b.Left, b.Right)
+			if strings.HasPrefix(b.Name, "edit") {
+				require.False(t, math.IsInf(b.Left, 0), "%s: the worst case says something", b.Name)
+				found++
+			}
+		}
+		require.Equal(t, want, found)
+	}
+}
+
+// levenshtein is the recursion that defines the distance.
+func levenshtein(a, b []int) int {
+	if len(a) == 0 || len(b) == 0 {
+		return len(a) + len(b)
+	}
+	replaced := levenshtein(a[1:], b[1:])
+	if a[0] != b[0] {
+		replaced++
+	}
+	return min(replaced, levenshtein(a[1:], b)+1, levenshtein(a, b[1:])+1)
 }

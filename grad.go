@@ -947,8 +947,41 @@ func Control(g *Graph, logPF, logPB, logF []float64, α float64) []Bound {
 	return bounds
 }
 
+// Editing returns the bounds of spec §8 on the edits x̂ of a seed x of length T, over the words of g, π being the
+// editor's sampler; the last one as logarithms, nats:
+//
+//	E[lev(x, x̂)] ≤ E[Hamming(x, x̂)]
+//	E[Hamming(x, x̂)] ≤ T (1−λ)(1 − Φ(−δ/σ))
+//	[(1−λ)(1 − Φ((1−δ)/σ))]^T E_π[R] ≤ E[R(x̂)]
+//
+// Where δ = 1, σ > 0 and x is the sampler's first choice at every letter, the last one is attained by a reward of one
+// word that differs from x everywhere: without the exponent T it would be false.
+func Editing(g *Graph, e *Editor, seed []int) []Bound {
+	edited, sampled := g.LogTerminating(g.Forward(e.Policy(seed))), g.LogTerminating(g.Forward(e.p))
+	lev, hamming := make([]float64, g.Len()), make([]float64, g.Len())
+	var x []int
+	for row, l := range edited {
+		if math.IsInf(l, -1) {
+			continue
+		}
+		x = g.State(x, row)
+		lev[row] = float64(Levenshtein(seed, x))
+		for t := range seed {
+			if x[t] != seed[t] {
+				hamming[row]++
+			}
+		}
+	}
+	changed := meanOver(edited, hamming)
+	return []Bound{
+		{"edit distance", meanOver(edited, lev), changed, false},
+		{"edited letters", changed, e.MostEdits(), false},
+		{"edited reward", float64(len(seed))*math.Log(e.least) + g.logMeanReward(sampled), g.logMeanReward(edited), false},
+	}
+}
+
 // Check tries every guarantee on random policies of g and returns for each the bound with the least
-// slack, relative to its size, in the order of spec §5 and §6. The policies P, P' and PB are softmaxes of
+// slack, relative to its size, in the order of spec §5, §6 and §8. The policies P, P' and PB are softmaxes of
 // normal logits; every third P' lies within 1 % of P, every third P is the oracle of PB, for which
 // all gaps close. Guides: P itself with its exits capped, and one drawn anew for each endpoint.
 func Check(g *Graph, policies int, seed uint64) []Bound {
@@ -992,15 +1025,29 @@ func Check(g *Graph, policies int, seed uint64) []Bound {
 			logF[row] = rng.NormFloat64()
 		}
 		note(Control(g, logPF, logPB, logF, α)...)
+		if words, ok := Unwrap(g.Env).(*Sequence); ok && words.order == Append {
+			σ, seed := math.Exp(rng.NormFloat64()), words.word(0)
+			if i%3 == 1 {
+				σ = 0
+			}
+			for t := range seed {
+				seed[t] = rng.IntN(len(words.tokens))
+			}
+			e, err := NewEditor(g.Env, g.Policy(logPF), rng.Float64(), σ, rng.Float64())
+			if err != nil {
+				panic(err)
+			}
+			note(Editing(g, e, seed)...)
+		}
 	}
 	return worst
 }
 
-// relativeSlack is the slack over the larger side; where both sides are 0 but for rounding error it
-// says nothing of the bound.
+// relativeSlack is the slack over the larger side; where both sides are 0 but for rounding error, or the
+// left one is −Inf, it says nothing of the bound.
 func relativeSlack(b Bound) float64 {
 	size := max(math.Abs(b.Left), math.Abs(b.Right))
-	if size < 1e-9 {
+	if size < 1e-9 || math.IsInf(b.Left, -1) {
 		return math.Inf(1)
 	}
 	return b.Slack() / size

@@ -931,6 +931,57 @@ var list = []place{
 	{"grad.go", "normalise", []mutant{
 		m("not normalised", "row[k] -= total", "row[k] -= 0 * total"),
 	}},
+	{"gfn.go", "NewEditor", []mutant{
+		m("flagged draws keep the seed's letter too seldom", "(1 - λ) * upperTail(y, σ)", "upperTail(y, σ)"),
+		m("threshold without the largest probability", "px - δ*top", "px - δ"),
+		m("threshold without δ", "px - δ*top", "px - top"),
+		m("flag by the other side", "px - δ*top", "δ*top - px"),
+		m("bounds of a flag exchanged", "ρ(1-δ), ρ(-δ)", "ρ(-δ), ρ(1-δ)"),
+		m("least flag of δ = 0", "ρ(1-δ)", "ρ(1)"),
+		m("most flags of δ = 1", "ρ(-δ)", "ρ(-1)"),
+		m("λ = 1 accepted", "λ < 1", "λ <= 1"),
+	}},
+	{"gfn.go", "upperTail", []mutant{
+		m("complementary error function for the normal tail", "y/σ/math.Sqrt2", "y/σ"),
+		m("variance for deviation", "y/σ/math.Sqrt2", "y/σ/σ/math.Sqrt2"),
+		m("not halved", "math.Erfc(y/σ/math.Sqrt2) / 2", "math.Erfc(y/σ/math.Sqrt2)"),
+		m("a tie is flagged without noise", "y < 0", "y <= 0"),
+	}},
+	{"gfn.go", "NewMutator", []mutant{
+		m("the seed's letter among those drawn", "rate * k / max(1, k-1)", "rate"),
+		m("least share as if nothing were taken from the seed's letter", "min(e.most, k*(1-rate))", "e.most"),
+	}},
+	{"gfn.go", "NewTailEditor", []mutant{
+		m("one letter too many", "t < keep", "t+1 < keep"),
+		m("head, not tail", "t < keep", "t >= keep"),
+	}},
+	{"gfn.go", "Editor.Policy", []mutant{
+		m("always drawn anew", "math.Log(ρ)", "0"),
+		m("the seed's letter is never drawn", "ρ*px+(1-ρ)", "1-ρ"),
+		m("a letter that is not flagged does not stay", "ρ*px+(1-ρ)", "ρ*px"),
+		m("the seed's first letter everywhere", "px := math.Exp(logp[seed[t]])", "px := math.Exp(logp[seed[0]])"),
+	}},
+	{"gfn.go", "MeasureEdits", []mutant{
+		m("sum of improvements", "(property(x) - before) / n", "property(x) - before"),
+		m("improvement not taken from before", "property(x) - before", "property(x) - 0*before"),
+		m("a fraction, not a percentage", "100 * float64(Levenshtein(seed, x))", "float64(Levenshtein(seed, x))"),
+		m("percentage of one edit", "float64(len(seed)) / n", "float64(len(seed))"),
+		m("ordered pairs", "n * (n - 1) / 2", "n * (n - 1)"),
+	}},
+	{"envs.go", "editDistance", []mutant{
+		m("letters replaced at twice the price", "replaced++", "replaced += 2"),
+		m("no insertions", "min(replaced, row[j]+1, row[j+1]+1)", "min(replaced, row[j+1]+1)"),
+	}},
+	{"grad.go", "Editing", []mutant{
+		m("exponent forgotten", "float64(len(seed))*math.Log(e.least)", "math.Log(e.least)"),
+		m("exponent T−1", "float64(len(seed))*math.Log", "float64(len(seed)-1)*math.Log"),
+		m("the sampler's reward forgotten", " + g.logMeanReward(sampled)", " + 0*g.logMeanReward(sampled)"),
+		m("the sampler's own words", "g.Forward(e.Policy(seed))", "g.Forward(e.p)"),
+		m("Hamming for Levenshtein", "float64(Levenshtein(seed, x))", "0"),
+	}},
+	{"gfn.go", "Editor.MostEdits", []mutant{
+		m("of one letter", "* float64(e.words.length)", ""),
+	}},
 
 	{"trainer.go", "Trainer.reinforce", []mutant{
 		m("PF stands still", "t.pf.Step(rate*c.LR, c.Clip)", ""),
