@@ -408,6 +408,9 @@ func NewSequence(length int, tokens string, order Order, reward WordReward) (*Se
 	return &Sequence{identity{spec, reward.sum}, words, order, places, reward}, nil
 }
 
+// Order returns the way in which words are built.
+func (q *Sequence) Order() Order { return q.order }
+
 // Parse returns the state of a full word, the inverse of [Sequence.Format].
 func (q *Sequence) Parse(word string) ([]int, error) {
 	s, err := q.parse(word)

@@ -56,8 +56,8 @@ func (o option) Set(text string) (err error) {
 func (o option) IsBoolFlag() bool { return o.arg == "" }
 
 // parse sets the options from the call's arguments, flags before, between or
-// after the positional ones, which it returns: as many as are wanted. For -h
-// it prints help and returns [flag.ErrHelp].
+// after the positional ones, which it returns: as many as are wanted, any number
+// of the last where that ends with "…". For -h it prints help and returns [flag.ErrHelp].
 func (c *call) parse(options []option, wanted ...string) (positional []string, err error) {
 	c.given = nil
 	flags := flag.NewFlagSet(c.name, flag.ContinueOnError)
@@ -76,6 +76,11 @@ func (c *call) parse(options []option, wanted ...string) (positional []string, e
 		positional = append(positional, rest[0])
 	}
 	flags.Visit(func(f *flag.Flag) { c.given = append(c.given, f.Name) })
+	if n := len(wanted); n > 0 && strings.HasSuffix(wanted[n-1], "…") {
+		if wanted = wanted[:n-1]; len(positional) >= n {
+			return positional, nil
+		}
+	}
 	if len(positional) > len(wanted) {
 		if _, err := gfn.ParseEnv(positional[0]); err == nil && flags.Lookup("env") != nil && len(wanted) == 0 {
 			return nil, usagef("unexpected argument %q; write -env %s", positional[0], quote(positional[0]))

@@ -19,6 +19,7 @@ one with probability proportional to its reward.
   gfn compare -methods tb-u,rl-u,rl-g -seeds 3 -out comparison
   gfn eval results/checkpoint.gfn
   gfn sample results/checkpoint.gfn -n 100
+  gfn edit words/checkpoint.gfn ACGTACGT
 
 `
 
@@ -64,6 +65,8 @@ Written by -json to standard output: JSON, an object on a line. What cannot be c
   compare   event run, with the figures of train's final, and then event method, with means over seeds:
             KEY at the end, KEY_late over the last tenth of the iterations, and KEY_se, KEY_late_se
   eval      event final, with the figures of train's; with -words also words, pearson and spearman
+  edit      event edit: seed (the word), edited, edits (to insert, delete or replace a letter), reward, seed_reward and their
+            logs log_reward, seed_log_reward; event final: reward_before, improvement, edit_percentage, diversity, and KEY_se
   exact     env, states, edges, terminating, logz, mean_reward, and modes where there are any
   check     env, name, left, right, slack, ok, and equal where left = right is stated, not left ≤ right
 `

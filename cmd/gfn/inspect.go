@@ -5,6 +5,7 @@ import (
 	"encoding/csv"
 	"errors"
 	"fmt"
+	"iter"
 	"os"
 	"strconv"
 	"strings"
@@ -230,20 +231,33 @@ func testWords(t *gfn.Trainer, name string) (words [][]int, err error) {
 	if err != nil {
 		return nil, usagef("-words: %w", err)
 	}
-	line := 0
-	for row := range strings.Lines(string(text)) {
-		line++
-		if row = strings.TrimSpace(row); row == "" {
-			continue
-		}
-		word, err := q.Parse(row)
-		if err != nil {
-			return nil, usagef("-words: %s:%d: %w", name, line, err)
-		}
-		words = append(words, word)
+	words, err = parseWords(q, strings.Lines(string(text)), func(line int) string { return fmt.Sprintf("-words: %s:%d: ", name, line) })
+	if err != nil {
+		return nil, err
 	}
 	if len(words) == 0 {
 		return nil, usagef("-words: %s has no words; write one on a line", name)
+	}
+	return words, nil
+}
+
+// parseWords reads words, each by itself or on a line of a file, where blank ones do not count. at says where number i,
+// counted from 1, stands.
+func parseWords(q *gfn.Sequence, lines iter.Seq[string], at func(i int) string) (words [][]int, err error) {
+	i := 0
+	for text := range lines {
+		if i++; strings.TrimSpace(text) == "" {
+			continue
+		}
+		word, err := q.Parse(strings.TrimSpace(text))
+		if err != nil {
+			upper := strings.ToUpper(strings.TrimSpace(text))
+			if _, bad := q.Parse(upper); bad == nil {
+				err = fmt.Errorf("%w; write %s", err, upper)
+			}
+			return nil, usageError{errors.New(at(i) + oneLine(err))}
+		}
+		words = append(words, word)
 	}
 	return words, nil
 }

@@ -46,6 +46,7 @@ func commands() []command {
 		{"compare", "[-env SPEC] [-methods A,B,…] [-seeds N] [flags]", compareAbout, compare},
 		{"eval", "CHECKPOINT [flags]", evalAbout, eval},
 		{"sample", "CHECKPOINT [flags]", sampleAbout, sample},
+		{"edit", "CHECKPOINT [flags] WORD…", editAbout, edit},
 		{"help", "[TOPIC]", helpAbout, help},
 	}
 }

@@ -77,7 +77,7 @@ func TestUnusableArguments(t *testing.T) {
 	require.NoError(t, os.MkdirAll("taken/target.png", 0o777))
 	checkpoint := trained(t)
 	for _, c := range []struct{ args, want string }{
-		{"", "name a command: train, exact, check, compare, eval, sample, help"},
+		{"", "name a command: train, exact, check, compare, eval, sample, edit, help"},
 		{"trian", "did you mean train?"},
 		{"teleport", "commands: train, exact"},
 		{"-iters 3", "unknown command"},
