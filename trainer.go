@@ -117,27 +117,44 @@ func (c Config) Reads(field string) bool {
 		return true
 	}
 	gradient := m.Loss == nil
+	critic := c.Estimator == "lambda" || c.Estimator == "baseline"
 	switch field {
+	case "Hidden", "Layers":
+		return !c.Tabular
 	case "Lambda":
-		return !math.IsNaN(m.Lambda)
+		return !math.IsNaN(m.Lambda) && (!gradient || c.Estimator == "lambda")
 	case "LR": // steps of the trust region have their length by KL
 		return !c.Trust || m.LearnPB
+	case "Clip":
+		return c.Reads("LR") || c.Reads("LRV")
 	case "LRZ", "LogZ":
 		return m.Flow == TotalFlow
-	case "LRV", "HiddenV", "LayersV":
-		return slices.ContainsFunc(m.roles(), func(r role) bool { return r != forwardPolicy && r != backwardPolicy })
+	case "HiddenV", "LayersV":
+		return !c.Tabular && c.Reads("LRV")
+	case "LRV":
+		return (!gradient || critic) && slices.ContainsFunc(m.roles(), func(r role) bool { return r != forwardPolicy && r != backwardPolicy })
 	case "Alpha":
 		return m.Soft
 	case "Polyak":
 		return m.Target
-	case "Estimator", "Centring", "LambdaV", "Trust":
+	case "ReplayOf", "ReplayBatch":
+		return c.Replay > 0
+	case "Estimator", "Centring", "Trust":
 		return gradient
-	case "LambdaB", "BackwardStep":
+	case "LambdaV":
+		return gradient && critic
+	case "LambdaB":
+		return gradient && m.LearnPB && c.BackwardStep == "pg" && c.Estimator == "lambda"
+	case "BackwardStep":
 		return gradient && m.LearnPB
 	case "KL", "Damping", "CG", "CGTolerance", "Backtracks", "Penalised":
 		return gradient && c.Trust
-	case "Guide", "GuideCap", "GuideThreshold", "GuideReplay":
+	case "Guide":
 		return m.Guided
+	case "GuideCap", "GuideThreshold": // of auto, the environment's own has them
+		return m.Guided && c.Guide == "exit"
+	case "GuideReplay":
+		return m.Guided && c.Guide != "exit"
 	}
 	return true
 }

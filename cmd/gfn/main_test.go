@@ -42,13 +42,20 @@ func must(t *testing.T, args ...string) string {
 
 // small is a training that takes a few milliseconds.
 func small(more ...string) []string {
-	args := []string{"train", "-hidden", "8", "-batch", "8", "-iters", "40", "-eval-every", "10", "-replay", "5", "-replay-batch", "2"}
+	args := []string{"train", "-batch", "8", "-iters", "40", "-eval-every", "10"}
 	method := defaultMethod
 	if i := slices.Index(more, "-method"); i >= 0 {
 		method = more[i+1]
 	}
-	if gfn.DefaultConfig(method).Reads("HiddenV") {
-		args = append(args, "-hidden-v", "8")
+	c := gfn.DefaultConfig(method)
+	c.Tabular = slices.Contains(more, "-tabular")
+	for _, net := range []struct{ field, flag string }{{"Hidden", "-hidden"}, {"HiddenV", "-hidden-v"}} {
+		if c.Reads(net.field) {
+			args = append(args, net.flag, "8")
+		}
+	}
+	if !slices.Contains(more, "-replay") {
+		args = append(args, "-replay", "5", "-replay-batch", "2")
 	}
 	return append(args, more...)
 }
@@ -108,6 +115,10 @@ func TestUnusableArguments(t *testing.T) {
 		{"train -guide auto", "-guide would have no effect with tb-b; leave it out (it is for rl-g"},
 		{"train -method tb-u -lr-v 0.002", "-lr-v would have no effect with tb-u; leave it out (it is for db* subtb* rl*"},
 		{"train -method rl-b -paper -kl 0.1", "-kl would have no effect with rl-b; leave it out (it is for rl-t, with -trust rl*"},
+		{"train -tabular -hidden 4", "-hidden would have no effect beside -tabular; leave one of them out"},
+		{"train -method rl-u -estimator togo -lambda 0.5", "-lambda would have no effect beside -estimator; leave one of them out"},
+		{"train -replay-batch 4", "-replay-batch would have no effect with tb-b; leave it out (it is for sql pisql sac, with -replay any"},
+		{"train -method rl-b -lambda-b 0.1 -backward-step tb -estimator togo", "-lambda-b would have no effect beside the other flags; leave it out"},
 		{"compare -methods tb-u,fm -seeds 2 -layers-v 1", "-layers-v would have no effect with tb-u, fm; leave it out"},
 		{"train -env hypergrid:dim=0,height=1", "want at least 1; hypergrid: height is 1"},
 		{"train -batch 0 -lr nan -iters -1 -hidden-v 0", "-iters is -1: must lie in 0"},
@@ -470,17 +481,25 @@ func TestExact(t *testing.T) {
 
 func TestPolicyGradientFlags(t *testing.T) {
 	dir := t.TempDir()
-	must(t, small("-method", "rl-g", "-replay", "0", "-iters", "1", "-estimator", "baseline", "-centring", "others", "-lambda-v", "0.9", "-lambda-b", "0.8",
+	must(t, small("-method", "rl-g", "-replay", "0", "-iters", "1", "-estimator", "baseline", "-centring", "others", "-lambda-v", "0.9",
 		"-backward-step", "tb", "-trust", "-kl", "0.02", "-damping", "0.1", "-cg", "3", "-backtracks", "4", "-penalised", "-guide", "exit", "-guide-cap", "0.01",
-		"-guide-threshold", "-1", "-guide-replay", "7", "-out", dir)...)
-	trainer, err := gfn.LoadFile(filepath.Join(dir, checkpointName), nil, nil)
-	require.NoError(t, err)
-	want := gfn.DefaultConfig("rl-g")
-	want.Hidden, want.HiddenV, want.Batch, want.Iterations, want.EvalEvery, want.ReplayBatch = 8, 8, 8, 1, 10, 2
-	want.Estimator, want.Centring, want.LambdaV, want.LambdaB, want.BackwardStep = "baseline", "others", 0.9, 0.8, "tb"
+		"-guide-threshold", "-1", "-out", dir)...)
+	read := func() gfn.Config {
+		trainer, err := gfn.LoadFile(filepath.Join(dir, checkpointName), nil, nil)
+		require.NoError(t, err)
+		return trainer.Config
+	}
+	plain := gfn.DefaultConfig("rl-g")
+	plain.Hidden, plain.HiddenV, plain.Batch, plain.Iterations, plain.EvalEvery = 8, 8, 8, 1, 10
+	want := plain
+	want.Estimator, want.Centring, want.LambdaV, want.BackwardStep = "baseline", "others", 0.9, "tb"
 	want.Trust, want.KL, want.Damping, want.CG, want.Backtracks, want.Penalised = true, 0.02, 0.1, 3, 4, true
-	want.Guide, want.GuideCap, want.GuideThreshold, want.GuideReplay = "exit", 0.01, -1, 7
-	assert.Equal(t, want, trainer.Config)
+	want.Guide, want.GuideCap, want.GuideThreshold = "exit", 0.01, -1
+	assert.Equal(t, want, read())
+	must(t, small("-method", "rl-g", "-replay", "0", "-iters", "1", "-lambda-b", "0.8", "-guide", "replay", "-guide-replay", "7", "-out", dir)...)
+	want = plain
+	want.LambdaB, want.Guide, want.GuideReplay = 0.8, "replay", 7
+	assert.Equal(t, want, read())
 }
 
 func TestTrustRegionReport(t *testing.T) {

@@ -73,9 +73,9 @@ func (a *trainArgs) options() []option {
 		{"backtracks", "N", &c.Backtracks, "trust region: steps tried, each half of the one before"},
 		{"penalised", "", &c.Penalised, "trust region: count that the reward depends on the policy"},
 		{"guide", "NAME", &c.Guide, "exit or replay; auto is the environment's own, or else replay"},
-		{"guide-cap", "X", &c.GuideCap, "-guide exit: largest probability of an exit from states with log R ≤ -guide-threshold"},
-		{"guide-threshold", "X", &c.GuideThreshold, "-guide exit: largest log R (nats) of the states at which -guide-cap holds"},
-		{"guide-replay", "N", &c.GuideReplay, "-guide replay: objects to keep"},
+		{"guide-cap", "X", &c.GuideCap, "largest probability of an exit from states with log R ≤ -guide-threshold"},
+		{"guide-threshold", "X", &c.GuideThreshold, "largest log R (nats) of the states at which -guide-cap holds"},
+		{"guide-replay", "N", &c.GuideReplay, "objects that the replay guide keeps"},
 		{"logz", "X", &c.LogZ, "log Z to begin with"},
 		{"epsilon", "X", &c.Epsilon, "probability of a uniform action in sampling, at first"},
 		{"epsilon-end", "X", &c.EpsilonEnd, "the same at the end; linear between"},
@@ -113,26 +113,48 @@ func (o option) field(c *gfn.Config) string {
 	return ""
 }
 
-// readersOf lists the methods that read a field of the configuration, empty if all do: rl* are all
-// those of that stem.
+// settings are those under which fields are read that by default are not.
+var settings = []struct {
+	flag string
+	set  func(*gfn.Config)
+}{
+	{"", func(*gfn.Config) {}},
+	{"-trust", func(c *gfn.Config) { c.Trust = c.Trust || c.Reads("Trust") }},
+	{"-replay", func(c *gfn.Config) { c.Replay = 1 }},
+	{"-guide exit", func(c *gfn.Config) { c.Guide = "exit" }},
+}
+
+// readersOf lists the methods that read a field of the configuration, empty if all do by default: rl*
+// are all those of that stem.
 func readersOf(field string) string {
-	list := func(trust bool) (readers []string) {
+	var text []string
+	most := 0
+	for _, s := range settings {
+		var readers []string
 		for _, m := range gfn.Methods() {
 			c := gfn.DefaultConfig(m.Name)
-			if c.Trust = c.Trust || trust && c.Reads("Trust"); c.Reads(field) {
+			if s.set(&c); c.Reads(field) {
 				readers = append(readers, m.Name)
 			}
 		}
-		return readers
+		if len(readers) <= most {
+			continue
+		}
+		most = len(readers)
+		names := byStem(readers)
+		if most == len(gfn.Methods()) {
+			names = "any"
+		}
+		switch {
+		case s.flag != "":
+			text = append(text, "with "+s.flag+" "+names)
+		case names == "any":
+			return ""
+		default:
+			text = append(text, names)
+		}
 	}
-	byDefault, withTrust := list(false), list(true)
-	switch {
-	case len(byDefault) == len(gfn.Methods()):
-		return ""
-	case len(byDefault) < len(withTrust):
-		return byStem(byDefault) + ", with -trust " + byStem(withTrust)
-	}
-	return byStem(byDefault)
+	return strings.Join(text, ", ")
 }
 
 // byStem joins names of methods, and writes stem* for all that begin with a stem.
@@ -152,19 +174,42 @@ func byStem(names []string) string {
 	return strings.Join(text, " ")
 }
 
-// unread returns an error if a flag was given that none of the configurations reads.
+// unread returns an error if a flag was given that none of the configurations reads: for their method,
+// or beside another flag.
 func (c *call) unread(configs ...gfn.Config) error {
 	var a trainArgs
-	for _, o := range a.options() {
+	options := a.options()
+	idle := func(o option, configs ...gfn.Config) bool {
 		field := o.field(&a.config)
-		if field == "" || !slices.Contains(c.given, o.name) || slices.ContainsFunc(configs, func(c gfn.Config) bool { return c.Reads(field) }) {
+		reads := func(c gfn.Config) bool { return c.Reads(field) }
+		return field != "" && slices.Contains(c.given, o.name) && !slices.ContainsFunc(configs, reads)
+	}
+	for _, o := range options {
+		if !idle(o, configs...) {
 			continue
 		}
 		var names []string
 		for _, config := range configs {
 			names = append(names, config.Method)
 		}
-		return usagef("-%s would have no effect with %s; leave it out (it is for %s)", o.name, strings.Join(slices.Compact(names), ", "), readersOf(field))
+		for _, other := range options { // which, left out, would give it an effect?
+			field := other.field(&a.config)
+			if field == "" || field == "Method" || !slices.Contains(c.given, other.name) {
+				continue
+			}
+			without := slices.Clone(configs)
+			for i := range without {
+				byDefault := gfn.DefaultConfig(without[i].Method)
+				reflect.ValueOf(&without[i]).Elem().FieldByName(field).Set(reflect.ValueOf(byDefault).FieldByName(field))
+			}
+			if !idle(o, without...) {
+				return usagef("-%s would have no effect beside -%s; leave one of them out", o.name, other.name)
+			}
+		}
+		if slices.ContainsFunc(configs, func(c gfn.Config) bool { return !idle(o, gfn.DefaultConfig(c.Method)) }) {
+			return usagef("-%s would have no effect beside the other flags; leave it out", o.name)
+		}
+		return usagef("-%s would have no effect with %s; leave it out (it is for %s)", o.name, strings.Join(slices.Compact(names), ", "), readersOf(o.field(&a.config)))
 	}
 	return nil
 }
