@@ -785,3 +785,110 @@ func TestInterruptedAtTheEnd(t *testing.T) {
 		}
 	}
 }
+
+func TestEdit(t *testing.T) {
+	env := "sequence:length=6,tokens=AB,order=append,reward=motif"
+	checkpoint := trained(t, "-env", env, "-iters", "5")
+	edits := func(args ...string) (all []map[string]any, final map[string]any) {
+		all = objects(t, must(t, append([]string{"edit", checkpoint, "-json"}, args...)...))
+		return all[:len(all)-1], all[len(all)-1]
+	}
+	all, final := edits("-delta", "1", "-sigma", "0.3", "-n", "7", "AAAAAA", "ABABAB")
+	require.Len(t, all, 14)
+	improvement, percentage, changed := 0.0, 0.0, 0.0
+	for i, o := range all {
+		seed, edited := o["seed"].(string), o["edited"].(string)
+		assert.Equal(t, []string{"AAAAAA", "ABABAB"}[i/7], seed)
+		assert.InDelta(t, math.Exp(o["log_reward"].(float64)), o["reward"], 1e-12)
+		improvement += (o["reward"].(float64) - o["seed_reward"].(float64)) / 14
+		percentage += 100 * o["edits"].(float64) / 6 / 14
+		if edited != seed {
+			changed++
+		}
+		assert.Equal(t, edited != seed, o["edits"].(float64) > 0)
+	}
+	assert.Positive(t, changed)
+	assert.InDelta(t, improvement, final["improvement"], 1e-12)
+	assert.InDelta(t, percentage, final["edit_percentage"], 1e-12)
+
+	text := must(t, "edit", checkpoint, "-delta", "1", "-sigma", "0.3", "-n", "7", "AAAAAA", "ABABAB")
+	assert.Contains(t, text, "2 words, 7 edits of each: delta 1, sigma 0.3, lambda 0.1\n")
+	marks := 0
+	lines := strings.Split(text, "\n")
+	for i, line := range lines { // a mark stands below each letter that is not the one above it
+		for at, r := range line {
+			if r == '^' {
+				marks++
+				assert.NotEqual(t, lines[i-2][at], lines[i-1][at])
+			}
+		}
+	}
+	hamming := 0
+	for _, o := range all {
+		for at := range 6 {
+			if o["seed"].(string)[at] != o["edited"].(string)[at] {
+				hamming++
+			}
+		}
+	}
+	assert.Equal(t, hamming, marks)
+
+	again, _ := edits("-delta", "1", "-sigma", "0.3", "-n", "7", "AAAAAA", "ABABAB")
+	assert.Equal(t, all, again)
+	other, _ := edits("-delta", "1", "-sigma", "0.3", "-n", "7", "-seed", "1", "AAAAAA", "ABABAB")
+	assert.NotEqual(t, all, other)
+
+	// baselines: all letters replaced, and the last two drawn anew
+	_, final = edits("-mutate", "1", "-n", "2", "AAAAAA")
+	assert.Equal(t, 100.0, final["edit_percentage"])
+	assert.Equal(t, 0.0, final["diversity"])
+	for _, o := range first(edits("-tail", "2", "-n", "9", "ABABAB")) {
+		assert.Equal(t, "ABAB", o["edited"].(string)[:4])
+	}
+	// another judge: of twice the weights, the log rewards are twice as large
+	judged, _ := edits("-delta", "1", "-sigma", "0.3", "-n", "7", "-judge", env+",beta=2", "AAAAAA", "ABABAB")
+	for i, o := range judged {
+		assert.InDelta(t, 2*all[i]["log_reward"].(float64), o["log_reward"], 1e-12)
+	}
+
+	file := filepath.Join(t.TempDir(), "words.txt")
+	stdin := os.Stdin
+	defer func() { os.Stdin = stdin }()
+	piped := func(text string, args ...string) (code int, stdout, stderr string) {
+		require.NoError(t, os.WriteFile(file, []byte(text), 0o600))
+		f, err := os.Open(file)
+		require.NoError(t, err)
+		defer f.Close()
+		os.Stdin = f
+		return gfnRun(t, append([]string{"edit", checkpoint}, args...)...)
+	}
+	code, stdout, stderr := piped("AAAAAA\r\n\nABABAB\n", "-delta", "1", "-sigma", "0.3", "-n", "7")
+	require.Equal(t, 0, code, stderr)
+	assert.Equal(t, text, stdout)
+	for _, c := range []struct{ text, args, want string }{
+		{"AAAAAA\nABC\n", "", "standard input:2: word \"ABC\" has 3 letters, want 6"},
+		{"\n", "", "no words; write them behind the checkpoint"},
+		{"", "aabbab", "'a' is none of the tokens AB; write AABBAB"},
+		{"", "-delta 2 AAAAAA", "-delta is 2, want a number in 0…1"},
+		{"", "-n 0 AAAAAA", "-n is 0; write a number from 1 to 1000"},
+		{"", "-mutate 0.1 -sigma 2 AAAAAA", "-sigma would have no effect with -mutate; leave it out"},
+		{"", "-mutate 0.1 -tail 2 AAAAAA", "write one of them"},
+		{"", "-tail 7 AAAAAA", "-tail is 7, want a number in 0…6"},
+		{"", "-judge hypergrid AAAAAA", "-judge hypergrid: no words; name a sequence"},
+		{"", "-judge sequence:length=4,tokens=AB AAAAAA", "name an environment of the checkpoint's words"},
+	} {
+		code, stdout, stderr := piped(c.text, strings.Fields(c.args)...)
+		assert.Equal(t, 2, code, c.args)
+		assert.Empty(t, stdout)
+		assert.Contains(t, stderr, c.want)
+	}
+	checkpoint = trained(t, "-iters", "2")
+	code, _, stderr = piped("", "AAAAAA")
+	assert.Equal(t, 2, code)
+	assert.Contains(t, stderr, "has no words to edit; train a sampler of words: gfn train -env sequence:order=append")
+	checkpoint = trained(t, "-iters", "2", "-env", strings.Replace(env, "append", "ends", 1))
+	_, _, stderr = piped("", "AAAAAA")
+	assert.Contains(t, stderr, "train with order=append: gfn train -env sequence:length=6")
+}
+
+func first[A, B any](a A, _ B) A { return a }
