@@ -19,6 +19,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/iotest"
 
@@ -5840,6 +5841,39 @@ func (e interrupting) Source(s []int) {
 	*e.visits++
 	e.do(*e.visits)
 	e.Env.Source(s)
+}
+
+// until is a context that is done once it has been asked n times.
+type until struct {
+	context.Context
+	n *atomic.Int64
+}
+
+func (u until) Err() error {
+	if u.n.Add(-1) < 0 {
+		return context.Canceled
+	}
+	return nil
+}
+
+// An exact evaluation hears an interrupt at every block of states of each network, and leaves the
+// trainer as it was.
+func TestInterruptedExactEvaluation(t *testing.T) {
+	c := quick("rl-b")
+	c.Workers, c.Iterations = 2, 3
+	tr := trainer(t, parse(t, "hypergrid:dim=2,height=16"), c) // four blocks of 64
+	require.NoError(t, tr.Run(t.Context(), nil))
+	want, err := tr.Evaluate(t.Context())
+	require.NoError(t, err)
+	for n := range int64(8) {
+		var left atomic.Int64
+		left.Store(n)
+		_, err := tr.Evaluate(until{t.Context(), &left})
+		require.ErrorIs(t, err, context.Canceled, "after %d", n)
+	}
+	again, err := tr.Evaluate(t.Context())
+	require.NoError(t, err)
+	require.Equal(t, want.Metrics, again.Metrics)
 }
 
 // Interrupted at any batch, of an evaluation by samples too, a run stops within two of them, and when

@@ -1,6 +1,7 @@
 package gfn
 
 import (
+	"context"
 	"fmt"
 	"math"
 	"math/rand/v2"
@@ -102,6 +103,7 @@ type Net struct {
 
 	// arguments of the passes that the pool runs
 	layerNow int
+	ctx      context.Context
 	dst      []float64
 	dLog     []float64
 	dLSE     []float64
@@ -186,18 +188,24 @@ func (n *Net) evalRows(worker, first, lo, hi int) {
 
 // Table returns the head's values on all rows of st and keeps nothing: for graphs of any size.
 func (n *Net) Table(st *States) []float64 {
+	y, _ := n.table(context.Background(), st)
+	return y
+}
+
+// table is Table until ctx is done; the error is ctx's.
+func (n *Net) table(ctx context.Context, st *States) ([]float64, error) {
 	size := st.Len()
 	if start, _ := n.Head.slots(st); start != nil {
 		size = int(start[st.Len()])
 	}
-	n.st, n.dst = st, make([]float64, size)
+	n.st, n.dst, n.ctx = st, make([]float64, size), ctx
 	n.pool.run(n, (*Net).tableRows, 0, st.Len(), block)
-	return n.dst
+	return n.dst, ctx.Err()
 }
 
 func (n *Net) tableRows(worker, _, lo, hi int) {
 	w := n.scratch(worker)
-	for ; lo < hi; lo += block {
+	for ; lo < hi && n.ctx.Err() == nil; lo += block {
 		end := min(lo+block, hi)
 		n.forward(w, w.h, lo, end, lo)
 		n.read(n.st, w.h[len(w.h)-1], w.lse, n.dst, 0, lo, end, lo)

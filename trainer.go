@@ -852,12 +852,21 @@ func (t *Trainer) LogZ() float64 {
 
 // Policies returns log PF and log PB on every slot of the enumerated graph.
 func (t *Trainer) Policies() (logPF, logPB []float64) {
-	logPF = t.pf.Table(&t.Graph.States)
-	t.temper(t.Graph.FStart, logPF)
-	if t.pb != nil {
-		return logPF, t.pb.Table(&t.Graph.States)
+	logPF, logPB, _ = t.policies(context.Background())
+	return logPF, logPB
+}
+
+// policies is Policies until ctx is done; the error is ctx's.
+func (t *Trainer) policies(ctx context.Context) (logPF, logPB []float64, err error) {
+	if logPF, err = t.pf.table(ctx, &t.Graph.States); err != nil {
+		return nil, nil, err
 	}
-	return logPF, t.Graph.Backward(UniformPB)
+	t.temper(t.Graph.FStart, logPF)
+	if t.pb == nil {
+		return logPF, t.Graph.Backward(UniformPB), nil
+	}
+	logPB, err = t.pb.table(ctx, &t.Graph.States)
+	return logPF, logPB, err
 }
 
 // Value returns what the network of log F says (log F̃ of fldb, V = α log F of pcl), or the critic V,
@@ -882,10 +891,10 @@ func (t *Trainer) Evaluate(ctx context.Context) (Evaluation, error) {
 		return t.EvaluateSampled(ctx, t.Config.EvalSamples, 0)
 	}
 	e := t.evaluation()
-	if err := ctx.Err(); err != nil {
+	logPF, logPB, err := t.policies(ctx)
+	if err != nil {
 		return e, err
 	}
-	logPF, logPB := t.Policies()
 	e.Metrics = t.Graph.Metrics(logPF, logPB, t.LogZ())
 	return e, nil
 }

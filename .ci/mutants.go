@@ -315,6 +315,7 @@ var list = []place{
 		m("only the first block of rows", "0, st.Len(), block)", "0, min(block, st.Len()), block)"),
 	}},
 	{"mlp.go", "Net.tableRows", []mutant{
+		m("deaf to interrupts", " && n.ctx.Err() == nil", ""),
 		m("every other block of rows", "lo += block", "lo += 2 * block"),
 		m("blocks written over each other", "n.dst, 0, lo, end, lo)", "n.dst[:], lo, lo, end, lo)"),
 	}},
@@ -1053,6 +1054,7 @@ var list = []place{
 		m("evaluated again after a resume", "t.lossCount > 0 && ", ""),
 		m("not at the end", "t.Iteration == t.Config.Iterations || ", ""),
 	}},
+	{"trainer.go", "Trainer.policies", []mutant{m("the backward policy deaf to interrupts", "err = t.pb.table(ctx, ", "err = t.pb.table(context.Background(), ")}},
 	{"trainer.go", "Trainer.Samples", []mutant{m("deaf to interrupts", "err := ctx.Err()", "err := error(nil)")}},
 	{"trainer.go", "readRecorded", []mutant{
 		m("any file of that name", "file.sum() != sum", "false"),
