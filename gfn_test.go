@@ -4672,6 +4672,7 @@ func BenchmarkNet(b *testing.B) {
 			b.ReportMetric(float64(g.Len()*b.N)/b.Elapsed().Seconds(), "states/s")
 		})
 	}
+	n.Eval(&g.States, 0, g.Len(), y)
 	run("forward", 1, func() { n.Eval(&g.States, 0, g.Len(), y) })
 	run("backward", 2, func() { n.Backward(y, nil) })
 	run("directional", 2, func() { n.JVP(n.Params, y) })

@@ -101,8 +101,12 @@ type Net struct {
 	h, d [][]float64 // by layer 1…L, rows × Sizes[l]: values and their cotangents
 	work []scratch   // by worker
 
+	// by layer, as products read them: W_l, its part of a direction, and its values' cotangents
+	weights, direction, cotangents []operand
+
 	// arguments of the passes that the pool runs
 	layerNow int
+	packing  *operand
 	ctx      context.Context
 	dst      []float64
 	dLog     []float64
@@ -119,6 +123,7 @@ type scratch struct {
 	dy   []float64
 	h, t [][]float64 // values and tangents of a block of rows
 	lse  []float64
+	compacted
 }
 
 // NewNet returns a network for environments of the given shape, which runs on its caller's
@@ -133,6 +138,7 @@ func newNet(rng *rand.PCG, shape Shape, head Head, hidden []int, p *pool) *Net {
 	n.Grad = make([]float64, len(n.Params))
 	n.Adam = NewAdam(len(n.Params))
 	n.h, n.d = make([][]float64, len(n.Sizes)), make([][]float64, len(n.Sizes))
+	n.weights, n.direction, n.cotangents = make([]operand, len(n.Sizes)), make([]operand, len(n.Sizes)), make([]operand, len(n.Sizes))
 	n.work = make([]scratch, p.workers())
 	return n
 }
@@ -142,8 +148,8 @@ func (n *Net) scratch(worker int) *scratch {
 	w := &n.work[worker]
 	if w.idx == nil {
 		widest := max(block, slices.Max(n.Sizes[1:]))
-		indices, values := func() []int32 { return make([]int32, widest) }, func() []float64 { return make([]float64, widest) }
-		*w = scratch{indices(), values(), indices(), values(), n.rows(block), n.rows(block), make([]float64, block)}
+		w.idx, w.val, w.jdx, w.dy = make([]int32, widest), make([]float64, widest), make([]int32, widest), make([]float64, widest)
+		w.h, w.t, w.lse = n.rows(block), n.rows(block), make([]float64, block)
 	}
 	return w
 }
@@ -163,10 +169,11 @@ const block = 64
 
 // Eval writes the head's values on rows lo ≤ i < hi of st to dst, by slot (by row for the scalar
 // head), and keeps what Backward needs. It is a [Policy]. Rows are evaluated in order: lo is 0, or
-// the former hi.
+// the former hi, and from there to Backward the parameters stay as they are.
 func (n *Net) Eval(st *States, lo, hi int, dst []float64) {
 	if lo == 0 {
 		n.LSE = n.LSE[:0]
+		n.pack(n.weights, n.Params, false)
 	}
 	if len(n.LSE) != lo || lo > 0 && n.st != st {
 		panic(fmt.Sprintf("gfn: Net.Eval: rows from %d follow %d rows, or those of other states", lo, len(n.LSE)))
@@ -180,6 +187,25 @@ func (n *Net) Eval(st *States, lo, hi int, dst []float64) {
 }
 
 func resize(s []float64, n int) []float64 { return slices.Grow(s, max(0, n-len(s)))[:n] }
+
+// pack readies W_l of all layers but the first, laid out in p as Params are, for products, or its
+// transposed for those.
+func (n *Net) pack(w []operand, p []float64, transposed bool) {
+	for l := 2; l < len(n.Sizes); l++ {
+		weights, _ := n.layer(p, l)
+		w[l].in, w[l].out, w[l].w = n.Sizes[l-1], n.Sizes[l], weights
+		w[l].room(transposed)
+		pass := (*Net).packRows
+		if transposed {
+			pass = (*Net).packColumns
+		}
+		n.packing = &w[l]
+		n.pool.run(n, pass, 0, n.Sizes[l-1], 64)
+	}
+}
+
+func (n *Net) packRows(_, _, lo, hi int)    { n.packing.pack(lo, hi) }
+func (n *Net) packColumns(_, _, lo, hi int) { n.packing.packT(lo, hi) }
 
 func (n *Net) evalRows(worker, first, lo, hi int) {
 	n.forward(n.scratch(worker), n.h, lo, hi, 0)
@@ -199,6 +225,7 @@ func (n *Net) table(ctx context.Context, st *States) ([]float64, error) {
 		size = int(start[st.Len()])
 	}
 	n.st, n.dst, n.ctx = st, make([]float64, size), ctx
+	n.pack(n.weights, n.Params, false)
 	n.pool.run(n, (*Net).tableRows, 0, st.Len(), block)
 	return n.dst, ctx.Err()
 }
@@ -217,49 +244,36 @@ func (n *Net) forward(w *scratch, h [][]float64, lo, hi, base int) {
 	last := len(n.Sizes) - 1
 	for l := 1; l <= last; l++ {
 		weights, bias := n.layer(n.Params, l)
+		out := n.Sizes[l]
+		y := h[l][(lo-base)*out : (hi-base)*out]
 		for row := lo; row < hi; row++ {
-			idx, x := n.inputs(w, h, l, row, base)
-			y := h[l][(row-base)*n.Sizes[l]:][:n.Sizes[l]]
+			y := y[(row-lo)*out:][:out]
 			copy(y, bias)
-			addRows(y, weights, idx, x)
-			if l < last {
-				for j, v := range y {
-					y[j] = max(v, 0)
-				}
+			if l == 1 {
+				n.gather(w, y, weights, row)
 			}
 		}
+		if l > 1 {
+			in := n.Sizes[l-1]
+			n.weights[l].mul(w, y, h[l-1][(lo-base)*in:(hi-base)*in])
+		}
+		if l < last {
+			relu(y)
+		}
 	}
 }
 
-// inputs returns the non-zero inputs of layer l at a row and their values: the active features, or
-// what the ReLU let through.
-func (n *Net) inputs(w *scratch, h [][]float64, l, row, base int) ([]int32, []float64) {
-	if l == 1 {
-		idx := n.st.X[n.st.XStart[row]:n.st.XStart[row+1]]
-		for len(w.val) < len(idx) {
-			w.val = append(w.val, 0)
-		}
-		x := w.val[:len(idx)]
-		for k := range x {
-			x[k] = 1
-		}
-		return idx, x
+// gather adds the product of a row's features, which are 0 or 1, and W₁ to y: a sum of rows.
+func (n *Net) gather(w *scratch, y, weights []float64, row int) {
+	idx := n.st.X[n.st.XStart[row]:n.st.XStart[row+1]]
+	for len(w.val) < len(idx) {
+		w.val = append(w.val, 0)
 	}
-	in := n.Sizes[l-1]
-	return nonZero(w.idx, w.val, h[l-1][(row-base)*in:][:in])
-}
-
-// nonZero compacts the non-zero entries of h: their places and their values.
-func nonZero(idx []int32, val, h []float64) ([]int32, []float64) {
-	idx, val = idx[:len(h)], val[:len(h)]
-	k := 0
-	for i, v := range h {
-		idx[k], val[k] = int32(i), v
-		if v != 0 {
-			k++
-		}
+	x := w.val[:len(idx)]
+	for k := range x {
+		x[k] = 1
 	}
-	return idx[:k], val[:k]
+	addRows(y, weights, idx, x)
 }
 
 // read turns outputs into the head's values for rows lo ≤ i < hi. out and lse start at row base,
@@ -291,8 +305,12 @@ func (n *Net) read(st *States, out, lse, dst []float64, first, lo, hi, base int)
 //	dLog_a − p_a Σ_b dLog_b + p_a dLSE
 func (n *Net) Backward(dLog, dLSE []float64) {
 	rows := len(n.LSE)
+	n.pack(n.weights, n.Params, true)
 	for l := 1; l < len(n.d); l++ {
 		n.d[l] = resize(n.d[l], rows*n.Sizes[l])
+		c := &n.cotangents[l]
+		c.in, c.out, c.w = rows, n.Sizes[l], n.d[l]
+		c.room(false)
 	}
 	n.dLog, n.dLSE = dLog, dLSE
 	n.pool.run(n, (*Net).backwardRows, 0, rows, 4)
@@ -313,15 +331,9 @@ func (n *Net) backwardRows(worker, _, lo, hi int) {
 		n.readBackward(row, n.d[last][row*n.Sizes[last]:][:n.Sizes[last]])
 	}
 	for l := last; l > 1; l-- {
-		weights, _ := n.layer(n.Params, l)
 		in, out := n.Sizes[l-1], n.Sizes[l]
-		for row := lo; row < hi; row++ {
-			idx, _ := n.inputs(w, n.h, l, row, 0)
-			dx := n.d[l-1][row*in:][:in]
-			clear(dx)
-			jdx, dy := nonZero(w.jdx, w.dy, n.d[l][row*out:][:out]) // where the ReLU above let nothing through, nothing comes back
-			dotRows(dx, idx, weights, out, jdx, dy)
-		}
+		n.cotangents[l].pack(lo, hi)
+		n.weights[l].mulT(w, n.d[l-1][lo*in:hi*in], n.d[l][lo*out:hi*out], n.h[l-1][lo*in:hi*in])
 	}
 }
 
@@ -348,28 +360,11 @@ func (n *Net) readBackward(row int, dy []float64) {
 	}
 }
 
-// weightRows adds to the rows lo ≤ i < hi of dW_l: dW_l[i,:] = Σ_row h_{l−1}[row,i] dh_l[row,:],
-// block by block of rows.
+// weightRows adds to the rows lo ≤ i < hi of dW_l: dW_l[i,:] = Σ_row h_{l−1}[row,i] dh_l[row,:].
 func (n *Net) weightRows(worker, _, lo, hi int) {
-	w, l := n.scratch(worker), n.layerNow
+	l := n.layerNow
 	dW, _ := n.layer(n.Grad, l)
-	in, out, rows := n.Sizes[l-1], n.Sizes[l], len(n.LSE)
-	h, dy := n.h[l-1], n.d[l]
-	for first := 0; first < rows; first += block {
-		end := min(first+block, rows)
-		for i := lo; i < hi; i++ {
-			idx, val := w.idx[:block], w.val[:block]
-			k := 0
-			for row := first; row < end; row++ {
-				v := h[row*in+i]
-				idx[k], val[k] = int32(row), v
-				if v != 0 {
-					k++
-				}
-			}
-			addRows(dW[i*out:][:out], dy, idx[:k], val[:k])
-		}
-	}
+	n.cotangents[l].mulColumns(n.scratch(worker), dW, n.h[l-1], n.Sizes[l-1], lo, hi)
 }
 
 // columns adds to the columns lo ≤ j < hi of the biases' gradient and, in the first layer, of the
@@ -394,38 +389,48 @@ func (n *Net) columns(_, _, lo, hi int) {
 // that Eval wrote. With ż that of the outputs, that of log p_a is ż_a − Σ_b p_b ż_b.
 func (n *Net) JVP(v, dst []float64) {
 	n.v, n.dst = v, dst
+	n.pack(n.direction, v, false)
 	n.pool.run(n, (*Net).jvpRows, 0, len(n.LSE), 4)
 }
 
 func (n *Net) jvpRows(worker, _, lo, hi int) {
-	w, last := n.scratch(worker), len(n.Sizes)-1
-	start, output := n.Head.slots(n.st)
-	for row := lo; row < hi; row++ {
-		for l := 1; l <= last; l++ {
-			weights, _ := n.layer(n.Params, l)
-			dWeights, dBias := n.layer(n.v, l)
-			t := w.t[l][:n.Sizes[l]]
+	w := n.scratch(worker)
+	for ; lo < hi; lo += block {
+		n.jvpBlock(w, lo, min(lo+block, hi))
+	}
+}
+
+func (n *Net) jvpBlock(w *scratch, lo, hi int) {
+	last := len(n.Sizes) - 1
+	for l := 1; l <= last; l++ {
+		dWeights, dBias := n.layer(n.v, l)
+		out := n.Sizes[l]
+		t := w.t[l][:(hi-lo)*out]
+		for row := lo; row < hi; row++ {
+			t := t[(row-lo)*out:][:out]
 			copy(t, dBias)
-			idx, x := n.inputs(w, n.h, l, row, 0)
-			addRows(t, dWeights, idx, x)
-			if l > 1 { // the features have no derivative
-				idx, x = nonZero(w.idx, w.val, w.t[l-1][:n.Sizes[l-1]])
-				addRows(t, weights, idx, x)
-			}
-			if l < last {
-				for j, h := range n.h[l][row*n.Sizes[l]:][:n.Sizes[l]] {
-					if h == 0 {
-						t[j] = 0
-					}
-				}
+			if l == 1 {
+				n.gather(w, t, dWeights, row)
 			}
 		}
-		t := w.t[last]
+		if l > 1 { // the features have no derivative
+			in := n.Sizes[l-1]
+			n.direction[l].mul(w, t, n.h[l-1][lo*in:hi*in])
+			n.weights[l].mul(w, t, w.t[l-1][:(hi-lo)*in])
+		}
+		if l < last {
+			shut(t, n.h[l][lo*out:hi*out])
+		}
+	}
+	start, output := n.Head.slots(n.st)
+	for row := lo; row < hi; row++ {
+		width := n.Sizes[last]
+		t := w.t[last][(row-lo)*width:][:width]
 		if start == nil {
 			n.dst[row] = t[0]
 			continue
 		}
-		y := n.h[last][row*n.Sizes[last]:]
+		y := n.h[last][row*width:]
 		mean := 0.0
 		for _, a := range output[start[row]:start[row+1]] {
 			mean += math.Exp(y[a]-n.LSE[row]) * t[a]
@@ -436,7 +441,83 @@ func (n *Net) jvpRows(worker, _, lo, hi int) {
 	}
 }
 
-// The portable kernels.
+// operand is the matrix of a layer's products: W_l, or the cotangents of its values.
+type operand struct {
+	in, out int
+	w       []float64 // W, in rows of out numbers
+	packed            // what the kernels of a build keep beside it
+}
+
+// The portable kernels: the products mul, mulT and mulColumns, which skip the zeros of x, relu, shut and
+// Adam's update, of which a build may have faster ones.
+
+// mulRows adds the products of rows of x and W to those of y: y_r += x_r W.
+func (m *operand) mulRows(w *scratch, y, x []float64) {
+	for ; len(x) > 0; x, y = x[m.in:], y[m.out:] {
+		idx, val := nonZero(w.idx, w.val, x[:m.in])
+		addRows(y[:m.out], m.w, idx, val)
+	}
+}
+
+// mulRowsT writes the products of rows of dy and Wᵀ to those of dx where h is not 0, and 0 elsewhere:
+// dx_r = (dy_r Wᵀ) · 1[h_r ≠ 0].
+func (m *operand) mulRowsT(w *scratch, dx, dy, h []float64) {
+	clear(dx)
+	for ; len(dy) > 0; dx, dy, h = dx[m.in:], dy[m.out:], h[m.in:] {
+		idx, _ := nonZero(w.idx, w.val, h[:m.in])
+		jdx, y := nonZero(w.jdx, w.dy, dy[:m.out]) // where the ReLU above let nothing through, nothing comes back
+		dotRows(dx[:m.in], idx, m.w, m.out, jdx, y)
+	}
+}
+
+// addColumns adds the products of columns lo ≤ i < hi of x, which is width numbers wide, and W to rows
+// of y, block by block of rows: y_i += Σ_r x[r,i] W[r,:].
+func (m *operand) addColumns(w *scratch, y, x []float64, width, lo, hi int) {
+	for first := 0; first < m.in; first += block {
+		end := min(first+block, m.in)
+		for i := lo; i < hi; i++ {
+			idx, val := w.idx[:block], w.val[:block]
+			k := 0
+			for row := first; row < end; row++ {
+				v := x[row*width+i]
+				idx[k], val[k] = int32(row), v
+				if v != 0 {
+					k++
+				}
+			}
+			addRows(y[i*m.out:][:m.out], m.w, idx[:k], val[:k])
+		}
+	}
+}
+
+// rectify is the ReLU: y ← max(y, 0).
+func rectify(y []float64) {
+	for j, v := range y {
+		y[j] = max(v, 0)
+	}
+}
+
+// silence makes t 0 where h is: dy · 1[h ≠ 0].
+func silence(t, h []float64) {
+	for j, v := range h {
+		if v == 0 {
+			t[j] = 0
+		}
+	}
+}
+
+// nonZero compacts the non-zero entries of h: their places and their values.
+func nonZero(idx []int32, val, h []float64) ([]int32, []float64) {
+	idx, val = idx[:len(h)], val[:len(h)]
+	k := 0
+	for i, v := range h {
+		idx[k], val[k] = int32(i), v
+		if v != 0 {
+			k++
+		}
+	}
+	return idx[:k], val[:k]
+}
 
 // addRows adds Σ_k x[k] W[idx[k],:] to y, four rows of W at a time.
 func addRows(y, w []float64, idx []int32, x []float64) {
@@ -524,7 +605,11 @@ func (a *Adam) Update(params, grad []float64, lr float64) {
 }
 
 func (a *Adam) update(params, grad []float64, r adamRate, lo, hi int) {
-	p, g, m, v := params[lo:hi], grad[lo:hi], a.M[lo:hi], a.V[lo:hi]
+	adam(params[lo:hi], grad[lo:hi], a.M[lo:hi], a.V[lo:hi], r)
+}
+
+func (r adamRate) update(p, g, m, v []float64) {
+	g, m, v = g[:len(p)], m[:len(p)], v[:len(p)]
 	for i := range p {
 		m[i] = beta1*m[i] + (1-beta1)*g[i]
 		v[i] = beta2*v[i] + (1-beta2)*g[i]*g[i]

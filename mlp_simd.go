@@ -1,0 +1,300 @@
+//go:build goexperiment.simd && amd64
+
+package gfn
+
+import (
+	"math"
+	"math/bits"
+	"simd/archsimd"
+)
+
+// The products of this build are made of one kernel, y += Σ_k x_k W[k,:] over the non-zero x_k, for 32
+// columns of y and at most 128 rows of W: a piece of W, packed, that stays in a first-level cache while
+// the rows of x go by, with y in registers. The terms of a row are added in an order that depends on
+// nothing but its own zeros.
+
+const pieceRows, pieceColumns = 128, 32
+
+type pieceRow = [pieceColumns]float64
+
+// packed holds an operand's W and Wᵀ in pieces: block of rows by block of rows, in each the columns
+// from left to right, in each the rows. What a piece has beyond the last column is 0.
+type packed struct{ straight, turned []pieceRow }
+
+// terms are the non-zero entries of a row of x, or a column, in a block of rows of W: their places in the
+// block and their values. There is room for eight more, where whole registers are stored.
+type terms struct {
+	n int
+	k [pieceRows + 8]int64
+	x [pieceRows + 8]float64
+}
+
+// compacted is a worker's memory for a block of rows, or columns, of x.
+type compacted struct {
+	lists [block]terms
+	tail  pieceRow // the last columns of y, where there are fewer than 32
+}
+
+// pieces returns the number of pieces side by side in n columns.
+func pieces(n int) int { return (n + pieceColumns - 1) / pieceColumns }
+
+// room makes room for the pieces of W, or of Wᵀ.
+func (m *operand) room(transposed bool) {
+	p, rows, columns := &m.straight, m.in, m.out
+	if transposed {
+		p, rows, columns = &m.turned, m.out, m.in
+	}
+	blocks := (rows + pieceRows - 1) / pieceRows
+	if n := blocks * pieceRows * pieces(columns); cap(*p) < n {
+		*p = make([]pieceRow, n)
+	} else {
+		*p = (*p)[:n]
+	}
+}
+
+// at returns the place of row k of piece p in pieces of the given number side by side.
+func at(k, p, side int) int { return k/pieceRows*pieceRows*side + p*pieceRows + k%pieceRows }
+
+// pack fills in rows lo ≤ i < hi of W.
+func (m *operand) pack(lo, hi int) {
+	side := pieces(m.out)
+	for i := lo; i < hi; i++ {
+		row := m.w[i*m.out:][:m.out]
+		for p := range side {
+			dst := &m.straight[at(i, p, side)]
+			clear(dst[copy(dst[:], row[p*pieceColumns:]):])
+		}
+	}
+}
+
+// packT fills in columns lo ≤ i < hi of Wᵀ, the rows of W.
+func (m *operand) packT(lo, hi int) {
+	side := pieces(m.in)
+	for i := lo; i < hi; i++ {
+		for j := 0; j < m.out; j += pieceRows {
+			piece := m.turned[at(j, i/pieceColumns, side):][:pieceRows]
+			for k, v := range m.w[i*m.out+j : i*m.out+min(j+pieceRows, m.out)] {
+				piece[k][i%pieceColumns] = v
+			}
+		}
+	}
+}
+
+func (m *operand) mul(w *scratch, y, x []float64) {
+	if !fast() {
+		m.mulRows(w, y, x)
+		return
+	}
+	w.mulPieces(y, x, m.straight, m.in, m.out)
+}
+
+func (m *operand) mulT(w *scratch, dx, dy, h []float64) {
+	if !fast() {
+		m.mulRowsT(w, dx, dy, h)
+		return
+	}
+	clear(dx)
+	w.mulPieces(dx, dy, m.turned, m.out, m.in)
+	shut(dx, h)
+}
+
+// mulPieces adds the products of rows of x, in numbers wide, to those of y, out wide.
+func (w *scratch) mulPieces(y, x []float64, packed []pieceRow, in, out int) {
+	for len(x) > 0 {
+		rows := min(block, len(x)/in)
+		for k := 0; k < in; k += pieceRows {
+			for r := range rows {
+				w.lists[r].compact(x[r*in+k : r*in+min(k+pieceRows, in)])
+			}
+			w.add(y, rows, packed, k, out)
+		}
+		x, y = x[rows*in:], y[rows*out:]
+	}
+}
+
+func (m *operand) mulColumns(w *scratch, y, x []float64, width, lo, hi int) {
+	if !fast() {
+		m.addColumns(w, y, x, width, lo, hi)
+		return
+	}
+	for ; lo < hi; lo += block {
+		columns := min(block, hi-lo)
+		for k := 0; k < m.in; k += pieceRows {
+			for c := range columns {
+				w.lists[c].n = 0
+			}
+			for r := k; r < min(k+pieceRows, m.in); r++ {
+				for c, v := range x[r*width+lo:][:columns] {
+					w.lists[c%block].append(r-k, v)
+				}
+			}
+			w.add(y[lo*m.out:], columns, m.straight, k, m.out)
+		}
+	}
+}
+
+// append adds a term where x is not 0.
+func (t *terms) append(k int, x float64) {
+	n := t.n
+	t.k[n%len(t.k)], t.x[n%len(t.x)] = int64(k), x
+	if math.Float64bits(x) != 0 { // −0 is a term too: integers are compared without a branch
+		n++
+	}
+	t.n = n
+}
+
+// compact leaves the terms of x in t.
+func (t *terms) compact(x []float64) {
+	t.n = 0
+	k := 0
+	if archsimd.X86.AVX512() {
+		var zero archsimd.Float64x8
+		place, eight := archsimd.LoadInt64x8(&[8]int64{0, 1, 2, 3, 4, 5, 6, 7}), archsimd.BroadcastInt64x8(8)
+		for ; k+8 <= len(x); k += 8 {
+			v := archsimd.LoadFloat64x8((*[8]float64)(x[k:]))
+			some := v.NotEqual(zero)
+			place.Compress(some).Store((*[8]int64)(t.k[t.n:]))
+			v.Compress(some).Store((*[8]float64)(t.x[t.n:]))
+			t.n += bits.OnesCount8(some.ToBits())
+			place = place.Add(eight)
+		}
+		archsimd.ClearAVXUpperBits()
+	}
+	for ; k < len(x); k++ {
+		t.append(k, x[k])
+	}
+}
+
+// add adds the products of the first lists of terms and a block of rows of W, from row k, to rows of y.
+func (w *scratch) add(y []float64, lists int, packed []pieceRow, k, out int) {
+	side := pieces(out)
+	for p := range side {
+		piece := packed[at(k, p, side):][:pieceRows]
+		first := p * pieceColumns
+		for r := range lists {
+			t := &w.lists[r]
+			if row := y[r*out+first : (r+1)*out]; len(row) >= pieceColumns {
+				addTerms((*pieceRow)(row), piece, t.k[:t.n], t.x[:t.n])
+			} else {
+				copy(w.tail[:], row)
+				addTerms(&w.tail, piece, t.k[:t.n], t.x[:t.n])
+				copy(row, w.tail[:])
+			}
+		}
+	}
+	archsimd.ClearAVXUpperBits() // the compiler's own scalar code is slower with them
+}
+
+func fast() bool { return archsimd.X86.AVX2() && archsimd.X86.FMA() }
+
+func addTerms(y *pieceRow, w []pieceRow, k []int64, x []float64) {
+	if archsimd.X86.AVX512() {
+		addTerms512(y, w, k, x)
+	} else {
+		addTerms256(y, w, k, x)
+	}
+}
+
+// addTerms512 adds even terms and odd ones apart: eight sums hide the latency of an addition. A bounds
+// check stands between any two terms, without which the compiler would load more rows of W than it has
+// registers for.
+func addTerms512(y *pieceRow, w []pieceRow, k []int64, x []float64) {
+	var a0, a1, a2, a3, b0, b1, b2, b3 archsimd.Float64x8
+	i := 0
+	for x = x[:len(k)]; i+2 <= len(k); i += 2 {
+		k, x := k[i:i+2:i+2], x[i:i+2:i+2]
+		p, v := &w[k[0]], archsimd.BroadcastFloat64x8(x[0])
+		a0, a1 = load512(p, 0).MulAdd(v, a0), load512(p, 8).MulAdd(v, a1)
+		a2, a3 = load512(p, 16).MulAdd(v, a2), load512(p, 24).MulAdd(v, a3)
+		p, v = &w[k[1]], archsimd.BroadcastFloat64x8(x[1])
+		b0, b1 = load512(p, 0).MulAdd(v, b0), load512(p, 8).MulAdd(v, b1)
+		b2, b3 = load512(p, 16).MulAdd(v, b2), load512(p, 24).MulAdd(v, b3)
+	}
+	if i < len(k) {
+		p, v := &w[k[i]], archsimd.BroadcastFloat64x8(x[i])
+		a0, a1 = load512(p, 0).MulAdd(v, a0), load512(p, 8).MulAdd(v, a1)
+		a2, a3 = load512(p, 16).MulAdd(v, a2), load512(p, 24).MulAdd(v, a3)
+	}
+	load512(y, 0).Add(a0.Add(b0)).Store((*[8]float64)(y[0:]))
+	load512(y, 8).Add(a1.Add(b1)).Store((*[8]float64)(y[8:]))
+	load512(y, 16).Add(a2.Add(b2)).Store((*[8]float64)(y[16:]))
+	load512(y, 24).Add(a3.Add(b3)).Store((*[8]float64)(y[24:]))
+}
+
+func load512(p *pieceRow, i int) archsimd.Float64x8 {
+	return archsimd.LoadFloat64x8((*[8]float64)(p[i:]))
+}
+
+// addTerms256 is the same with registers half as wide, eight of them for a row.
+func addTerms256(y *pieceRow, w []pieceRow, k []int64, x []float64) {
+	var a0, a1, a2, a3, a4, a5, a6, a7 archsimd.Float64x4
+	x = x[:len(k)]
+	for i, k := range k {
+		p, v := &w[k], archsimd.BroadcastFloat64x4(x[i])
+		a0, a1 = load256(p, 0).MulAdd(v, a0), load256(p, 4).MulAdd(v, a1)
+		a2, a3 = load256(p, 8).MulAdd(v, a2), load256(p, 12).MulAdd(v, a3)
+		a4, a5 = load256(p, 16).MulAdd(v, a4), load256(p, 20).MulAdd(v, a5)
+		a6, a7 = load256(p, 24).MulAdd(v, a6), load256(p, 28).MulAdd(v, a7)
+	}
+	load256(y, 0).Add(a0).Store((*[4]float64)(y[0:]))
+	load256(y, 4).Add(a1).Store((*[4]float64)(y[4:]))
+	load256(y, 8).Add(a2).Store((*[4]float64)(y[8:]))
+	load256(y, 12).Add(a3).Store((*[4]float64)(y[12:]))
+	load256(y, 16).Add(a4).Store((*[4]float64)(y[16:]))
+	load256(y, 20).Add(a5).Store((*[4]float64)(y[20:]))
+	load256(y, 24).Add(a6).Store((*[4]float64)(y[24:]))
+	load256(y, 28).Add(a7).Store((*[4]float64)(y[28:]))
+}
+
+func load256(p *pieceRow, i int) archsimd.Float64x4 {
+	return archsimd.LoadFloat64x4((*[4]float64)(p[i:]))
+}
+
+// relu, shut and adam compute what the portable kernels do, bit for bit, four numbers at a time: memory
+// is what they wait for.
+
+func relu(y []float64) {
+	if fast() {
+		var zero archsimd.Float64x4
+		for ; len(y) >= 4; y = y[4:] {
+			p := (*[4]float64)(y)
+			zero.Max(archsimd.LoadFloat64x4(p)).Store(p) // NaN where y is: the second operand
+		}
+		archsimd.ClearAVXUpperBits()
+	}
+	rectify(y)
+}
+
+func shut(t, h []float64) {
+	if fast() {
+		var zero archsimd.Float64x4
+		for ; len(h) >= 4; t, h = t[4:], h[4:] {
+			p := (*[4]float64)(t)
+			open := archsimd.LoadFloat64x4((*[4]float64)(h)).NotEqual(zero)
+			archsimd.LoadFloat64x4(p).Masked(open).Store(p)
+		}
+		archsimd.ClearAVXUpperBits()
+	}
+	silence(t, h)
+}
+
+func adam(p, g, m, v []float64, r adamRate) {
+	if fast() {
+		b1, c1, b2, c2 := all(beta1), all(1-beta1), all(beta2), all(1-beta2)
+		lr, correct1, correct2, ε := all(r.lr), all(r.correct1), all(r.correct2), all(adamEpsilon)
+		for ; len(p) >= 4; p, g, m, v = p[4:], g[4:], m[4:], v[4:] {
+			pp, pm, pv := (*[4]float64)(p), (*[4]float64)(m), (*[4]float64)(v)
+			g := archsimd.LoadFloat64x4((*[4]float64)(g))
+			m := b1.Mul(archsimd.LoadFloat64x4(pm)).Add(c1.Mul(g))
+			v := b2.Mul(archsimd.LoadFloat64x4(pv)).Add(c2.Mul(g).Mul(g))
+			step := lr.Mul(m.Mul(correct1)).Div(v.Mul(correct2).Sqrt().Add(ε))
+			archsimd.LoadFloat64x4(pp).Sub(step).Store(pp)
+			m.Store(pm)
+			v.Store(pv)
+		}
+		archsimd.ClearAVXUpperBits()
+	}
+	r.update(p, g, m, v)
+}
+
+func all(x float64) archsimd.Float64x4 { return archsimd.BroadcastFloat64x4(x) }
