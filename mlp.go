@@ -123,6 +123,7 @@ type scratch struct {
 	dy   []float64
 	h, t [][]float64 // values and tangents of a block of rows
 	lse  []float64
+	ones []float64
 	compacted
 }
 
@@ -204,8 +205,8 @@ func (n *Net) pack(w []operand, p []float64, transposed bool) {
 	}
 }
 
-func (n *Net) packRows(_, _, lo, hi int)    { n.packing.pack(lo, hi) }
-func (n *Net) packColumns(_, _, lo, hi int) { n.packing.packT(lo, hi) }
+func (n *Net) packRows(_, _, lo, hi int)         { n.packing.pack(lo, hi) }
+func (n *Net) packColumns(worker, _, lo, hi int) { n.packing.packT(n.scratch(worker), lo, hi) }
 
 func (n *Net) evalRows(worker, first, lo, hi int) {
 	n.forward(n.scratch(worker), n.h, lo, hi, 0)
@@ -250,7 +251,7 @@ func (n *Net) forward(w *scratch, h [][]float64, lo, hi, base int) {
 			y := y[(row-lo)*out:][:out]
 			copy(y, bias)
 			if l == 1 {
-				n.gather(w, y, weights, row)
+				n.gather(y, weights, row)
 			}
 		}
 		if l > 1 {
@@ -264,16 +265,10 @@ func (n *Net) forward(w *scratch, h [][]float64, lo, hi, base int) {
 }
 
 // gather adds the product of a row's features, which are 0 or 1, and W₁ to y: a sum of rows.
-func (n *Net) gather(w *scratch, y, weights []float64, row int) {
-	idx := n.st.X[n.st.XStart[row]:n.st.XStart[row+1]]
-	for len(w.val) < len(idx) {
-		w.val = append(w.val, 0)
+func (n *Net) gather(y, weights []float64, row int) {
+	for _, x := range n.st.X[n.st.XStart[row]:n.st.XStart[row+1]] {
+		add(y, weights[int(x)*len(y):][:len(y)])
 	}
-	x := w.val[:len(idx)]
-	for k := range x {
-		x[k] = 1
-	}
-	addRows(y, weights, idx, x)
 }
 
 // read turns outputs into the head's values for rows lo ≤ i < hi. out and lse start at row base,
@@ -315,11 +310,9 @@ func (n *Net) Backward(dLog, dLSE []float64) {
 	n.dLog, n.dLSE = dLog, dLSE
 	n.pool.run(n, (*Net).backwardRows, 0, rows, 4)
 	for n.layerNow = len(n.Sizes) - 1; n.layerNow > 1; n.layerNow-- {
-		n.pool.run(n, (*Net).weightRows, 0, n.Sizes[n.layerNow-1], 8)
+		n.pool.run(n, (*Net).weightRows, 0, n.Sizes[n.layerNow-1]+1, 8)
 	}
-	for n.layerNow = len(n.Sizes) - 1; n.layerNow > 0; n.layerNow-- {
-		n.pool.run(n, (*Net).columns, 0, n.Sizes[n.layerNow], 32)
-	}
+	n.pool.run(n, (*Net).columns, 0, n.Sizes[1], 32)
 }
 
 // backwardRows computes the cotangents of all layers for rows lo ≤ i < hi:
@@ -360,26 +353,31 @@ func (n *Net) readBackward(row int, dy []float64) {
 	}
 }
 
-// weightRows adds to the rows lo ≤ i < hi of dW_l: dW_l[i,:] = Σ_row h_{l−1}[row,i] dh_l[row,:].
+// weightRows adds to the rows lo ≤ i < hi of dW_l: dW_l[i,:] = Σ_row h_{l−1}[row,i] dh_l[row,:]. The
+// biases are the row behind them, of an input that is always 1.
 func (n *Net) weightRows(worker, _, lo, hi int) {
-	l := n.layerNow
-	dW, _ := n.layer(n.Grad, l)
-	n.cotangents[l].mulColumns(n.scratch(worker), dW, n.h[l-1], n.Sizes[l-1], lo, hi)
+	w, l := n.scratch(worker), n.layerNow
+	in, dh := n.Sizes[l-1], &n.cotangents[l]
+	dW, db := n.layer(n.Grad, l)
+	dh.mulColumns(w, dW, n.h[l-1], in, lo, min(hi, in))
+	if hi > in {
+		for len(w.ones) < len(n.LSE) {
+			w.ones = append(w.ones, 1)
+		}
+		dh.mulColumns(w, db, w.ones, 1, 0, 1)
+	}
 }
 
-// columns adds to the columns lo ≤ j < hi of the biases' gradient and, in the first layer, of the
-// rows of the active features.
+// columns adds to the columns lo ≤ j < hi of the first layer's gradient, of its biases and of the rows of
+// the active features.
 func (n *Net) columns(_, _, lo, hi int) {
-	l := n.layerNow
-	dW, db := n.layer(n.Grad, l)
-	out, st := n.Sizes[l], n.st
+	dW, db := n.layer(n.Grad, 1)
+	out, st := n.Sizes[1], n.st
 	for row := range n.LSE {
-		dy := n.d[l][row*out:][:out][lo:hi]
-		axpy(db[lo:hi], dy, 1)
-		if l == 1 {
-			for _, x := range st.X[st.XStart[row]:st.XStart[row+1]] {
-				axpy(dW[int(x)*out:][:out][lo:hi], dy, 1)
-			}
+		dy := n.d[1][row*out:][:out][lo:hi]
+		add(db[lo:hi], dy)
+		for _, x := range st.X[st.XStart[row]:st.XStart[row+1]] {
+			add(dW[int(x)*out:][:out][lo:hi], dy)
 		}
 	}
 }
@@ -410,7 +408,7 @@ func (n *Net) jvpBlock(w *scratch, lo, hi int) {
 			t := t[(row-lo)*out:][:out]
 			copy(t, dBias)
 			if l == 1 {
-				n.gather(w, t, dWeights, row)
+				n.gather(t, dWeights, row)
 			}
 		}
 		if l > 1 { // the features have no derivative
@@ -449,7 +447,7 @@ type operand struct {
 }
 
 // The portable kernels: the products mul, mulT and mulColumns, which skip the zeros of x, relu, shut and
-// Adam's update, of which a build may have faster ones.
+// add and Adam's update, of which a build may have faster ones.
 
 // mulRows adds the products of rows of x and W to those of y: y_r += x_r W.
 func (m *operand) mulRows(w *scratch, y, x []float64) {
@@ -481,7 +479,7 @@ func (m *operand) addColumns(w *scratch, y, x []float64, width, lo, hi int) {
 			for row := first; row < end; row++ {
 				v := x[row*width+i]
 				idx[k], val[k] = int32(row), v
-				if v != 0 {
+				if math.Float64bits(v) != 0 {
 					k++
 				}
 			}
@@ -506,13 +504,21 @@ func silence(t, h []float64) {
 	}
 }
 
+// plus is y ← y + x.
+func plus(y, x []float64) {
+	y = y[:len(x)]
+	for j, v := range x {
+		y[j] += v
+	}
+}
+
 // nonZero compacts the non-zero entries of h: their places and their values.
 func nonZero(idx []int32, val, h []float64) ([]int32, []float64) {
 	idx, val = idx[:len(h)], val[:len(h)]
 	k := 0
 	for i, v := range h {
 		idx[k], val[k] = int32(i), v
-		if v != 0 {
+		if math.Float64bits(v) != 0 { // also −0: of two integers without a branch
 			k++
 		}
 	}

@@ -7,9 +7,9 @@ package gfn
 type packed struct{}    // of a operand
 type compacted struct{} // of a worker
 
-func (m *operand) room(transposed bool) {}
-func (m *operand) pack(lo, hi int)      {}
-func (m *operand) packT(lo, hi int)     {}
+func (m *operand) room(transposed bool)         {}
+func (m *operand) pack(lo, hi int)              {}
+func (m *operand) packT(w *scratch, lo, hi int) {}
 
 func (m *operand) mul(w *scratch, y, x []float64)       { m.mulRows(w, y, x) }
 func (m *operand) mulT(w *scratch, dx, dy, h []float64) { m.mulRowsT(w, dx, dy, h) }
@@ -19,4 +19,5 @@ func (m *operand) mulColumns(w *scratch, y, x []float64, width, lo, hi int) {
 
 func relu(y []float64)                      { rectify(y) }
 func shut(t, h []float64)                   { silence(t, h) }
+func add(y, x []float64)                    { plus(y, x) }
 func adam(p, g, m, v []float64, r adamRate) { r.update(p, g, m, v) }

@@ -13,7 +13,7 @@ import (
 // the rows of x go by, with y in registers. The terms of a row are added in an order that depends on
 // nothing but its own zeros.
 
-const pieceRows, pieceColumns = 128, 32
+const pieceRows, pieceColumns = 64, 32
 
 type pieceRow = [pieceColumns]float64
 
@@ -31,8 +31,9 @@ type terms struct {
 
 // compacted is a worker's memory for a block of rows, or columns, of x.
 type compacted struct {
-	lists [block]terms
-	tail  pieceRow // the last columns of y, where there are fewer than 32
+	lists  [block]terms
+	tail   pieceRow // the last columns of y, where there are fewer than 32
+	turned [pieceColumns * pieceRows]float64
 }
 
 // pieces returns the number of pieces side by side in n columns.
@@ -68,14 +69,49 @@ func (m *operand) pack(lo, hi int) {
 }
 
 // packT fills in columns lo ≤ i < hi of Wᵀ, the rows of W.
-func (m *operand) packT(lo, hi int) {
+func (m *operand) packT(w *scratch, lo, hi int) {
 	side := pieces(m.in)
-	for i := lo; i < hi; i++ {
+	for ; lo < hi; lo += pieceColumns - lo%pieceColumns {
+		first := lo % pieceColumns
+		columns := min(hi-lo, pieceColumns-first)
 		for j := 0; j < m.out; j += pieceRows {
-			piece := m.turned[at(j, i/pieceColumns, side):][:pieceRows]
-			for k, v := range m.w[i*m.out+j : i*m.out+min(j+pieceRows, m.out)] {
-				piece[k][i%pieceColumns] = v
+			rows := min(pieceRows, m.out-j)
+			turn(w.turned[:], columns, m.w[lo*m.out+j:], m.out, columns, rows)
+			piece := m.turned[at(j, lo/pieceColumns, side):][:rows]
+			for k := range piece {
+				copy(piece[k][first:], w.turned[k*columns:][:columns])
 			}
+		}
+	}
+}
+
+// turn transposes: dst[c,r] = src[r,c] for r < rows and c < columns, lines of dst and src being toDst and
+// toSrc numbers apart.
+func turn(dst []float64, toDst int, src []float64, toSrc, rows, columns int) {
+	r := 0
+	for ; r+4 <= rows; r += 4 {
+		c := 0
+		for ; c+4 <= columns; c += 4 {
+			from, to := src[r*toSrc+c:], dst[c*toDst+r:]
+			r0, r1 := archsimd.LoadFloat64x4((*[4]float64)(from)), archsimd.LoadFloat64x4((*[4]float64)(from[toSrc:]))
+			r2, r3 := archsimd.LoadFloat64x4((*[4]float64)(from[2*toSrc:])), archsimd.LoadFloat64x4((*[4]float64)(from[3*toSrc:]))
+			even, odd := r0.SelectFromPairGrouped(0, 2, r1), r0.SelectFromPairGrouped(1, 3, r1)
+			even2, odd2 := r2.SelectFromPairGrouped(0, 2, r3), r2.SelectFromPairGrouped(1, 3, r3)
+			even.Select128FromPair(0, 2, even2).Store((*[4]float64)(to))
+			odd.Select128FromPair(0, 2, odd2).Store((*[4]float64)(to[toDst:]))
+			even.Select128FromPair(1, 3, even2).Store((*[4]float64)(to[2*toDst:]))
+			odd.Select128FromPair(1, 3, odd2).Store((*[4]float64)(to[3*toDst:]))
+		}
+		for ; c < columns; c++ {
+			for i := r; i < r+4; i++ {
+				dst[c*toDst+i] = src[i*toSrc+c]
+			}
+		}
+	}
+	archsimd.ClearAVXUpperBits()
+	for ; r < rows; r++ {
+		for c := range columns {
+			dst[c*toDst+r] = src[r*toSrc+c]
 		}
 	}
 }
@@ -120,12 +156,12 @@ func (m *operand) mulColumns(w *scratch, y, x []float64, width, lo, hi int) {
 	for ; lo < hi; lo += block {
 		columns := min(block, hi-lo)
 		for k := 0; k < m.in; k += pieceRows {
-			for c := range columns {
-				w.lists[c].n = 0
-			}
-			for r := k; r < min(k+pieceRows, m.in); r++ {
-				for c, v := range x[r*width+lo:][:columns] {
-					w.lists[c%block].append(r-k, v)
+			rows := min(pieceRows, m.in-k)
+			for c := 0; c < columns; c += pieceColumns {
+				some := min(pieceColumns, columns-c)
+				turn(w.turned[:], rows, x[k*width+lo+c:], width, rows, some)
+				for i := range some {
+					w.lists[c+i].compact(w.turned[i*rows:][:rows])
 				}
 			}
 			w.add(y[lo*m.out:], columns, m.straight, k, m.out)
@@ -250,7 +286,7 @@ func load256(p *pieceRow, i int) archsimd.Float64x4 {
 	return archsimd.LoadFloat64x4((*[4]float64)(p[i:]))
 }
 
-// relu, shut and adam compute what the portable kernels do, bit for bit, four numbers at a time: memory
+// relu, shut, add and adam compute what the portable kernels do, bit for bit, four numbers at a time: memory
 // is what they wait for.
 
 func relu(y []float64) {
@@ -263,6 +299,17 @@ func relu(y []float64) {
 		archsimd.ClearAVXUpperBits()
 	}
 	rectify(y)
+}
+
+func add(y, x []float64) {
+	if fast() {
+		for ; len(x) >= 4; y, x = y[4:], x[4:] {
+			p := (*[4]float64)(y)
+			archsimd.LoadFloat64x4(p).Add(archsimd.LoadFloat64x4((*[4]float64)(x))).Store(p)
+		}
+		archsimd.ClearAVXUpperBits()
+	}
+	plus(y, x)
 }
 
 func shut(t, h []float64) {
