@@ -522,11 +522,15 @@ func (tr TrustRegion) Step(n *Net, st *States, logPF, gain, visits []float64) Tr
 	for _, d := range visits {
 		length += d
 	}
+	share := slices.Clone(visits) // of the batch's steps
+	for row := range share {
+		share[row] /= length
+	}
 	objective := func(logp []float64) (sum, kl float64) {
 		for e, row := range st.From {
 			sum += math.Exp(logp[e]-logPF[e]) * gain[e]
-			if visits[row] > 0 {
-				kl += visits[row] / length * math.Exp(logp[e]) * (logp[e] - logPF[e])
+			if share[row] > 0 {
+				kl += share[row] * math.Exp(logp[e]) * (logp[e] - logPF[e])
 			}
 		}
 		if tr.Penalised {
@@ -538,9 +542,9 @@ func (tr TrustRegion) Step(n *Net, st *States, logPF, gain, visits []float64) Tr
 	g := slices.Clone(n.Grad)
 	clear(n.Grad)
 	x := ConjugateGradients(func(v, dst []float64) {
-		Fisher(n, st, logPF, visits, v, dst)
-		for i := range dst {
-			dst[i] = dst[i]/length + tr.Damping*v[i]
+		Fisher(n, st, logPF, share, v, dst)
+		for i, v := range v {
+			dst[i] += tr.Damping * v
 		}
 	}, g, tr.Iterations, tr.Tolerance*min(1, dot(g, g)))
 
@@ -591,9 +595,11 @@ func Fisher(n *Net, st *States, logPF, weight, v, dst []float64) {
 	for e, row := range st.From {
 		jv[e] *= weight[row] * math.Exp(logPF[e])
 	}
+	grad := n.Grad
+	clear(dst)
+	n.Grad = dst
 	n.Backward(jv, nil)
-	copy(dst, n.Grad)
-	clear(n.Grad)
+	n.Grad = grad
 }
 
 // ConjugateGradients returns an approximate solution of A x = b for a symmetric positive definite
@@ -607,15 +613,16 @@ func ConjugateGradients(mul func(v, dst []float64), b []float64, iterations int,
 			break
 		}
 		mul(p, ap)
-		α := rr / dot(p, ap)
-		for i := range x {
-			x[i] += α * p[i]
+		α, last := rr/dot(p, ap), rr
+		rr = 0
+		for i, v := range p {
+			x[i] += α * v
 			r[i] -= α * ap[i]
+			rr += r[i] * r[i]
 		}
-		last := rr
-		rr = dot(r, r)
-		for i := range p {
-			p[i] = r[i] + rr/last*p[i]
+		β := rr / last
+		for i, v := range p {
+			p[i] = r[i] + β*v
 		}
 	}
 	return x
