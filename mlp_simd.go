@@ -9,11 +9,11 @@ import (
 )
 
 // The products of this build are made of one kernel, y += Σ_k x_k W[k,:] over the non-zero x_k, for 32
-// columns of y and at most 128 rows of W: a piece of W, packed, that stays in a first-level cache while
-// the rows of x go by, with y in registers. The terms of a row are added in an order that depends on
+// columns of y and at most 96 rows of W: a piece of W, packed, that stays in a first-level cache while the
+// rows of x go by, with y in registers. The terms of a row are added in an order that depends on
 // nothing but its own zeros.
 
-const pieceRows, pieceColumns = 64, 32
+const pieceRows, pieceColumns = 96, 32
 
 type pieceRow = [pieceColumns]float64
 
@@ -231,22 +231,28 @@ func addTerms(y *pieceRow, w []pieceRow, k []int64, x []float64) {
 	}
 }
 
-// addTerms512 adds even terms and odd ones apart: eight sums hide the latency of an addition. A bounds
-// check stands between any two terms, without which the compiler would load more rows of W than it has
-// registers for.
+// addTerms512 adds every second term to sums of their own: eight sums hide the latency of an addition. A
+// bounds check stands between any two terms, without which the compiler would load more rows of W than it
+// has registers for.
 func addTerms512(y *pieceRow, w []pieceRow, k []int64, x []float64) {
 	var a0, a1, a2, a3, b0, b1, b2, b3 archsimd.Float64x8
 	i := 0
-	for x = x[:len(k)]; i+2 <= len(k); i += 2 {
-		k, x := k[i:i+2:i+2], x[i:i+2:i+2]
+	for x = x[:len(k)]; i+4 <= len(k); i += 4 {
+		k, x := k[i:i+4:i+4], x[i:i+4:i+4]
 		p, v := &w[k[0]], archsimd.BroadcastFloat64x8(x[0])
 		a0, a1 = load512(p, 0).MulAdd(v, a0), load512(p, 8).MulAdd(v, a1)
 		a2, a3 = load512(p, 16).MulAdd(v, a2), load512(p, 24).MulAdd(v, a3)
 		p, v = &w[k[1]], archsimd.BroadcastFloat64x8(x[1])
 		b0, b1 = load512(p, 0).MulAdd(v, b0), load512(p, 8).MulAdd(v, b1)
 		b2, b3 = load512(p, 16).MulAdd(v, b2), load512(p, 24).MulAdd(v, b3)
+		p, v = &w[k[2]], archsimd.BroadcastFloat64x8(x[2])
+		a0, a1 = load512(p, 0).MulAdd(v, a0), load512(p, 8).MulAdd(v, a1)
+		a2, a3 = load512(p, 16).MulAdd(v, a2), load512(p, 24).MulAdd(v, a3)
+		p, v = &w[k[3]], archsimd.BroadcastFloat64x8(x[3])
+		b0, b1 = load512(p, 0).MulAdd(v, b0), load512(p, 8).MulAdd(v, b1)
+		b2, b3 = load512(p, 16).MulAdd(v, b2), load512(p, 24).MulAdd(v, b3)
 	}
-	if i < len(k) {
+	for ; i < len(k); i++ {
 		p, v := &w[k[i]], archsimd.BroadcastFloat64x8(x[i])
 		a0, a1 = load512(p, 0).MulAdd(v, a0), load512(p, 8).MulAdd(v, a1)
 		a2, a3 = load512(p, 16).MulAdd(v, a2), load512(p, 24).MulAdd(v, a3)
