@@ -293,8 +293,10 @@ func load256(p *pieceRow, i int) archsimd.Float64x4 {
 }
 
 // relu, shut, add and adam compute what the portable kernels do, bit for bit, four numbers at a time: memory
-// is what they wait for.
+// is what they wait for. They are not inlined: the compiler would move their constants out of the caller's
+// loops, behind the last ClearAVXUpperBits, and scalar code (math.Exp above all) then takes three times as long.
 
+//go:noinline
 func relu(y []float64) {
 	if fast() {
 		var zero archsimd.Float64x4
@@ -307,6 +309,7 @@ func relu(y []float64) {
 	rectify(y)
 }
 
+//go:noinline
 func add(y, x []float64) {
 	if fast() {
 		for ; len(x) >= 4; y, x = y[4:], x[4:] {
@@ -318,6 +321,7 @@ func add(y, x []float64) {
 	plus(y, x)
 }
 
+//go:noinline
 func shut(t, h []float64) {
 	if fast() {
 		var zero archsimd.Float64x4
@@ -331,6 +335,7 @@ func shut(t, h []float64) {
 	silence(t, h)
 }
 
+//go:noinline
 func adam(p, g, m, v []float64, r adamRate) {
 	if fast() {
 		b1, c1, b2, c2 := all(beta1), all(1-beta1), all(beta2), all(1-beta2)
