@@ -525,17 +525,30 @@ func nonZero(idx []int32, val, h []float64) ([]int32, []float64) {
 	return idx[:k], val[:k]
 }
 
-// addRows adds Σ_k x[k] W[idx[k],:] to y, four rows of W at a time.
+// addRows adds Σ_k x[k] W[idx[k],:] to y, eight rows of W at a time: y is then read and written an eighth as
+// often.
 func addRows(y, w []float64, idx []int32, x []float64) {
 	n := len(y)
+	row := func(k int) []float64 { return w[int(idx[k])*n:][:n] }
 	x = x[:len(idx)]
-	for len(idx) >= 4 && len(x) >= 4 {
-		i0, i1, i2, i3 := int(idx[0])*n, int(idx[1])*n, int(idx[2])*n, int(idx[3])*n
-		axpy4(y, w[i0:i0+n], w[i1:i1+n], w[i2:i2+n], w[i3:i3+n], x[0], x[1], x[2], x[3])
+	for len(idx) >= 8 && len(x) >= 8 {
+		axpy8(y, row(0), row(1), row(2), row(3), row(4), row(5), row(6), row(7), x[0], x[1], x[2], x[3], x[4], x[5], x[6], x[7])
+		idx, x = idx[8:], x[8:]
+	}
+	if len(idx) >= 4 && len(x) >= 4 {
+		axpy4(y, row(0), row(1), row(2), row(3), x[0], x[1], x[2], x[3])
 		idx, x = idx[4:], x[4:]
 	}
-	for k, i := range idx {
-		axpy(y, w[int(i)*n:][:n], x[k])
+	for k := range idx {
+		axpy(y, row(k), x[k])
+	}
+}
+
+func axpy8(y, w0, w1, w2, w3, w4, w5, w6, w7 []float64, a0, a1, a2, a3, a4, a5, a6, a7 float64) {
+	n := len(y)
+	w0, w1, w2, w3, w4, w5, w6, w7 = w0[:n], w1[:n], w2[:n], w3[:n], w4[:n], w5[:n], w6[:n], w7[:n]
+	for j := range y {
+		y[j] += (a0*w0[j] + a1*w1[j]) + (a2*w2[j] + a3*w3[j]) + ((a4*w4[j] + a5*w5[j]) + (a6*w6[j] + a7*w7[j]))
 	}
 }
 
