@@ -1,6 +1,9 @@
 package gfn
 
-import "slices"
+import (
+	"math/rand/v2"
+	"slices"
+)
 
 // What the tests see of the inside.
 
@@ -32,3 +35,36 @@ func ResidualB(b *Batch, v *Flows, r, a []float64) { residualB(b, v, r, a) }
 
 // Back returns the walks back of the last step of a policy-gradient method that learns PB.
 func (t *Trainer) Back() *Batch { return &t.back }
+
+// Peak returns the speed of this build's registers in GFLOP/s, 0 where that is not measured.
+var Peak = func() float64 { return 0 }
+
+// Products are the products of a layer of out units on in, whose weights are not 0.
+type Products struct {
+	n  *Net
+	dh operand
+}
+
+// NewProducts returns the products of a layer, ready for rows of cotangents dh.
+func NewProducts(in, out int, dh []float64) *Products {
+	p := &Products{NewNet(rand.NewPCG(1, 1), Shape{Forward: out, Features: 1}, ForwardHead, []int{in}), operand{in: len(dh) / out, out: out, w: dh}}
+	p.Pack(false)
+	p.Pack(true)
+	p.dh.room(false)
+	p.dh.pack(0, p.dh.in)
+	return p
+}
+
+// Pack readies the weights, or their transposed.
+func (p *Products) Pack(transposed bool) { p.n.pack(p.n.weights, p.n.Params, transposed) }
+
+// Forward adds x W to y.
+func (p *Products) Forward(y, x []float64) { p.n.weights[2].mul(p.n.scratch(0), y, x) }
+
+// Backward writes (dh Wᵀ) · 1[h ≠ 0] to dx.
+func (p *Products) Backward(dx, h []float64) { p.n.weights[2].mulT(p.n.scratch(0), dx, p.dh.w, h) }
+
+// Weights adds xᵀ dh to dW.
+func (p *Products) Weights(dW, x []float64) {
+	p.dh.mulColumns(p.n.scratch(0), dW, x, p.n.Sizes[1], 0, p.n.Sizes[1])
+}

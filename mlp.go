@@ -417,7 +417,7 @@ func (n *Net) jvpBlock(w *scratch, lo, hi int) {
 			n.weights[l].mul(w, t, w.t[l-1][:(hi-lo)*in])
 		}
 		if l < last {
-			shut(t, n.h[l][lo*out:hi*out])
+			mask(t, n.h[l][lo*out:hi*out])
 		}
 	}
 	start, output := n.Head.slots(n.st)
@@ -446,20 +446,20 @@ type operand struct {
 	packed            // what the kernels of a build keep beside it
 }
 
-// The portable kernels: the products mul, mulT and mulColumns, which skip the zeros of x, relu, shut and
-// add and Adam's update, of which a build may have faster ones.
+// The portable kernels. A build may have faster ones, called the same without the last word; all of them
+// skip the zeros of x.
 
-// mulRows adds the products of rows of x and W to those of y: y_r += x_r W.
-func (m *operand) mulRows(w *scratch, y, x []float64) {
+// mulPortable adds the products of rows of x and W to those of y: y_r += x_r W.
+func (m *operand) mulPortable(w *scratch, y, x []float64) {
 	for ; len(x) > 0; x, y = x[m.in:], y[m.out:] {
 		idx, val := nonZero(w.idx, w.val, x[:m.in])
 		addRows(y[:m.out], m.w, idx, val)
 	}
 }
 
-// mulRowsT writes the products of rows of dy and Wᵀ to those of dx where h is not 0, and 0 elsewhere:
+// mulTPortable writes the products of rows of dy and Wᵀ to those of dx where h is not 0, and 0 elsewhere:
 // dx_r = (dy_r Wᵀ) · 1[h_r ≠ 0].
-func (m *operand) mulRowsT(w *scratch, dx, dy, h []float64) {
+func (m *operand) mulTPortable(w *scratch, dx, dy, h []float64) {
 	clear(dx)
 	for ; len(dy) > 0; dx, dy, h = dx[m.in:], dy[m.out:], h[m.in:] {
 		idx, _ := nonZero(w.idx, w.val, h[:m.in])
@@ -468,9 +468,9 @@ func (m *operand) mulRowsT(w *scratch, dx, dy, h []float64) {
 	}
 }
 
-// addColumns adds the products of columns lo ≤ i < hi of x, which is width numbers wide, and W to rows
+// mulColumnsPortable adds the products of columns lo ≤ i < hi of x, which is width numbers wide, and W to rows
 // of y, block by block of rows: y_i += Σ_r x[r,i] W[r,:].
-func (m *operand) addColumns(w *scratch, y, x []float64, width, lo, hi int) {
+func (m *operand) mulColumnsPortable(w *scratch, y, x []float64, width, lo, hi int) {
 	for first := 0; first < m.in; first += block {
 		end := min(first+block, m.in)
 		for i := lo; i < hi; i++ {
@@ -488,15 +488,15 @@ func (m *operand) addColumns(w *scratch, y, x []float64, width, lo, hi int) {
 	}
 }
 
-// rectify is the ReLU: y ← max(y, 0).
-func rectify(y []float64) {
+// reluPortable is the ReLU: y ← max(y, 0).
+func reluPortable(y []float64) {
 	for j, v := range y {
 		y[j] = max(v, 0)
 	}
 }
 
-// silence makes t 0 where h is: dy · 1[h ≠ 0].
-func silence(t, h []float64) {
+// maskPortable makes t 0 where h is: dy · 1[h ≠ 0].
+func maskPortable(t, h []float64) {
 	for j, v := range h {
 		if v == 0 {
 			t[j] = 0
@@ -504,8 +504,8 @@ func silence(t, h []float64) {
 	}
 }
 
-// plus is y ← y + x.
-func plus(y, x []float64) {
+// addPortable is y ← y + x.
+func addPortable(y, x []float64) {
 	y = y[:len(x)]
 	for j, v := range x {
 		y[j] += v
@@ -627,7 +627,7 @@ func (a *Adam) update(params, grad []float64, r adamRate, lo, hi int) {
 	adam(params[lo:hi], grad[lo:hi], a.M[lo:hi], a.V[lo:hi], r)
 }
 
-func (r adamRate) update(p, g, m, v []float64) {
+func adamPortable(p, g, m, v []float64, r adamRate) {
 	g, m, v = g[:len(p)], m[:len(p)], v[:len(p)]
 	for i := range p {
 		m[i] = beta1*m[i] + (1-beta1)*g[i]

@@ -70,6 +70,9 @@ func (m *operand) pack(lo, hi int) {
 
 // packT fills in columns lo ≤ i < hi of Wᵀ, the rows of W.
 func (m *operand) packT(w *scratch, lo, hi int) {
+	if !fast() {
+		return
+	}
 	side := pieces(m.in)
 	for ; lo < hi; lo += pieceColumns - lo%pieceColumns {
 		first := lo % pieceColumns
@@ -118,7 +121,7 @@ func turn(dst []float64, toDst int, src []float64, toSrc, rows, columns int) {
 
 func (m *operand) mul(w *scratch, y, x []float64) {
 	if !fast() {
-		m.mulRows(w, y, x)
+		m.mulPortable(w, y, x)
 		return
 	}
 	w.mulPieces(y, x, m.straight, m.in, m.out)
@@ -126,12 +129,12 @@ func (m *operand) mul(w *scratch, y, x []float64) {
 
 func (m *operand) mulT(w *scratch, dx, dy, h []float64) {
 	if !fast() {
-		m.mulRowsT(w, dx, dy, h)
+		m.mulTPortable(w, dx, dy, h)
 		return
 	}
 	clear(dx)
 	w.mulPieces(dx, dy, m.turned, m.out, m.in)
-	shut(dx, h)
+	mask(dx, h)
 }
 
 // mulPieces adds the products of rows of x, in numbers wide, to those of y, out wide.
@@ -142,7 +145,7 @@ func (w *scratch) mulPieces(y, x []float64, packed []pieceRow, in, out int) {
 			for r := range rows {
 				w.lists[r].compact(x[r*in+k : r*in+min(k+pieceRows, in)])
 			}
-			w.add(y, rows, packed, k, out)
+			w.addPieces(y, rows, packed, k, out)
 		}
 		x, y = x[rows*in:], y[rows*out:]
 	}
@@ -150,7 +153,7 @@ func (w *scratch) mulPieces(y, x []float64, packed []pieceRow, in, out int) {
 
 func (m *operand) mulColumns(w *scratch, y, x []float64, width, lo, hi int) {
 	if !fast() {
-		m.addColumns(w, y, x, width, lo, hi)
+		m.mulColumnsPortable(w, y, x, width, lo, hi)
 		return
 	}
 	for ; lo < hi; lo += block {
@@ -164,17 +167,19 @@ func (m *operand) mulColumns(w *scratch, y, x []float64, width, lo, hi int) {
 					w.lists[c+i].compact(w.turned[i*rows:][:rows])
 				}
 			}
-			w.add(y[lo*m.out:], columns, m.straight, k, m.out)
+			w.addPieces(y[lo*m.out:], columns, m.straight, k, m.out)
 		}
 	}
 }
 
-// append adds a term where x is not 0.
-func (t *terms) append(k int, x float64) {
+// append adds the terms of x, whose first place in the block is k.
+func (t *terms) append(k int, x []float64) {
 	n := t.n
-	t.k[n%len(t.k)], t.x[n%len(t.x)] = int64(k), x
-	if math.Float64bits(x) != 0 { // −0 is a term too: integers are compared without a branch
-		n++
+	for i, v := range x {
+		t.k[n%len(t.k)], t.x[n%len(t.x)] = int64(k+i), v
+		if math.Float64bits(v) != 0 { // −0 is a term too: integers are compared without a branch
+			n++
+		}
 	}
 	t.n = n
 }
@@ -196,13 +201,11 @@ func (t *terms) compact(x []float64) {
 		}
 		archsimd.ClearAVXUpperBits()
 	}
-	for ; k < len(x); k++ {
-		t.append(k, x[k])
-	}
+	t.append(k, x[k:])
 }
 
-// add adds the products of the first lists of terms and a block of rows of W, from row k, to rows of y.
-func (w *scratch) add(y []float64, lists int, packed []pieceRow, k, out int) {
+// addPieces adds the products of the first lists of terms and a block of rows of W, from row k, to rows of y.
+func (w *scratch) addPieces(y []float64, lists int, packed []pieceRow, k, out int) {
 	side := pieces(out)
 	for p := range side {
 		piece := packed[at(k, p, side):][:pieceRows]
@@ -221,6 +224,7 @@ func (w *scratch) add(y []float64, lists int, packed []pieceRow, k, out int) {
 	archsimd.ClearAVXUpperBits() // the compiler's own scalar code is slower with them
 }
 
+// fast says whether the processor has what the kernels want; the portable ones do for others.
 func fast() bool { return archsimd.X86.AVX2() && archsimd.X86.FMA() }
 
 func addTerms(y *pieceRow, w []pieceRow, k []int64, x []float64) {
@@ -292,7 +296,7 @@ func load256(p *pieceRow, i int) archsimd.Float64x4 {
 	return archsimd.LoadFloat64x4((*[4]float64)(p[i:]))
 }
 
-// relu, shut, add and adam compute what the portable kernels do, bit for bit, four numbers at a time: memory
+// relu, mask, add and adam compute what the portable kernels do, bit for bit, four numbers at a time: memory
 // is what they wait for. They are not inlined: the compiler would move their constants out of the caller's
 // loops, behind the last ClearAVXUpperBits, and scalar code (math.Exp above all) then takes three times as long.
 
@@ -302,11 +306,11 @@ func relu(y []float64) {
 		var zero archsimd.Float64x4
 		for ; len(y) >= 4; y = y[4:] {
 			p := (*[4]float64)(y)
-			zero.Max(archsimd.LoadFloat64x4(p)).Store(p) // NaN where y is: the second operand
+			zero.Max(archsimd.LoadFloat64x4(p)).Add(zero).Store(p) // of 0 and NaN or −0 Max is the second; −0 + 0 is 0
 		}
 		archsimd.ClearAVXUpperBits()
 	}
-	rectify(y)
+	reluPortable(y)
 }
 
 //go:noinline
@@ -318,11 +322,11 @@ func add(y, x []float64) {
 		}
 		archsimd.ClearAVXUpperBits()
 	}
-	plus(y, x)
+	addPortable(y, x)
 }
 
 //go:noinline
-func shut(t, h []float64) {
+func mask(t, h []float64) {
 	if fast() {
 		var zero archsimd.Float64x4
 		for ; len(h) >= 4; t, h = t[4:], h[4:] {
@@ -332,7 +336,7 @@ func shut(t, h []float64) {
 		}
 		archsimd.ClearAVXUpperBits()
 	}
-	silence(t, h)
+	maskPortable(t, h)
 }
 
 //go:noinline
@@ -352,7 +356,7 @@ func adam(p, g, m, v []float64, r adamRate) {
 		}
 		archsimd.ClearAVXUpperBits()
 	}
-	r.update(p, g, m, v)
+	adamPortable(p, g, m, v, r)
 }
 
 func all(x float64) archsimd.Float64x4 { return archsimd.BroadcastFloat64x4(x) }
