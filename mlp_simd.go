@@ -18,7 +18,8 @@ const pieceRows, pieceColumns = 96, 32
 type pieceRow = [pieceColumns]float64
 
 // packed holds an operand's W and Wᵀ in pieces: block of rows by block of rows, in each the columns
-// from left to right, in each the rows. What a piece has beyond the last column is 0.
+// from left to right, in each the rows. What a piece has beyond the last column is
+// added up with the rest and goes nowhere.
 type packed struct{ straight, turned []pieceRow }
 
 // terms are the non-zero entries of a row of x, or a column, in a block of rows of W: their places in the
@@ -62,8 +63,7 @@ func (m *operand) pack(lo, hi int) {
 	for i := lo; i < hi; i++ {
 		row := m.w[i*m.out:][:m.out]
 		for p := range side {
-			dst := &m.straight[at(i, p, side)]
-			clear(dst[copy(dst[:], row[p*pieceColumns:]):])
+			copy(m.straight[at(i, p, side)][:], row[p*pieceColumns:])
 		}
 	}
 }

@@ -301,17 +301,36 @@ var list = []place{
 	}},
 	{"mlp.go", "Net.forward", []mutant{
 		m("no bias", "copy(y, bias)", "clear(y); _ = bias"),
-		m("no ReLU", "max(v, 0)", "v"),
+		m("no ReLU", "relu(y)", ""),
+		m("no features", "n.gather(y, weights, row)", "_ = weights"),
+		m("the bias twice", "copy(y, bias)", "copy(y, bias); addPortable(y, bias)"),
 		m("ReLU on the outputs", "if l < last", "if l <= last"),
 		m("no ReLU on the last hidden layer", "if l < last", "if l < last-1"),
 	}},
-	{"mlp.go", "Net.inputs", []mutant{
-		m("features worth 2", "x[k] = 1", "x[k] = 2"),
+	{"mlp.go", "Net.gather", []mutant{
+		m("the first feature only", "add(y, weights[int(x)*len(y):][:len(y)])", "add(y, weights[int(x)*len(y):][:len(y)]); break"),
+	}},
+	{"mlp.go", "Net.Eval", []mutant{
+		m("weights of the pass before", "n.pack(n.weights, n.Params, false)", "if n.weights[len(n.weights)-1].w == nil { n.pack(n.weights, slices.Clone(n.Params), false) }"),
 	}},
 	{"mlp.go", "nonZero", []mutant{
-		m("negative inputs dropped", "v != 0", "v > 0"),
+		m("negative inputs dropped", "math.Float64bits(v) != 0", "v > 0"),
 	}},
-	{"mlp.go", "Net.Table", []mutant{
+	{"mlp.go", "operand.mulPortable", []mutant{
+		m("the first row only", "len(x) > 0", "len(x) > len(y)+1<<20"),
+	}},
+	{"mlp.go", "reluPortable", []mutant{
+		m("no ReLU", "max(v, 0)", "v"),
+	}},
+	{"mlp.go", "maskPortable", []mutant{
+		m("no ReLU mask", "if v == 0", "if v < 0"),
+		m("ReLU mask turned round", "if v == 0", "if v != 0"),
+	}},
+	{"mlp.go", "addPortable", []mutant{
+		m("not a sum", "y[j] += v", "y[j] = v"),
+	}},
+	{"mlp.go", "Net.table", []mutant{
+		m("weights not readied", "n.pack(n.weights, n.Params, false)", ""),
 		m("only the first block of rows", "0, st.Len(), block)", "0, min(block, st.Len()), block)"),
 	}},
 	{"mlp.go", "Net.tableRows", []mutant{
@@ -327,13 +346,11 @@ var list = []place{
 	{"mlp.go", "Net.Backward", []mutant{
 		m("no gradient of the second layer's weights", "n.layerNow > 1", "n.layerNow > 2"),
 		m("no gradient of the last layer's weights", "n.layerNow = len(n.Sizes) - 1; n.layerNow > 1", "n.layerNow = len(n.Sizes) - 2; n.layerNow > 1"),
-		m("no gradient of the first layer", "n.layerNow > 0", "n.layerNow > 1"),
-		m("no gradient of the last layer's bias", "n.layerNow = len(n.Sizes) - 1; n.layerNow > 0", "n.layerNow = len(n.Sizes) - 2; n.layerNow > 0"),
+		m("no gradient of the first layer", "n.pool.run(n, (*Net).columns, 0, n.Sizes[1], 32)", ""),
+		m("no gradient of the biases", "n.Sizes[n.layerNow-1]+1, 8", "n.Sizes[n.layerNow-1], 8"),
 		m("the last row forgotten", "backwardRows, 0, rows,", "backwardRows, 0, rows-1,"),
 	}},
 	{"mlp.go", "Net.backwardRows", []mutant{
-		m("no ReLU mask", "idx, _ := n.inputs(w, n.h, l, row, 0)", "_ = w; idx := make([]int32, in); for i := range idx { idx[i] = int32(i) }"),
-		m("cotangents of shut units kept from the batch before", "clear(dx)", ""),
 		m("the second layer passes nothing back", "for l := last; l > 1", "for l := last; l > 2"),
 	}},
 	{"mlp.go", "Net.readBackward", []mutant{
@@ -348,25 +365,33 @@ var list = []place{
 		m("softmax term only", "n.dLog[k] - math.Exp", "-math.Exp"),
 		m("log p for p", "math.Exp(y[a]-n.LSE[row])", "(y[a] - n.LSE[row])"),
 	}},
-	{"mlp.go", "Net.weightRows", []mutant{
+	{"mlp.go", "operand.mulTPortable", []mutant{
+		m("no ReLU mask", "nonZero(w.idx, w.val, h[:m.in])", "nonZero(w.idx, w.val, slices.Repeat([]float64{1}, m.in))"),
+		m("cotangents of shut units kept from the batch before", "clear(dx)", ""),
+	}},
+	{"mlp.go", "operand.mulColumnsPortable", []mutant{
 		m("the last row of a block forgotten", "row < end", "row < end-1"),
 		m("every other block of rows", "first += block", "first += 2 * block"),
 		m("inputs not weighted", "val[k] = int32(row), v", "val[k] = int32(row), min(1, v)"),
+	}},
+	{"mlp.go", "Net.weightRows", []mutant{
 		m("the cotangents of the layer below", "n.layer(n.Grad, l)", "n.layer(n.Grad, max(2, l-1))"),
+		m("gradient of the biases doubled", "w.ones = append(w.ones, 1)", "w.ones = append(w.ones, 2)"),
 	}},
 	{"mlp.go", "Net.columns", []mutant{
-		m("no gradient of the biases", "axpy(db[lo:hi], dy, 1)", "_ = db"),
-		m("gradient of the biases doubled", "axpy(db[lo:hi], dy, 1)", "axpy(db[lo:hi], dy, 2)"),
-		m("no gradient of the features' weights", "if l == 1", "if l == 0"),
-		m("gradient of the features' weights doubled", "[:out][lo:hi], dy, 1)\n\t\t\t}", "[:out][lo:hi], dy, 2)\n\t\t\t}"),
+		m("no gradient of the biases", "add(db[lo:hi], dy)", "_ = db"),
+		m("gradient of the first feature's weights only", "[:out][lo:hi], dy)", "[:out][lo:hi], dy); break"),
 	}},
 	{"mlp.go", "Net.jvpRows", []mutant{
+		m("every other block of rows", "lo += block", "lo += 2 * block"),
+	}},
+	{"mlp.go", "Net.jvpBlock", []mutant{
 		m("no derivative of the biases", "copy(t, dBias)", "clear(t); _ = dBias"),
-		m("no derivative of the weights", "addRows(t, dWeights, idx, x)", "_ = dWeights"),
-		m("no derivative of the layer below", "addRows(t, weights, idx, x)", "_ = weights"),
+		m("no derivative of the features' weights", "n.gather(t, dWeights, row)", "_ = dWeights"),
+		m("no derivative of the weights", "n.direction[l].mul(w, t, n.h[l-1][lo*in:hi*in])", ""),
+		m("no derivative of the layer below", "n.weights[l].mul(w, t, w.t[l-1][:(hi-lo)*in])", ""),
 		m("no derivative through the third layer", "if l > 1", "if l > 1 && l != 3"),
-		m("no ReLU mask", "if h == 0", "if h < 0"),
-		m("ReLU mask turned round", "if h == 0", "if h != 0"),
+		m("no ReLU mask", "mask(t, n.h[l][lo*out:hi*out])", ""),
 		m("no softmax term", "t[output[k]] - mean", "t[output[k]]"),
 		m("sign of the softmax term", "t[output[k]] - mean", "t[output[k]] + mean"),
 		m("softmax term not weighted", "math.Exp(y[a]-n.LSE[row])", "math.Exp(0*y[a])"),
@@ -374,9 +399,16 @@ var list = []place{
 	}},
 	{"mlp.go", "addRows", []mutant{
 		m("the rows beyond a multiple of four forgotten", "range idx {", "range idx[:0] {"),
-		m("the rows of four forgotten", "axpy4(y, w[i0:i0+n]", "axpy4(make([]float64, n), w[i0:i0+n]"),
-		m("a row twice", "w[i1:i1+n]", "w[i0:i0+n+0*i1]"),
-		m("coefficients in another order", "x[0], x[1], x[2], x[3]", "x[1], x[0], x[2], x[3]"),
+		m("the rows of four forgotten", "axpy4(y,", "axpy4(make([]float64, n),"),
+		m("the rows of eight forgotten", "axpy8(y,", "axpy8(make([]float64, n),"),
+		m("a row twice", "axpy4(y, row(0), row(1)", "axpy4(y, row(0), row(0)"),
+		m("coefficients in another order", "row(3), x[0], x[1], x[2], x[3])", "row(3), x[1], x[0], x[2], x[3])"),
+		m("coefficients of the eight in another order", "row(7), x[0], x[1]", "row(7), x[1], x[0]"),
+	}},
+	{"mlp.go", "axpy8", []mutant{
+		m("a coefficient of its neighbour", "a5*w5[j]", "a4*w5[j]"),
+		m("sign of a term", "+ a7*w7[j]", "- a7*w7[j]"),
+		m("not accumulated", "y[j] +=", "y[j] ="),
 	}},
 	{"mlp.go", "axpy4", []mutant{
 		m("a coefficient of its neighbour", "a1*w1[j]", "a0*w1[j]"),
@@ -405,7 +437,7 @@ var list = []place{
 		m("no bias correction of the second moment", "1 / (1 - math.Pow(beta2, float64(a.T)))", "1"),
 		m("corrections of one step later", "a.T++\n", "a.T++; defer func() { a.T-- }(); a.T++\n"),
 	}},
-	{"mlp.go", "Adam.update", []mutant{
+	{"mlp.go", "adamPortable", []mutant{
 		m("β₁ = 0.8", "beta1*m[i] + (1-beta1)", "0.8*m[i] + (1-0.8)"),
 		m("β₂ = 0.99", "beta2*v[i] + (1-beta2)", "0.99*v[i] + (1-0.99)"),
 		m("ε = 1e-6", "adamEpsilon", "1e-6"),
@@ -850,9 +882,9 @@ var list = []place{
 		m("any loss accepted", "after < before && ", ""),
 		m("the last trial kept", "copy(n.Params, old)", ""),
 		m("the last trial's values kept", "n.Eval(st, 0, st.Len(), logp) //", "//"),
-		m("Fisher matrix summed, not averaged", "dst[i]/length", "dst[i]"),
-		m("KL summed, not averaged", "visits[row] / length * math.Exp", "visits[row] * math.Exp"),
-		m("no damping", "tr.Damping*v[i]", "0*v[i]"),
+		m("Fisher matrix summed, not averaged", "share, v, dst", "visits, v, dst"),
+		m("KL summed, not averaged", "kl += share[row]", "kl += visits[row]"),
+		m("no damping", "tr.Damping * v", "0 * v"),
 		m("steps shrink by a third", "math.Pow(0.5", "math.Pow(0.66"),
 		m("gradient kept", "clear(n.Grad)", ""),
 		m("penalty forgotten", "sum += length * kl", ""),
@@ -865,12 +897,13 @@ var list = []place{
 	{"grad.go", "Fisher", []mutant{
 		m("no weights", "weight[row] * math.Exp", "math.Exp(0*weight[row]) * math.Exp"),
 		m("no probabilities", "math.Exp(logPF[e])", "math.Exp(0 * logPF[e])"),
-		m("gradient kept", "clear(n.Grad)", ""),
+		m("added to what was there", "clear(dst)", ""),
+		m("the network's own gradient lost", "n.Grad = grad", "_ = grad"),
 	}},
 	{"grad.go", "ConjugateGradients", []mutant{
 		m("sign of the residual's step", "r[i] -= α", "r[i] += α"),
-		m("steepest descent", "r[i] + rr/last*p[i]", "r[i] + 0*last*p[i]"),
-		m("β turned round", "rr/last*p[i]", "last/rr*p[i]"),
+		m("steepest descent", "r[i] + β*v", "r[i] + 0*β*v"),
+		m("β turned round", "rr / last", "last / rr"),
 		m("no tolerance", "rr <= tolerance", "rr <= 0*tolerance"),
 		m("r·p for p·Ap", "dot(p, ap)", "dot(p, p)"),
 	}},
