@@ -31,18 +31,50 @@ const DefaultFloor = -50
 // memory of its constructor: a larger size is a slip of the pen.
 const maxInputs = 1 << 20
 
-// identity is the [Named] part of an environment.
-type identity struct {
-	spec string
-	sum  uint32
+// base is what environments have in common: their sizes and the [Named] part.
+type base struct {
+	shape Shape
+	spec  string
+	sum   uint32
 }
+
+// Shape implements [Env].
+func (b *base) Shape() Shape { return b.shape }
 
 // Spec returns the environment's canonical description. Where [ParseEnv] can
 // build the environment, ParseEnv(Spec()) does, and has the same Spec.
-func (id identity) Spec() string { return id.spec }
+func (b *base) Spec() string { return b.spec }
 
 // Checksum returns the CRC-32 (IEEE) of the file the environment read, 0 if none.
-func (id identity) Checksum() uint32 { return id.sum }
+func (b *base) Checksum() uint32 { return b.sum }
+
+// span appends the numbers from ≤ i < to.
+func span(dst []int, from, to int) []int {
+	for i := from; i < to; i++ {
+		dst = append(dst, i)
+	}
+	return dst
+}
+
+// others appends the indices of the entries of s that are not v.
+func others(dst, s []int, v int) []int {
+	for i, x := range s {
+		if x != v {
+			dst = append(dst, i)
+		}
+	}
+	return dst
+}
+
+// oneHot appends the features i·k + s_i, none where s_i = k.
+func oneHot(dst, s []int, k int) []int {
+	for i, x := range s {
+		if x < k {
+			dst = append(dst, i*k+x)
+		}
+	}
+	return dst
+}
 
 func finite(v float64) bool { return !math.IsNaN(v) && !math.IsInf(v, 0) }
 
@@ -79,26 +111,42 @@ func DefaultGridReward() GridReward {
 	return GridReward{R0: 0.1, R1: 0.5, R2: 2, Floor: DefaultFloor}
 }
 
+// factors returns what coordinate value x contributes to the products of R1 and R2.
+// It compares y = |x/(H−1) − ½| with integers: y > 0.25 if 2·|2x − (H−1)| > H−1, and
+// 0.3 < y < 0.4 if 6(H−1) < 10·|2x − (H−1)| < 8(H−1). In float64 a tie breaks on one
+// side of the grid only, at H = 6, 11, 16, …, and 16² has 9 mode states for 4.
+func (r GridReward) factors(x, height int) (outer, inner float64) {
+	n := height - 1
+	a := max(2*x-n, n-2*x)
+	if r.Cosine {
+		y := float64(a) / float64(2*n)
+		return (math.Cos(50*y) + 1) * math.Exp(-25*y*y/2) / math.Sqrt(2*math.Pi), 0
+	}
+	if 2*a > n {
+		outer = 1
+	}
+	if 6*n < 10*a && 10*a < 8*n {
+		inner = 1
+	}
+	return outer, inner
+}
+
 // HyperGrid is the grid {0…H−1}^D: s0 = 0, action d adds one to coordinate d and
 // backward action d takes one away. Every state is terminating. Features are
 // one-hot by coordinate, d·H + x_d. Its modes, by the standard reward only, are
 // the states with every y_d in the inner band 0.3 < y_d < 0.4, which is empty
 // for H = 2…6 and 11.
 type HyperGrid struct {
-	identity
-	dim, height int
-	reward      GridReward
-	band        []uint8    // by coordinate value: 2 in the inner band, 1 elsewhere in the outer one, 0
-	level       [3]float64 // standard reward: log R by the least band over the coordinates
-	factor      []float64  // cosine reward: (cos(50y) + 1) φ(5y) by coordinate value
+	base
+	height       int
+	reward       GridReward
+	outer, inner []float64 // by coordinate value: the factors of the products of R1 and R2
 }
 
 // NewHyperGrid returns the grid with dim ≥ 1 coordinates and height ≥ 2 values of
 // each. The error joins everything that is wrong with the arguments.
 func NewHyperGrid(dim, height int, reward GridReward) (*HyperGrid, error) {
-	if reward.Floor == 0 {
-		reward.Floor = DefaultFloor
-	}
+	reward.Floor = cmp.Or(reward.Floor, DefaultFloor)
 	var p problems
 	p.want(dim >= 1, "hypergrid: dim is %d, want at least 1", dim)
 	p.want(height >= 2, "hypergrid: height is %d, want at least 2", height)
@@ -111,121 +159,47 @@ func NewHyperGrid(dim, height int, reward GridReward) (*HyperGrid, error) {
 	if p != nil {
 		return nil, p.err()
 	}
-	g := &HyperGrid{dim: dim, height: height, reward: reward}
-	g.spec = fmt.Sprintf("hypergrid:dim=%d,height=%d,%s", dim, height, reward)
-	g.band, g.factor = make([]uint8, height), make([]float64, height)
+	g := &HyperGrid{height: height, reward: reward}
+	g.shape = Shape{Dim: dim, Forward: dim + 1, Backward: dim, Features: dim * height}
+	g.spec = fmt.Sprintf("hypergrid:dim=%d,height=%d,r0=%v,r1=%v,r2=%v,reward=%s,floor=%v", dim, height,
+		reward.R0, reward.R1, reward.R2, map[bool]string{false: "standard", true: "cosine"}[reward.Cosine], reward.Floor)
 	for x := range height {
-		g.band[x], g.factor[x] = band(x, height), cosine(x, height)
-	}
-	for i, r := range []float64{reward.R0, reward.R0 + reward.R1, reward.R0 + reward.R1 + reward.R2} {
-		g.level[i] = max(math.Log(r), reward.Floor)
+		outer, inner := reward.factors(x, height)
+		g.outer, g.inner = append(g.outer, outer), append(g.inner, inner)
 	}
 	return g, nil
 }
 
-// String returns r as [ParseEnv] reads it.
-func (r GridReward) String() string {
-	name := "standard"
-	if r.Cosine {
-		name = "cosine"
-	}
-	return fmt.Sprintf("r0=%v,r1=%v,r2=%v,reward=%s,floor=%v", r.R0, r.R1, r.R2, name, r.Floor)
-}
+// The moves: up by the coordinates below H−1, down by those above 0.
 
-// band compares y = |x/(H−1) − ½| with integers: y > 0.25 if
-// 2·|2x − (H−1)| > H−1, and 0.3 < y < 0.4 if 6(H−1) < 10·|2x − (H−1)| < 8(H−1).
-// In float64 a tie breaks on one side of the grid only, at H = 6, 11, 16, …, and
-// 16² has 9 mode states for 4.
-func band(x, height int) uint8 {
-	n, a := height-1, abs(2*x-(height-1))
-	switch {
-	case 6*n < 10*a && 10*a < 8*n:
-		return 2
-	case 2*a > n:
-		return 1
-	}
-	return 0
-}
-
-// cosine returns (cos(50y) + 1) φ(5y), y = |x/(H−1) − ½|, at most √(2/π).
-func cosine(x, height int) float64 {
-	y := float64(abs(2*x-(height-1))) / float64(2*(height-1))
-	return (math.Cos(50*y) + 1) * math.Exp(-25*y*y/2) / math.Sqrt(2*math.Pi)
-}
-
-func abs(i int) int { return max(i, -i) }
-
-// Shape implements [Env].
-func (g *HyperGrid) Shape() Shape {
-	return Shape{Dim: g.dim, Forward: g.dim + 1, Backward: g.dim, Features: g.dim * g.height}
-}
-
-// Source implements [Env]: every coordinate 0.
-func (g *HyperGrid) Source(s []int) { clear(s) }
-
-// Forward implements [Env]: the coordinates below H−1, and the exit.
-func (g *HyperGrid) Forward(dst, s []int) []int {
-	for d, x := range s {
-		if x < g.height-1 {
-			dst = append(dst, d)
-		}
-	}
-	return append(dst, g.dim)
-}
-
-// Backward implements [Env]: the coordinates above 0.
-func (g *HyperGrid) Backward(dst, s []int) []int {
-	for d, x := range s {
-		if x > 0 {
-			dst = append(dst, d)
-		}
-	}
-	return dst
-}
-
-// Step implements [Env].
-func (g *HyperGrid) Step(s []int, a int) int { s[a]++; return a }
-
-// Undo implements [Env].
-func (g *HyperGrid) Undo(s []int, b int) int { s[b]--; return b }
-
-// Features implements [Env].
-func (g *HyperGrid) Features(dst, s []int) []int {
-	for d, x := range s {
-		dst = append(dst, d*g.height+x)
-	}
-	return dst
-}
-
-// LogReward implements [Env]. The inner band lies within the outer one, so the
-// products of the standard reward are decided by the least band of a coordinate.
+func (g *HyperGrid) Source(s []int)              { clear(s) }
+func (g *HyperGrid) Forward(dst, s []int) []int  { return append(others(dst, s, g.height-1), len(s)) }
+func (g *HyperGrid) Backward(dst, s []int) []int { return others(dst, s, 0) }
+func (g *HyperGrid) Step(s []int, a int) int     { s[a]++; return a }
+func (g *HyperGrid) Undo(s []int, b int) int     { s[b]--; return b }
+func (g *HyperGrid) Features(dst, s []int) []int { return oneHot(dst, s, g.height) }
 func (g *HyperGrid) LogReward(s []int) float64 {
-	if g.reward.Cosine {
-		p := 1.0
-		for _, x := range s {
-			p *= g.factor[x]
-		}
-		return max(math.Log(g.reward.R0+g.reward.R1*p), g.reward.Floor)
-	}
-	return g.level[g.least(s)]
+	outer, inner := g.products(s)
+	return max(math.Log(g.reward.R0+g.reward.R1*outer+g.reward.R2*inner), g.reward.Floor)
 }
 
-func (g *HyperGrid) least(s []int) uint8 {
-	least := uint8(2)
+// products returns those of R1 and R2.
+func (g *HyperGrid) products(s []int) (outer, inner float64) {
+	outer, inner = 1, 1
 	for _, x := range s {
-		least = min(least, g.band[x])
+		outer, inner = outer*g.outer[x], inner*g.inner[x]
 	}
-	return least
+	return outer, inner
 }
 
 // HasModes implements [Moded]: by the standard reward.
 func (g *HyperGrid) HasModes() bool { return !g.reward.Cosine }
 
 // Mode implements [Moded].
-func (g *HyperGrid) Mode(s []int) bool { return !g.reward.Cosine && g.least(s) == 2 }
+func (g *HyperGrid) Mode(s []int) bool { _, inner := g.products(s); return inner == 1 }
 
 // LogStates implements [Sized]: H^D.
-func (g *HyperGrid) LogStates() float64 { return float64(g.dim) * math.Log(float64(g.height)) }
+func (g *HyperGrid) LogStates() float64 { return float64(g.shape.Dim) * math.Log(float64(g.height)) }
 
 // Guide implements [Guided]: PF with exits capped at 1e-5 where R(x) ≤ R0.
 func (g *HyperGrid) Guide() Guide {
@@ -270,8 +244,7 @@ func usableTokens(tokens string) bool {
 func (w wordSet) count() float64 { return math.Pow(float64(len(w.tokens)), float64(w.length)) }
 
 // index returns the number of a full word in lexical order of its tokens.
-func (w wordSet) index(word []int) int {
-	n := 0
+func (w wordSet) index(word []int) (n int) {
 	for _, k := range word {
 		n = n*len(w.tokens) + k
 	}
@@ -281,7 +254,7 @@ func (w wordSet) index(word []int) int {
 // word is the inverse of index.
 func (w wordSet) word(index int) []int {
 	word := make([]int, w.length)
-	for i := w.length - 1; i >= 0; i-- {
+	for i := range slices.Backward(word) {
 		word[i], index = index%len(w.tokens), index/len(w.tokens)
 	}
 	return word
@@ -309,6 +282,16 @@ func (w wordSet) format(word []int) string {
 		}
 	}
 	return string(letters)
+}
+
+// filled returns the number of slots that hold a token.
+func (w wordSet) filled(word []int) (n int) {
+	for _, k := range word {
+		if k < len(w.tokens) {
+			n++
+		}
+	}
+	return n
 }
 
 // Order is the way in which a [Sequence] is built.
@@ -380,9 +363,9 @@ func (r WordReward) Top(fraction float64) (WordReward, error) {
 // On the empty word prepending and appending k are two edges to the same word.
 // Only full words exit, and a full word has no other action. There are
 // (K^{L+1}−1)/(K−1) states by append and ends, (K+1)^L by any. Features are one-hot
-// by slot, slot·K + k, none for an empty slot.
+// by slot, slot·K + k, none for an empty slot. Its reward decides whether it has modes.
 type Sequence struct {
-	identity
+	base
 	wordSet
 	order  Order
 	places int // the number of values of b
@@ -405,7 +388,8 @@ func NewSequence(length int, tokens string, order Order, reward WordReward) (*Se
 	}
 	spec := fmt.Sprintf("sequence:length=%d,tokens=%s,order=%s,%s", length, tokens, order, reward.spec())
 	places := []int{Append: 1, Ends: 2, AnyOrder: length}[order]
-	return &Sequence{identity{spec, reward.sum}, words, order, places, reward}, nil
+	shape := Shape{Dim: length, Forward: places*k + 1, Backward: places, Features: length * k}
+	return &Sequence{base{shape, spec, reward.sum}, words, order, places, reward}, nil
 }
 
 // Order returns the way in which words are built.
@@ -428,20 +412,6 @@ func (q *Sequence) Format(s []int) string {
 	return q.format(s)
 }
 
-// empty is the entry of an empty slot, K.
-func (q *Sequence) empty() int { return len(q.tokens) }
-
-// filled returns the number of slots that hold a token.
-func (q *Sequence) filled(s []int) int {
-	n := 0
-	for _, v := range s {
-		if v != q.empty() {
-			n++
-		}
-	}
-	return n
-}
-
 // LogStates implements [Sized]: (K+1)^L in any order, else K^0 + … + K^L.
 func (q *Sequence) LogStates() float64 {
 	k := float64(len(q.tokens))
@@ -455,11 +425,8 @@ func (q *Sequence) LogStates() float64 {
 	return LogSumExp(terms)
 }
 
-// Shape implements [Env].
-func (q *Sequence) Shape() Shape {
-	k := len(q.tokens)
-	return Shape{Dim: q.length, Forward: q.places*k + 1, Backward: q.places, Features: q.length * k}
-}
+// empty is the entry of an empty slot, K.
+func (q *Sequence) empty() int { return len(q.tokens) }
 
 // Source implements [Env]: every slot empty.
 func (q *Sequence) Source(s []int) {
@@ -475,11 +442,8 @@ func (q *Sequence) Forward(dst, s []int) []int {
 		return append(dst, q.places*k)
 	}
 	for b := range q.places {
-		if q.order == AnyOrder && s[b] != q.empty() {
-			continue
-		}
-		for a := b * k; a < (b+1)*k; a++ {
-			dst = append(dst, a)
+		if q.order != AnyOrder || s[b] == q.empty() {
+			dst = span(dst, b*k, (b+1)*k)
 		}
 	}
 	return dst
@@ -487,12 +451,13 @@ func (q *Sequence) Forward(dst, s []int) []int {
 
 // Backward implements [Env].
 func (q *Sequence) Backward(dst, s []int) []int {
-	for b := range q.places {
-		if q.order == AnyOrder && s[b] != q.empty() || q.order != AnyOrder && s[0] != q.empty() {
-			dst = append(dst, b)
-		}
+	switch {
+	case q.order == AnyOrder:
+		return others(dst, s, q.empty())
+	case s[0] == q.empty():
+		return dst
 	}
-	return dst
+	return span(dst, 0, q.places)
 }
 
 // Step implements [Env].
@@ -524,18 +489,10 @@ func (q *Sequence) Undo(s []int, b int) int {
 	return b*len(q.tokens) + token
 }
 
-// Features implements [Env].
-func (q *Sequence) Features(dst, s []int) []int {
-	for slot, v := range s {
-		if v != q.empty() {
-			dst = append(dst, slot*len(q.tokens)+v)
-		}
-	}
-	return dst
-}
-
-// LogReward implements [Env].
-func (q *Sequence) LogReward(s []int) float64 { return q.reward.LogR(s) }
+func (q *Sequence) Features(dst, s []int) []int { return oneHot(dst, s, q.empty()) }
+func (q *Sequence) LogReward(s []int) float64   { return q.reward.LogR(s) }
+func (q *Sequence) HasModes() bool              { return q.reward.Mode != nil }
+func (q *Sequence) Mode(s []int) bool           { return q.HasModes() && q.reward.Mode(s) }
 
 // HasIntermediate says whether unfinished words have a reward of their own: where the
 // reward is a sum over slots ([WordReward].Partial), unless letters still move, as by [Ends].
@@ -551,12 +508,6 @@ func (q *Sequence) LogIntermediate(s []int) float64 {
 	}
 	return 0
 }
-
-// HasModes implements [Moded]: the reward decides.
-func (q *Sequence) HasModes() bool { return q.reward.Mode != nil }
-
-// Mode implements [Moded].
-func (q *Sequence) Mode(s []int) bool { return q.reward.Mode != nil && q.reward.Mode(s) }
 
 func (p *problems) wantBetaFloor(beta, floor float64) {
 	p.want(finite(beta) && beta >= 0, "sequence: beta is %v, want a finite number not below 0", beta)
@@ -1048,12 +999,11 @@ func parseRow(fields []string, what ...string) (row []float64, err error) {
 // were given; a pair given twice is two edges. Nodes with a reward are
 // terminating. Features are one-hot by node.
 type Explicit struct {
-	identity
+	base
 	nodes   []int // node numbers, ascending
 	source  int   // the index in nodes of s0; everything below is by such an index too
 	out, in [][]link
 	logR    []float64 // −Inf where not terminating
-	shape   Shape
 }
 
 // link is one end of an edge: the node at the other end and the edge's place in
@@ -1073,7 +1023,7 @@ func NewExplicit(edges [][2]int, rewards map[int]float64, floor float64) (*Expli
 // newExplicit is NewExplicit with errors that begin with name and the first keys of the spec.
 func newExplicit(name string, edges [][2]int, rewards map[int]float64, keys string, floor float64) (*Explicit, error) {
 	var p problems
-	e := &Explicit{identity: identity{spec: fmt.Sprintf("explicit:%sfloor=%v", keys, floor)}, nodes: slices.Sorted(maps.Keys(rewards))}
+	e := &Explicit{base: base{spec: fmt.Sprintf("explicit:%sfloor=%v", keys, floor)}, nodes: slices.Sorted(maps.Keys(rewards))}
 	for _, edge := range edges {
 		p.want(min(edge[0], edge[1]) >= 0, "%s: edge %d→%d: want node numbers not below 0", name, edge[0], edge[1])
 		p.want(edge[0] != edge[1], "%s: edge %d→%d leads from a node to itself", name, edge[0], edge[1])
@@ -1185,50 +1135,23 @@ func fixture(floor float64) *Explicit {
 	return e
 }
 
-// Shape implements [Env].
-func (e *Explicit) Shape() Shape { return e.shape }
-
-// Source implements [Env].
-func (e *Explicit) Source(s []int) { s[0] = e.source }
+func (e *Explicit) Source(s []int)              { s[0] = e.source }
+func (e *Explicit) Backward(dst, s []int) []int { return span(dst, 0, len(e.in[s[0]])) }
+func (e *Explicit) Step(s []int, a int) (b int) { return e.out[s[0]][a].follow(s) }
+func (e *Explicit) Undo(s []int, b int) (a int) { return e.in[s[0]][b].follow(s) }
+func (e *Explicit) Features(dst, s []int) []int { return append(dst, s[0]) }
+func (e *Explicit) LogReward(s []int) float64   { return e.logR[s[0]] }
 
 // Forward implements [Env].
 func (e *Explicit) Forward(dst, s []int) []int {
-	for a := range e.out[s[0]] {
-		dst = append(dst, a)
-	}
+	dst = span(dst, 0, len(e.out[s[0]]))
 	if e.terminating(s[0]) {
 		dst = append(dst, e.shape.Forward-1)
 	}
 	return dst
 }
 
-// Backward implements [Env].
-func (e *Explicit) Backward(dst, s []int) []int {
-	for b := range e.in[s[0]] {
-		dst = append(dst, b)
-	}
-	return dst
-}
-
-// Step implements [Env].
-func (e *Explicit) Step(s []int, a int) int {
-	l := e.out[s[0]][a]
-	s[0] = l.node
-	return l.place
-}
-
-// Undo implements [Env].
-func (e *Explicit) Undo(s []int, b int) int {
-	l := e.in[s[0]][b]
-	s[0] = l.node
-	return l.place
-}
-
-// Features implements [Env].
-func (e *Explicit) Features(dst, s []int) []int { return append(dst, s[0]) }
-
-// LogReward implements [Env].
-func (e *Explicit) LogReward(s []int) float64 { return e.logR[s[0]] }
+func (l link) follow(s []int) (back int) { s[0] = l.node; return l.place }
 
 // Format implements [Formatter]: the node number.
 func (e *Explicit) Format(s []int) string { return strconv.Itoa(e.nodes[s[0]]) }
@@ -1286,9 +1209,8 @@ const maxNodes = 31
 // There are 1, 3, 25, 543, 29281, 3781503, … states for n = 1, 2, … nodes. Features
 // are one-hot by edge, u·n + v, none for the empty graph.
 type DAG struct {
-	identity
+	base
 	score DAGScore
-	shape Shape
 
 	mu    sync.RWMutex
 	cache map[family]float64 // terms of log R
@@ -1326,8 +1248,8 @@ func NewDAG(nodes int, score DAGScore) (*DAG, error) {
 	}
 	n2 := nodes * nodes
 	return &DAG{
-		identity: identity{"dag:" + score.spec, score.sum}, score: score, cache: map[family]float64{},
-		shape: Shape{Dim: nodes, Forward: n2 + 1, Backward: n2, Features: n2},
+		base:  base{Shape{Dim: nodes, Forward: n2 + 1, Backward: n2, Features: n2}, "dag:" + score.spec, score.sum},
+		score: score, cache: map[family]float64{},
 	}, nil
 }
 
@@ -1354,12 +1276,6 @@ func ancestors(s []int) (anc [maxNodes]uint32) {
 	return anc
 }
 
-// Shape implements [Env].
-func (d *DAG) Shape() Shape { return d.shape }
-
-// Source implements [Env]: no edge.
-func (d *DAG) Source(s []int) { clear(s) }
-
 // Forward implements [Env]: the edges that close no cycle, and the exit.
 func (d *DAG) Forward(dst, s []int) []int {
 	anc := ancestors(s)
@@ -1385,14 +1301,10 @@ func (d *DAG) Backward(dst, s []int) []int {
 	return dst
 }
 
-// Step implements [Env].
-func (d *DAG) Step(s []int, a int) int { s[a%len(s)] |= 1 << (a / len(s)); return a }
-
-// Undo implements [Env].
-func (d *DAG) Undo(s []int, b int) int { s[b%len(s)] &^= 1 << (b / len(s)); return b }
-
-// Features implements [Env]: the edges.
-func (d *DAG) Features(dst, s []int) []int { return d.Backward(dst, s) }
+func (d *DAG) Source(s []int)              { clear(s) }
+func (d *DAG) Step(s []int, a int) int     { s[a%len(s)] |= 1 << (a / len(s)); return a }
+func (d *DAG) Undo(s []int, b int) int     { s[b%len(s)] &^= 1 << (b / len(s)); return b }
+func (d *DAG) Features(dst, s []int) []int { return d.Backward(dst, s) } // the edges
 
 // LogReward implements [Env].
 func (d *DAG) LogReward(s []int) float64 {
