@@ -460,15 +460,20 @@ func (q *Sequence) Backward(dst, s []int) []int {
 	return span(dst, 0, q.places)
 }
 
+// slot returns the slot of place b, where the end of the word is at end.
+func (q *Sequence) slot(b, end int) int {
+	if q.order == Append || q.order == Ends && b == 1 {
+		return end
+	}
+	return b
+}
+
 // Step implements [Env].
 func (q *Sequence) Step(s []int, a int) int {
 	b, token := a/len(q.tokens), a%len(q.tokens)
-	at := b
-	switch {
-	case q.order == Ends && b == 0:
-		copy(s[1:], s)
-	case q.order != AnyOrder:
-		at = q.filled(s)
+	at := q.slot(b, q.filled(s))
+	if q.order == Ends {
+		copy(s[at+1:], s[at:])
 	}
 	s[at] = token
 	return b
@@ -476,10 +481,7 @@ func (q *Sequence) Step(s []int, a int) int {
 
 // Undo implements [Env].
 func (q *Sequence) Undo(s []int, b int) int {
-	at := b
-	if q.order == Append || q.order == Ends && b == 1 {
-		at = q.filled(s) - 1
-	}
+	at := q.slot(b, q.filled(s)-1)
 	token := s[at]
 	if q.order == Ends {
 		copy(s[at:], s[at+1:])
@@ -536,10 +538,7 @@ func NewTableReward(r io.Reader, name string, length int, tokens string, beta, r
 	if err := p.err(); err != nil {
 		return WordReward{}, err
 	}
-	file, err := readSource(r, name)
-	if err != nil {
-		return WordReward{}, err
-	}
+	file := readSource(r, name)
 	logR, err := parseTable(file, words)
 	if err != nil {
 		return WordReward{}, err
@@ -601,24 +600,19 @@ func NewFactorReward(factors []Factor, length, tokens int, beta, floor float64) 
 func newFactors(name string, factors []Factor, length, k int, beta, floor float64) (WordReward, error) {
 	var p problems
 	p.want(len(factors) > 0, "sequence: %s has no weights", name)
-	bound := 0.0 // of |log R|
+	own, bound := make([]Factor, len(factors)), 0.0 // of |log R|
 	for i, f := range factors {
-		err := f.check(length, k)
-		p.want(err == nil, "sequence: %s: factor %d: %w", name, i, err)
-		heaviest := 0.0
-		for _, w := range f.Weights {
-			heaviest = max(heaviest, math.Abs(w)) // NaN if w is
+		if err := f.check(length, k); err != nil {
+			p.want(false, "sequence: %s: factor %d: %w", name, i, err)
+			continue
 		}
-		bound += heaviest
+		own[i] = Factor{slices.Clone(f.Slots), slices.Clone(f.Weights)}
+		bound += max(slices.Max(f.Weights), -slices.Min(f.Weights)) // NaN if a weight is
 	}
 	p.wantBetaFloor(beta, floor)
 	p.want(p != nil || finite(bound) && finite(beta*bound), "sequence: %s: log R is not finite with these weights and this beta", name)
 	if err := p.err(); err != nil {
 		return WordReward{}, err
-	}
-	own := slices.Clone(factors)
-	for i, f := range own {
-		own[i] = Factor{slices.Clone(f.Slots), slices.Clone(f.Weights)}
 	}
 	return WordReward{
 		LogR: func(word []int) float64 {
@@ -658,7 +652,7 @@ func (f Factor) check(length, k int) error {
 	switch {
 	case want > maxInputs:
 		return fmt.Errorf("%d slots, for which there are more than %d weights", len(f.Slots), maxInputs)
-	case len(f.Slots) == 0 || len(f.Weights) != want:
+	case len(f.Slots) == 0 || len(f.Weights) == 0 || len(f.Weights) != want:
 		return fmt.Errorf("%d weights for slots %v, want %d^%d", len(f.Weights), f.Slots, k, len(f.Slots))
 	}
 	return nil
@@ -689,10 +683,18 @@ func NewIsingReward(length int, bonds [][]int, coupling, field, beta, floor floa
 	for _, b := range bonds {
 		factors = append(factors, Factor{b, []float64{coupling, -coupling, -coupling, coupling}})
 	}
-	for i := range length {
-		factors = append(factors, Factor{[]int{i}, []float64{-field, field}})
+	for _, i := range each(length) {
+		factors = append(factors, Factor{i, []float64{-field, field}})
 	}
 	return newFactors("ising", factors, length, 2, beta, floor)
+}
+
+// each returns n slots one by one.
+func each(n int) (slots [][]int) {
+	for i := range n {
+		slots = append(slots, []int{i})
+	}
+	return slots
 }
 
 // Ring returns the bonds of n slots in a ring, each with the next one: n of them, of 2 slots one.
@@ -720,11 +722,11 @@ func Torus(n int) (bonds [][]int) {
 func drawFactors(slots [][]int, words wordSet, seed uint64) (factors []Factor) {
 	rng := rand.NewPCG(seed, 0)
 	for _, of := range slots {
-		f := Factor{Slots: of}
-		for range int(math.Pow(float64(len(words.tokens)), float64(len(of)))) {
-			f.Weights = append(f.Weights, 2*uniform01(rng)-1)
+		weights := make([]float64, int(math.Pow(float64(len(words.tokens)), float64(len(of)))))
+		for i := range weights {
+			weights[i] = 2*uniform01(rng) - 1
 		}
-		factors = append(factors, f)
+		factors = append(factors, Factor{of, weights})
 	}
 	return factors
 }
@@ -735,7 +737,7 @@ func parseMotif(file source, words wordSet) (factors []Factor, err error) {
 		if len(fields) != len(words.tokens) {
 			return fmt.Errorf("%d weights, want %d, one for each of the tokens %s", len(fields), len(words.tokens), string(words.tokens))
 		}
-		row, err := parseRow(fields, "weight")
+		row, err := parseAll(fields, parseFinite, "weight")
 		factors = append(factors, Factor{[]int{len(factors)}, row})
 		return err
 	})
@@ -747,22 +749,16 @@ func parseMotif(file source, words wordSet) (factors []Factor, err error) {
 
 // parseFactors reads a line factor SLOT… : WEIGHT… for each factor.
 func parseFactors(file source, words wordSet) (factors []Factor, err error) {
-	err = file.lines(func(_ int, fields []string) (err error) {
+	err = file.lines(func(_ int, fields []string) error {
 		colon := slices.Index(fields, ":")
 		if fields[0] != "factor" || colon < 0 {
 			return fmt.Errorf("line is %q, want factor SLOT… : WEIGHT…, blanks around the colon", strings.Join(fields, " "))
 		}
-		var f Factor
-		for _, field := range fields[1:colon] {
-			slot, err := parseNumber("slot", field)
-			if err != nil {
-				return err
-			}
-			f.Slots = append(f.Slots, slot)
-		}
-		f.Weights, err = parseRow(fields[colon+1:], "weight")
+		slots, err := parseAll(fields[1:colon], parseNumber, "slot")
+		weights, err2 := parseAll(fields[colon+1:], parseFinite, "weight")
+		f := Factor{slots, weights}
 		factors = append(factors, f)
-		return cmp.Or(err, f.check(words.length, len(words.tokens)))
+		return cmp.Or(err, err2, f.check(words.length, len(words.tokens)))
 	})
 	if err == nil && len(factors) == 0 {
 		err = fmt.Errorf("gfn: %s: no factors, want lines factor SLOT… : WEIGHT…", file.name)
@@ -781,7 +777,7 @@ func NewModesReward(modes []string, length int, tokens string, beta, floor float
 	if err != nil {
 		return WordReward{}, err
 	}
-	file := source{"modes", []byte(strings.Join(modes, "\n"))}
+	file := source{name: "modes", text: []byte(strings.Join(modes, "\n"))}
 	return newModes(file, fmt.Sprintf("crc=%08x", file.sum()), words, beta, floor)
 }
 
@@ -818,12 +814,11 @@ func (w wordSet) nearest(modes [][]int, word []int) int {
 }
 
 // drawModes returns n distinct words, uniform among all sets of n, each on a line.
-func drawModes(n int, words wordSet, seed uint64) (source, error) {
+func drawModes(n int, words wordSet, seed uint64) (file source, err error) {
 	if most := min(words.count(), float64(maxInputs/words.length)); n < 1 || float64(n) > most {
-		return source{}, fmt.Errorf("gfn: sequence: modes is %d, want 1 to %.0f", n, most)
+		return file, fmt.Errorf("gfn: sequence: modes is %d, want 1 to %.0f", n, most)
 	}
 	rng, seen, word := rand.New(rand.NewPCG(seed, 0)), map[string]bool{}, make([]int, words.length)
-	file := source{name: "modes"}
 	for len(seen) < n {
 		for i := range word {
 			word[i] = rng.IntN(len(words.tokens))
@@ -839,18 +834,15 @@ func drawModes(n int, words wordSet, seed uint64) (source, error) {
 func parseModes(file source, words wordSet) (modes [][]int, err error) {
 	lines := map[string]int{}
 	err = file.lines(func(line int, fields []string) error {
-		if len(fields) > 1 {
-			return fmt.Errorf("%d words, want 1 on a line", len(fields))
-		}
 		word, err := words.parse(fields[0])
-		if err != nil {
-			return err
-		}
-		if lines[fields[0]] > 0 {
-			return fmt.Errorf("word %q stands on line %d already", fields[0], lines[fields[0]])
+		switch at := lines[fields[0]]; {
+		case len(fields) > 1:
+			return fmt.Errorf("%d words, want 1 on a line", len(fields))
+		case at > 0:
+			return fmt.Errorf("word %q stands on line %d already", fields[0], at)
 		}
 		modes, lines[fields[0]] = append(modes, word), line
-		return nil
+		return err
 	})
 	if err == nil && len(modes) == 0 {
 		err = fmt.Errorf("gfn: %s: no words", file.name)
@@ -866,17 +858,18 @@ const maxFile = 64 << 20
 type source struct {
 	name string
 	text []byte
+	err  error // of reading it, which its methods return
 }
 
-func readSource(r io.Reader, name string) (source, error) {
+func readSource(r io.Reader, name string) source {
 	text, err := io.ReadAll(io.LimitReader(r, maxFile+1))
 	if err == nil && len(text) > maxFile {
 		err = fmt.Errorf("more than %d MiB", maxFile>>20)
 	}
 	if err != nil {
-		return source{}, fmt.Errorf("gfn: %s: %w", name, err)
+		return source{name: name, err: fmt.Errorf("gfn: %s: %w", name, err)}
 	}
-	return source{name, text}, nil
+	return source{name: name, text: text}
 }
 
 func readFile(name string) (source, error) {
@@ -885,13 +878,22 @@ func readFile(name string) (source, error) {
 		return source{}, fmt.Errorf("gfn: %w", err)
 	}
 	defer f.Close()
-	return readSource(f, name)
+	file := readSource(f, name)
+	return file, file.err
 }
 
 func (f source) sum() uint32 { return crc32.ChecksumIEEE(f.text) }
 
 // body is the text without the byte order mark that some editors write.
 func (f source) body() []byte { return bytes.TrimPrefix(f.text, []byte("\ufeff")) }
+
+// at returns err, if any, behind the name and a line.
+func (f source) at(line int, err error) error {
+	if err != nil {
+		err = fmt.Errorf("gfn: %s:%d: %w", f.name, line, err)
+	}
+	return err
+}
 
 // lines calls do on the fields of every line, blank lines and what follows a '#' left out.
 func (f source) lines(do func(line int, fields []string) error) error {
@@ -900,12 +902,12 @@ func (f source) lines(do func(line int, fields []string) error) error {
 		line++
 		row, _, _ = strings.Cut(row, "#")
 		if fields := strings.Fields(row); len(fields) > 0 {
-			if err := do(line, fields); err != nil {
-				return fmt.Errorf("gfn: %s:%d: %w", f.name, line, err)
+			if err := f.at(line, do(line, fields)); err != nil {
+				return err
 			}
 		}
 	}
-	return nil
+	return f.err
 }
 
 // records returns the header of delimited text and calls do on the records below
@@ -920,18 +922,17 @@ func (f source) records(comma rune, header string, do func(line int, names, reco
 			break
 		}
 		if bad, ok := errors.AsType[*csv.ParseError](err); ok {
-			return nil, fmt.Errorf("gfn: %s:%d: %w", f.name, bad.StartLine, bad.Err)
+			return nil, f.at(bad.StartLine, bad.Err)
 		}
-		line, _ := r.FieldPos(0)
 		for i := range record {
 			record[i] = strings.TrimSpace(record[i])
 		}
 		if comma == ' ' {
 			record = slices.DeleteFunc(record, func(field string) bool { return field == "" })
 		}
+		line, _ := r.FieldPos(0)
 		switch text := strings.Join(record, ","); {
 		case text == "":
-			continue
 		case names == nil && header != "" && text != header:
 			err = fmt.Errorf("header is %q, want %s", text, header)
 		case names == nil:
@@ -943,13 +944,13 @@ func (f source) records(comma rune, header string, do func(line int, names, reco
 			err = do(line, names, record)
 		}
 		if err != nil {
-			return nil, fmt.Errorf("gfn: %s:%d: %w", f.name, line, err)
+			return nil, f.at(line, err)
 		}
 	}
-	if names == nil {
-		err = fmt.Errorf("gfn: %s: empty, want the header %s", f.name, cmp.Or(header, "with the names of the columns"))
+	if names == nil && f.err == nil {
+		return nil, fmt.Errorf("gfn: %s: empty, want the header %s", f.name, cmp.Or(header, "with the names of the columns"))
 	}
-	return names, err
+	return names, f.err
 }
 
 func checkNames(names []string) error {
@@ -982,15 +983,15 @@ func parseNumber(what, text string) (int, error) {
 	return n, nil
 }
 
-// parseRow reads numbers; field i is called what[i] in errors, and what follows the last of them as that.
-func parseRow(fields []string, what ...string) (row []float64, err error) {
-	row = make([]float64, len(fields))
+// parseAll parses each field; field i is called what[i] in errors, and what follows the last of them as that.
+func parseAll[T any](fields []string, parse func(what, text string) (T, error), what ...string) (all []T, err error) {
+	all = make([]T, len(fields))
 	for i, field := range fields {
-		if row[i], err = parseFinite(what[min(i, len(what)-1)], field); err != nil {
+		if all[i], err = parse(what[min(i, len(what)-1)], field); err != nil {
 			break
 		}
 	}
-	return row, err
+	return all, err
 }
 
 // Explicit is a pointed DAG given by its edges. Its states are the nodes, one
@@ -1159,13 +1160,10 @@ func (e *Explicit) Format(s []int) string { return strconv.Itoa(e.nodes[s[0]]) }
 // ParseExplicit reads a graph from text, in the format that [ParseEnv] describes;
 // name stands for the file in errors, which name the line where one is at fault.
 func ParseExplicit(r io.Reader, name string, floor float64) (*Explicit, error) {
-	file, err := readSource(r, name)
-	if err != nil {
-		return nil, err
-	}
+	file := readSource(r, name)
 	var edges [][2]int
 	rewards, lines := map[int]float64{}, map[int]int{}
-	err = file.lines(func(line int, fields []string) error {
+	err := file.lines(func(line int, fields []string) error {
 		if len(fields) != 3 || fields[0] != "edge" && fields[0] != "reward" {
 			return fmt.Errorf("line is %q, want edge FROM TO or reward NODE R", strings.Join(fields, " "))
 		}
@@ -1422,18 +1420,16 @@ func Simulate(nodes, samples int, edges, noise float64, seed uint64) (*Data, err
 // observation, separated by tabs, commas, semicolons or blanks: the first of
 // these that is in the line of names. Errors name the line.
 func ReadData(r io.Reader, name string) (*Data, error) {
-	file, err := readSource(r, name)
-	if err != nil {
-		return nil, err
-	}
+	file := readSource(r, name)
 	first, _, _ := strings.Cut(strings.TrimSpace(string(file.body())), "\n")
 	comma := ' '
 	if i := strings.IndexAny("\t,;", first); i >= 0 {
 		comma = rune("\t,;"[i])
 	}
 	d := new(Data)
+	var err error
 	d.Names, err = file.records(comma, "", func(_ int, names, record []string) error {
-		row, err := parseRow(record, names...)
+		row, err := parseAll(record, parseFinite, names...)
 		d.Rows = append(d.Rows, row)
 		return err
 	})
@@ -1681,7 +1677,7 @@ var envTable = []envEntry{
 			}, readSequence(readModes)},
 			{"motif", "β × sum of a weight for each slot and token", []envKey{
 				{"file", "", "a line of weights for each slot"}, seedKey, slopeKey,
-			}, readSequence(readFactors(parseMotif, eachSlot))},
+			}, readSequence(readFactors(parseMotif, each))},
 			{"ising", "β (J Σ σσ' over bonds + h Σ σ), spins σ = −1 and +1", []envKey{
 				{"length", "9", "spins"}, {"tokens", "01", "σ = −1, then σ = +1"},
 				{"lattice", "ring", "ring|square: neighbours in a ring, or in an n×n torus, are bound"},
@@ -2007,15 +2003,7 @@ func readFactors(parse func(source, wordSet) ([]Factor, error), slots func(lengt
 	}
 }
 
-// eachSlot returns a list for every slot, eachPair those and one for every bond of a [Ring].
-func eachSlot(n int) (slots [][]int) {
-	for i := range n {
-		slots = append(slots, []int{i})
-	}
-	return slots
-}
-
-func eachPair(n int) [][]int { return append(eachSlot(n), Ring(n)...) }
+func eachPair(n int) [][]int { return append(each(n), Ring(n)...) }
 
 func readIsing(a *envArgs, beta, floor float64) func(wordSet) (WordReward, error) {
 	lattice, coupling, field, length := a.text("lattice"), a.float("coupling"), a.float("field"), a.int("length")
