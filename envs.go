@@ -1632,90 +1632,87 @@ type envEntry struct {
 
 type rewardEntry struct {
 	name, about string
-	keys        []envKey                                     // with this reward only, or with another default
-	read        func(a *envArgs) (build func() (Env, error)) // build is called if a has no problems
+	keys        []envKey // with this reward only, or with another default
+	read        func(k *keys) (Env, error)
 }
 
-// envKey is a key with its default.
-type envKey struct{ name, value, about string }
+// envKey is a key with its default, which is what its values are like: an int, uint64, float64, string, or
+type (
+	envKey struct {
+		name  string
+		value any
+		about string
+	}
+	choice   []string      // one of these, the first by default
+	negative float64       // a finite number below 0
+	drawn    struct{ any } // of a draw in place of a file, beside which it does not apply
+	// or a source, the file of that name
+)
+
+func (c choice) String() string { return c[0] }
+func (d drawn) String() string  { return fmt.Sprint(d.any) }
+func (f source) String() string { return f.name }
 
 var (
-	floorKey = envKey{"floor", strconv.Itoa(DefaultFloor), "log R (nats) below it is raised to it"}
-	slopeKey = envKey{"beta", "1", "factor of log R"}
-	seedKey  = envKey{"seed", "0", "where there is no file: seed of the draw"}
+	floorKey = envKey{"floor", negative(DefaultFloor), "log R (nats) below it is raised to it"}
+	slopeKey = envKey{"beta", 1.0, "factor of log R"}
+	seedKey  = envKey{"seed", drawn{uint64(0)}, "seed of the draw"}
 )
 
 // envTable is everything [ParseEnv] accepts, and [EnvHelp] prints. A new
 // environment or reward is an entry here.
 var envTable = []envEntry{
-	{
-		name: "hypergrid", about: "a point of a grid, from the origin one step up at a time; every point can be the object",
-		keys: []envKey{
-			{"dim", "2", "number of coordinates"},
-			{"height", "8", "number of values of a coordinate"},
-			{"r0", "0.1", "reward everywhere"},
-			{"r1", "0.5", "factor of the outer band, or of the cosine term"},
-			{"r2", "2", "factor of the inner band; the cosine reward has none"},
-			floorKey,
-		},
-		rewards: []rewardEntry{
-			{"standard", "bands near the corners", nil, readGrid},
-			{"cosine", "ripples, highest in the middle", nil, readGrid},
-		},
-	},
-	{
-		name: "sequence", about: "a word of fixed length, token by token",
-		keys: []envKey{
-			{"length", "4", "letters of a word"},
-			{"tokens", "ACGT", "its alphabet: distinct characters other than blank , - #"},
-			{"order", orderNames[Append], strings.Join(orderNames, "|") + ": left to right, at either end, in any empty slot"},
-			floorKey,
-		},
-		rewards: []rewardEntry{
-			{"modes", "−β × Hamming distance to the nearest of a set of words", []envKey{
-				{"file", "", "a word on each line"}, {"modes", "4", "where there is no file: number of words drawn"}, seedKey, slopeKey,
-			}, readSequence(readModes)},
-			{"motif", "β × sum of a weight for each slot and token", []envKey{
-				{"file", "", "a line of weights for each slot"}, seedKey, slopeKey,
-			}, readSequence(readFactors(parseMotif, each))},
-			{"ising", "β (J Σ σσ' over bonds + h Σ σ), spins σ = −1 and +1", []envKey{
-				{"length", "9", "spins"}, {"tokens", "01", "σ = −1, then σ = +1"},
-				{"lattice", "ring", "ring|square: neighbours in a ring, or in an n×n torus, are bound"},
-				{"coupling", "1", "J"}, {"field", "0", "h"}, slopeKey,
-			}, readSequence(readIsing)},
-			{"factors", "β × sum of factors, each of which reads some of the slots", []envKey{
-				{"file", "", "lines factor SLOT… : WEIGHT…; without it, of slots and pairs in a ring"},
-				seedKey, slopeKey,
-			}, readSequence(readFactors(parseFactors, eachPair))},
-			{"table", "log of max(score, rmin)^β, scaled so that the largest is rmax", []envKey{
-				{"file", "", "needed: CSV with the header word,score and a line for every word"},
-				{"beta", "3", "exponent of the score"}, {"rmax", "10", "largest reward"}, {"rmin", "0.001", "least score"},
-				{"top", "0.005", "modes: this fraction of the words, those of largest reward, with ties"},
-			}, readSequence(readTable)},
-		},
-	},
-	{
-		name: "dag", about: "a directed acyclic graph, edge by edge, by its BGe score on data; every graph can be the object",
-		keys: []envKey{
-			{"nodes", "5", "number of nodes, at most " + strconv.Itoa(maxNodes) + "; with a file, that of its columns"},
-			{"file", "", "data: a line of names, then lines of numbers; tabs, commas, ; or blanks"},
-			{"samples", "100", "where there is no file: number of observations drawn"},
-			{"edges", "", "likewise: expected edges of the graph they are from; as many as nodes"},
-			{"noise", "0.1", "likewise: standard deviation of a variable given its parents"},
-			seedKey,
-			{"standardize", "no", "yes|no: give every column mean 0 and variance 1"},
-			{"penalty", "0", "log prior of a graph: −penalty for each edge"},
-		},
-		rewards: []rewardEntry{{read: readDAG}},
-	},
-	{
-		name: "explicit", about: "a graph given by its edges",
-		keys: []envKey{
-			{"file", "", "lines edge FROM TO and reward NODE R; without it a small graph with Z* = 112"},
-			floorKey,
-		},
-		rewards: []rewardEntry{{read: readExplicit}},
-	},
+	{"hypergrid", "a point of a grid, from the origin one step up at a time; every point can be the object", []envKey{
+		{"dim", 2, "number of coordinates"},
+		{"height", 8, "number of values of a coordinate"},
+		{"r0", 0.1, "reward everywhere"},
+		{"r1", 0.5, "factor of the outer band, or of the cosine term"},
+		{"r2", 2.0, "factor of the inner band; the cosine reward has none"},
+		floorKey,
+	}, []rewardEntry{
+		{"standard", "bands near the corners", nil, readGrid},
+		{"cosine", "ripples, highest in the middle", nil, readGrid},
+	}},
+	{"sequence", "a word of fixed length, token by token", []envKey{
+		{"length", 4, "letters of a word"},
+		{"tokens", "ACGT", "its alphabet: distinct characters other than blank , - #"},
+		{"order", choice(orderNames), strings.Join(orderNames, "|") + ": left to right, at either end, in any empty slot"},
+		floorKey,
+	}, []rewardEntry{
+		{"modes", "−β × Hamming distance to the nearest of a set of words", []envKey{
+			{"file", source{}, "a word on each line"}, {"modes", drawn{4}, "number of words drawn"}, seedKey, slopeKey,
+		}, readSequence(readModes)},
+		{"motif", "β × sum of a weight for each slot and token", []envKey{
+			{"file", source{}, "a line of weights for each slot"}, seedKey, slopeKey,
+		}, readSequence(readFactors(parseMotif, each))},
+		{"ising", "β (J Σ σσ' over bonds + h Σ σ), spins σ = −1 and +1", []envKey{
+			{"length", 9, "spins"}, {"tokens", "01", "σ = −1, then σ = +1"},
+			{"lattice", choice{"ring", "square"}, "ring|square: neighbours in a ring, or in an n×n torus, are bound"},
+			{"coupling", 1.0, "J"}, {"field", 0.0, "h"}, slopeKey,
+		}, readSequence(readIsing)},
+		{"factors", "β × sum of factors, each of which reads some of the slots", []envKey{
+			{"file", source{}, "lines factor SLOT… : WEIGHT…; without it, of slots and pairs in a ring"}, seedKey, slopeKey,
+		}, readSequence(readFactors(parseFactors, eachPair))},
+		{"table", "log of max(score, rmin)^β, scaled so that the largest is rmax", []envKey{
+			{"file", source{}, "needed: CSV with the header word,score and a line for every word"},
+			{"beta", 3.0, "exponent of the score"}, {"rmax", 10.0, "largest reward"}, {"rmin", 0.001, "least score"},
+			{"top", 0.005, "modes: this fraction of the words, those of largest reward, with ties"},
+		}, readSequence(readTable)},
+	}},
+	{"dag", "a directed acyclic graph, edge by edge, by its BGe score on data; every graph can be the object", []envKey{
+		{"nodes", 5, fmt.Sprintf("number of nodes, at most %d; with a file, that of its columns", maxNodes)},
+		{"file", source{}, "data: a line of names, then lines of numbers; tabs, commas, ; or blanks"},
+		{"samples", drawn{100}, "number of observations drawn"},
+		{"edges", drawn{""}, "expected edges of their graph; as many as nodes"},
+		{"noise", drawn{0.1}, "standard deviation of a variable given its parents"},
+		seedKey,
+		{"standardize", choice{"no", "yes"}, "yes|no: give every column mean 0 and variance 1"},
+		{"penalty", 0.0, "log prior of a graph: −penalty for each edge"},
+	}, []rewardEntry{{read: readDAG}}},
+	{"explicit", "a graph given by its edges", []envKey{
+		{"file", source{}, "lines edge FROM TO and reward NODE R; without it a small graph with Z* = 112"},
+		floorKey,
+	}, []rewardEntry{{read: readExplicit}}},
 }
 
 // ParseEnv builds an environment from a specification name:key=value,key=value,
@@ -1751,95 +1748,140 @@ var envTable = []envEntry{
 // AA AB BA BB. Without a file, uniform draws from [−1, 1) for each slot and each bond of a [Ring].
 func ParseEnv(spec string) (Env, error) { return parseEnv(spec, readFile) }
 
-// parseEnv is ParseEnv where read returns a file by its name.
-func parseEnv(spec string, read func(name string) (source, error)) (Env, error) {
+// parseEnv is ParseEnv where readFile returns a file by its name.
+func parseEnv(spec string, readFile func(name string) (source, error)) (Env, error) {
 	name, rest, _ := strings.Cut(spec, ":")
-	i := slices.IndexFunc(envTable, func(e envEntry) bool { return e.name == name })
+	known := names(envTable, func(e envEntry) string { return e.name })
+	i := slices.Index(known, name)
 	if i < 0 {
-		known := list(envTable, func(e envEntry) string { return e.name })
-		return nil, fmt.Errorf("gfn: unknown environment %q, want one of %s%s", name, known, didYouMean(name, known))
+		return nil, fmt.Errorf("gfn: unknown environment %q, want %s", name, oneOf(name, known))
 	}
-	a := &envArgs{entry: &envTable[i], given: map[string]string{}, readFile: read}
+	k := &keys{env: name, given: map[string]string{}, values: map[string]any{}, readFile: readFile}
 	if rest != "" {
-		a.read(rest)
+		k.split(rest)
 	}
-	if a.choose(); a.reward == nil {
-		return nil, a.err()
+	all, reward, with := envTable[i].keys, envTable[i].rewards[0], ""
+	if reward.name != "" {
+		rewards := choice(names(envTable[i].rewards, func(r rewardEntry) string { return r.name }))
+		j := slices.Index(rewards, k.value("reward", rewards).(string))
+		if j < 0 {
+			return nil, k.err()
+		}
+		reward = envTable[i].rewards[j]
+		all, with = slices.Concat(all, reward.keys, []envKey{{"reward", rewards, ""}}), " with reward="+reward.name
 	}
-	build := a.reward.read(a)
-	if a.problems != nil {
-		return nil, a.err()
+	if k.declare(all, with); k.problems != nil {
+		return nil, k.err()
 	}
-	env, err := build()
-	if err != nil {
+	env, err := reward.read(k)
+	if err := cmp.Or(k.err(), err); err != nil {
 		return nil, err // and no typed nil
 	}
 	return env, nil
 }
 
-// envArgs is a specification as it is read. Its getters return the value of a
-// key, given or by default, and note a bad one.
-type envArgs struct {
+// keys are those of a specification: what is given, and the value of every key that applies.
+type keys struct {
 	problems
-	entry  *envEntry
-	given  map[string]string
-	reward *rewardEntry
-	keys   []envKey // that apply to reward
-	sum    uint32   // checksum of the file that was read
-
+	env      string
+	given    map[string]string
+	values   map[string]any
 	readFile func(name string) (source, error)
 }
 
-// read notes what is given.
-func (a *envArgs) read(rest string) {
+func (k *keys) int(key string) int       { return k.values[key].(int) }
+func (k *keys) float(key string) float64 { return k.values[key].(float64) }
+func (k *keys) text(key string) string   { return k.values[key].(string) }
+func (k *keys) seed() uint64             { return k.values["seed"].(uint64) }
+func (k *keys) file() (file source)      { file, _ = k.values["file"].(source); return file }
+
+// split notes what is given.
+func (k *keys) split(rest string) {
 	for item := range strings.SplitSeq(rest, ",") {
 		key, value, ok := strings.Cut(item, "=")
-		_, twice := a.given[key]
-		a.want(ok, "%s: %q is not of the form key=value", a.entry.name, item)
-		a.want(!twice, "%s: key %s is given twice", a.entry.name, key)
+		_, twice := k.given[key]
+		k.want(ok, "%s: %q is not of the form key=value", k.env, item)
+		k.want(!twice, "%s: key %s is given twice", k.env, key)
 		if ok {
-			a.given[key] = value
+			k.given[key] = value
 		}
 	}
 }
 
-// choose finds the reward, the first where none is given, and checks that every
-// key given applies to it.
-func (a *envArgs) choose() {
-	name, ok := a.given["reward"]
-	i := slices.IndexFunc(a.entry.rewards, func(r rewardEntry) bool { return r.name == name })
-	if !ok || a.entry.rewards[0].name == "" {
-		i = 0
-	}
-	if i < 0 {
-		known := list(a.entry.rewards, func(r rewardEntry) string { return r.name })
-		a.want(false, "%s: reward is %q, want one of %s%s", a.entry.name, name, known, didYouMean(name, known))
-		return
-	}
-	a.reward = &a.entry.rewards[i]
-	a.keys = slices.Clone(a.entry.keys)
-	for _, k := range a.reward.keys { // which may have another default of its own
-		if i := slices.IndexFunc(a.keys, func(of envKey) bool { return of.name == k.name }); i >= 0 {
-			a.keys[i] = k
-		} else {
-			a.keys = append(a.keys, k)
+// declare finds the values of all the keys that apply, where the last of two of a name counts, and notes any other that is
+// given.
+func (k *keys) declare(all []envKey, with string) {
+	var known []string
+	for _, key := range all {
+		if _, again := k.values[key.name]; !again {
+			known = append(known, key.name)
 		}
+		k.values[key.name] = key.value
 	}
-	known, with := list(a.keys, func(k envKey) string { return k.name }), ""
-	if a.reward.name != "" {
-		known, with = known+", reward", " with reward="+a.reward.name
+	for _, key := range slices.Sorted(maps.Keys(k.given)) {
+		_, draw := k.values[key].(drawn)
+		k.want(slices.Contains(known, key), "%s: unknown key %q%s, want %s", k.env, key, with, oneOf(key, known))
+		k.want(!draw || k.given["file"] == "", "%s: key %s does not apply where file is given", k.env, key)
 	}
-	for _, key := range slices.Sorted(maps.Keys(a.given)) {
-		a.want(slices.Contains(strings.Split(known, ", "), key), "%s: unknown key %q%s, want one of %s%s", a.entry.name, key, with, known, didYouMean(key, known))
+	for _, key := range known {
+		k.values[key] = k.value(key, k.values[key])
 	}
 }
 
-func list[T any](items []T, name func(T) string) string {
-	var names []string
+// value returns the value of a key, given or by default, and notes a bad one.
+func (k *keys) value(key string, byDefault any) (v any) {
+	text, ok := k.given[key]
+	if !ok {
+		text = fmt.Sprint(byDefault)
+	}
+	if d, ok := byDefault.(drawn); ok {
+		byDefault = d.any
+	}
+	wanted := ""
+	switch like := byDefault.(type) {
+	case int:
+		n, err := strconv.Atoi(text)
+		v, ok, wanted = n, err == nil, "a whole number"
+	case uint64:
+		n, err := strconv.ParseUint(text, 10, 64)
+		v, ok, wanted = n, err == nil, "a whole number not below 0"
+	case float64:
+		x, err := parseFinite("", text)
+		v, ok, wanted = x, err == nil, "a finite number"
+	case negative:
+		x, err := parseFinite("", text)
+		v, ok, wanted = x, err == nil && x < 0, "a finite number below 0"
+	case choice:
+		v, ok, wanted = text, slices.Contains(like, text), oneOf(text, like)
+	case string:
+		v, ok = text, true
+	case source:
+		if ok = true; text != "" {
+			file, err := k.readFile(text)
+			if like = file; err != nil {
+				k.problems = append(k.problems, err)
+			}
+		}
+		v = like
+	}
+	k.want(ok, "%s: %s is %q, want %s", k.env, key, text, wanted)
+	return v
+}
+
+func names[T any](items []T, name func(T) string) (all []string) {
 	for _, item := range items {
-		names = append(names, name(item))
+		all = append(all, name(item))
 	}
-	return strings.Join(names, ", ")
+	return all
+}
+
+// oneOf says which of the known names are wanted, and which of them is near.
+func oneOf(typed string, known []string) string {
+	text := "one of " + strings.Join(known, ", ")
+	if near := Nearest(typed, known); near != "" {
+		text += "; did you mean " + near + "?"
+	}
+	return text
 }
 
 // Nearest returns the one of the known names that is the least number of letters to insert, delete or
@@ -1855,14 +1897,11 @@ func Nearest(typed string, known []string) (best string) {
 }
 
 func editDistance[T comparable](a, b []T) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
+	row := span(nil, 0, len(b)+1)
+	for i := range a {
 		diagonal := row[0]
 		row[0] = i + 1
-		for j := range len(b) {
+		for j := range b {
 			replaced := diagonal
 			if a[i] != b[j] {
 				replaced++
@@ -1874,227 +1913,154 @@ func editDistance[T comparable](a, b []T) int {
 	return row[len(b)]
 }
 
-// didYouMean returns the end of an error that says which of the known names, a list, is near.
-func didYouMean(typed, known string) string {
-	if near := Nearest(typed, strings.Split(known, ", ")); near != "" {
-		return "; did you mean " + near + "?"
-	}
-	return ""
-}
-
-func (a *envArgs) text(key string) string {
-	if v, ok := a.given[key]; ok {
-		return v
-	}
-	return a.keys[slices.IndexFunc(a.keys, func(k envKey) bool { return k.name == key })].value
-}
-
-// wanted notes that the value of key is not what is wanted, unless ok.
-func (a *envArgs) wanted(ok bool, key, wanted string) {
-	a.want(ok, "%s: %s is %q, want %s", a.entry.name, key, a.text(key), wanted)
-}
-
-// value returns a key's value as parse reads it.
-func value[T any](a *envArgs, key, wanted string, parse func(string) (T, error)) T {
-	v, err := parse(a.text(key))
-	a.wanted(err == nil, key, wanted)
-	return v
-}
-
-func (a *envArgs) int(key string) int { return value(a, key, "a whole number", strconv.Atoi) }
-
-func (a *envArgs) float(key string) float64 {
-	return value(a, key, "a finite number", func(text string) (float64, error) { return parseFinite("", text) })
-}
-
-func (a *envArgs) seed() uint64 {
-	return value(a, "seed", "a whole number not below 0", func(text string) (uint64, error) { return strconv.ParseUint(text, 10, 64) })
-}
-
-func (a *envArgs) floor() float64 {
-	v, err := parseFinite("", a.text("floor"))
-	a.wanted(err == nil && v < 0, "floor", "a finite number below 0")
-	return v
-}
-
-// file returns the file that the key file names, the zero source if none, and notes
-// which of the keys that stand in for a file are given beside it.
-func (a *envArgs) file(instead ...string) (file source) {
-	name := a.text("file")
-	if name == "" {
-		return file
-	}
-	for _, key := range instead {
-		_, ok := a.given[key]
-		a.want(!ok, "%s: key %s does not apply where file is given", a.entry.name, key)
-	}
-	file, err := a.readFile(name)
-	if err != nil {
-		a.problems = append(a.problems, err)
-	}
-	a.sum = file.sum()
-	return file
-}
-
-// key is what a spec says of a file, or of the draw that stands in for one.
-func (f source) key(format string, args ...any) string {
+// or is what a spec says of a file, or of the draw that stands in for one.
+func (f source) or(format string, args ...any) string {
 	if f.name == "" {
 		return fmt.Sprintf(format, args...)
 	}
 	return "file=" + f.name
 }
 
-func readGrid(a *envArgs) func() (Env, error) {
-	dim, height := a.int("dim"), a.int("height")
-	r := GridReward{R0: a.float("r0"), R1: a.float("r1"), R2: a.float("r2"), Cosine: a.reward.name == "cosine", Floor: a.floor()}
-	return func() (Env, error) { return NewHyperGrid(dim, height, r) }
+func readGrid(k *keys) (Env, error) {
+	r := GridReward{k.float("r0"), k.float("r1"), k.float("r2"), k.text("reward") == "cosine", k.float("floor")}
+	return NewHyperGrid(k.int("dim"), k.int("height"), r)
 }
+
+// readWords reads the reward of words.
+type readWords func(k *keys, words wordSet, beta, floor float64) (WordReward, error)
 
 // readSequence returns the reader of sequences with a reward.
-func readSequence(read func(a *envArgs, beta, floor float64) func(words wordSet) (WordReward, error)) func(a *envArgs) func() (Env, error) {
-	return func(a *envArgs) func() (Env, error) {
-		length, tokens, order := a.int("length"), a.text("tokens"), slices.Index(orderNames, a.text("order"))
-		a.wanted(order >= 0, "order", "one of "+strings.Join(orderNames, ", "))
-		reward := read(a, a.float("beta"), a.floor())
-		return func() (Env, error) {
-			words, err := newWordSet(length, tokens)
-			if err != nil {
-				return nil, err
-			}
-			r, err := reward(words)
-			if err != nil {
-				return nil, err
-			}
-			r.sum = a.sum
-			return NewSequence(length, tokens, Order(order), r)
+func readSequence(reward readWords) func(k *keys) (Env, error) {
+	return func(k *keys) (Env, error) {
+		words, err := newWordSet(k.int("length"), k.text("tokens"))
+		if err != nil {
+			return nil, err
 		}
+		r, err := reward(k, words, k.float("beta"), k.float("floor"))
+		if err != nil {
+			return nil, err
+		}
+		r.sum = k.file().sum()
+		return NewSequence(words.length, string(words.tokens), Order(slices.Index(orderNames, k.text("order"))), r)
 	}
 }
 
-func readModes(a *envArgs, beta, floor float64) func(wordSet) (WordReward, error) {
-	file, n, seed := a.file("modes", "seed"), a.int("modes"), a.seed()
-	return func(words wordSet) (r WordReward, err error) {
-		from := file.key("modes=%d,seed=%d", n, seed)
-		if file.name == "" {
-			if file, err = drawModes(n, words, seed); err != nil {
-				return r, err
-			}
+func readModes(k *keys, words wordSet, beta, floor float64) (r WordReward, err error) {
+	file := k.file()
+	from := file.or("modes=%d,seed=%d", k.int("modes"), k.seed())
+	if file.name == "" {
+		if file, err = drawModes(k.int("modes"), words, k.seed()); err != nil {
+			return r, err
 		}
-		return newModes(file, from, words, beta, floor)
 	}
+	return newModes(file, from, words, beta, floor)
 }
 
 // readFactors returns the reader of a reward whose factors parse reads from a file, or else are
 // drawn, one for each list of slots.
-func readFactors(parse func(source, wordSet) ([]Factor, error), slots func(length int) [][]int) func(*envArgs, float64, float64) func(wordSet) (WordReward, error) {
-	return func(a *envArgs, beta, floor float64) func(wordSet) (WordReward, error) {
-		file, seed := a.file("seed"), a.seed()
-		return func(words wordSet) (r WordReward, err error) {
-			var factors []Factor
-			if file.name == "" {
-				factors = drawFactors(slots(words.length), words, seed)
-			} else if factors, err = parse(file, words); err != nil {
+func readFactors(parse func(source, wordSet) ([]Factor, error), slots func(length int) [][]int) readWords {
+	return func(k *keys, words wordSet, beta, floor float64) (r WordReward, err error) {
+		factors := drawFactors(slots(words.length), words, k.seed())
+		if k.file().name != "" {
+			if factors, err = parse(k.file(), words); err != nil {
 				return r, err
 			}
-			r, err = newFactors(a.reward.name, factors, words.length, len(words.tokens), beta, floor)
-			r.from = file.key("seed=%d", seed)
-			return r, err
 		}
-	}
-}
-
-func eachPair(n int) [][]int { return append(each(n), Ring(n)...) }
-
-func readIsing(a *envArgs, beta, floor float64) func(wordSet) (WordReward, error) {
-	lattice, coupling, field, length := a.text("lattice"), a.float("coupling"), a.float("field"), a.int("length")
-	side := int(math.Sqrt(float64(max(0, length)))) // exact for a square
-	a.wanted(lattice == "ring" || lattice == "square", "lattice", "ring or square")
-	a.wanted(lattice != "square" || side*side == length, "length", "a square, such as 9 or 16, with lattice=square")
-	a.wanted(utf8.RuneCountInString(a.text("tokens")) == 2, "tokens", "two, spin −1 and spin +1, such as 01")
-	return func(words wordSet) (WordReward, error) {
-		bonds := Torus(side)
-		if lattice == "ring" {
-			bonds = Ring(length)
-		}
-		r, err := NewIsingReward(length, bonds, coupling, field, beta, floor)
-		r.from = fmt.Sprintf("lattice=%s,coupling=%v,field=%v", lattice, coupling, field)
+		r, err = newFactors(k.text("reward"), factors, words.length, len(words.tokens), beta, floor)
+		r.from = k.file().or("seed=%d", k.seed())
 		return r, err
 	}
 }
 
-func readTable(a *envArgs, beta, floor float64) func(wordSet) (WordReward, error) {
-	file, rmin, rmax, top := a.file(), a.float("rmin"), a.float("rmax"), a.float("top")
-	a.want(a.text("file") != "", "sequence: reward=table needs file, a CSV with the header word,score")
-	return func(words wordSet) (WordReward, error) {
-		r, err := NewTableReward(bytes.NewReader(file.text), file.name, words.length, string(words.tokens), beta, rmin, rmax, floor)
-		if err != nil {
-			return r, err
-		}
-		return r.Top(top)
+// eachPair returns every slot and every bond of a [Ring].
+func eachPair(n int) [][]int { return append(each(n), Ring(n)...) }
+
+func readIsing(k *keys, words wordSet, beta, floor float64) (WordReward, error) {
+	n, lattice, coupling, field := words.length, k.text("lattice"), k.float("coupling"), k.float("field")
+	side := int(math.Sqrt(float64(n))) // exact for a square
+	k.want(lattice == "ring" || side*side == n, "sequence: length is %d, want a square, such as 9 or 16, with lattice=square", n)
+	k.want(len(words.tokens) == 2, "sequence: tokens are %q, want two, spin −1 and spin +1, such as 01", string(words.tokens))
+	bonds := Ring(n)
+	if lattice == "square" {
+		bonds = Torus(side)
 	}
+	r, err := NewIsingReward(n, bonds, coupling, field, beta, floor)
+	r.from = fmt.Sprintf("lattice=%s,coupling=%v,field=%v", lattice, coupling, field)
+	return r, err
 }
 
-func readDAG(a *envArgs) func() (Env, error) {
-	file, nodes, samples, noise, seed := a.file("samples", "edges", "noise", "seed"), a.int("nodes"), a.int("samples"), a.float("noise"), a.seed()
-	edges, standardize, penalty := min(float64(nodes), float64(nodes*(nodes-1))/2), a.text("standardize"), a.float("penalty")
-	if a.text("edges") != "" {
-		edges = a.float("edges")
+func readTable(k *keys, words wordSet, beta, floor float64) (WordReward, error) {
+	file := k.file()
+	if file.name == "" {
+		return WordReward{}, errors.New("gfn: sequence: reward=table needs file, a CSV with the header word,score")
 	}
-	a.wanted(standardize == "yes" || standardize == "no", "standardize", "yes or no")
-	return func() (Env, error) {
-		data, err := (*Data)(nil), error(nil)
-		if file.name == "" {
-			data, err = Simulate(nodes, samples, edges, noise, seed)
-		} else {
-			data, err = ReadData(bytes.NewReader(file.text), file.name)
-		}
-		if err != nil {
-			return nil, err
-		}
-		if _, ok := a.given["nodes"]; ok && nodes != len(data.Names) {
-			return nil, fmt.Errorf("gfn: dag: nodes is %d, but %s has %d columns", nodes, file.name, len(data.Names))
-		}
-		if standardize == "yes" {
-			data.Standardize()
-		}
-		score, err := NewBGe(data, penalty)
-		if err != nil {
-			return nil, err
-		}
-		score.spec, score.sum = fmt.Sprintf("%s,standardize=%s,penalty=%v",
-			file.key("nodes=%d,samples=%d,edges=%v,noise=%v,seed=%d", nodes, samples, edges, noise, seed), standardize, penalty), a.sum
-		return NewDAG(len(data.Names), score)
+	r, err := NewTableReward(bytes.NewReader(file.text), file.name, words.length, string(words.tokens), beta, k.float("rmin"), k.float("rmax"), floor)
+	if err != nil {
+		return r, err
 	}
+	return r.Top(k.float("top"))
 }
 
-func readExplicit(a *envArgs) func() (Env, error) {
-	file, floor := a.file(), a.floor()
-	return func() (Env, error) {
-		if file.name == "" {
-			return fixture(floor), nil
+func readDAG(k *keys) (env Env, err error) {
+	file, nodes, samples, noise := k.file(), k.int("nodes"), k.int("samples"), k.float("noise")
+	edges := min(float64(nodes), float64(nodes*(nodes-1))/2)
+	if text := k.text("edges"); text != "" {
+		if edges, err = parseFinite("gfn: dag: edges", text); err != nil {
+			return nil, err
 		}
-		return ParseExplicit(bytes.NewReader(file.text), file.name, floor)
 	}
+	var data *Data
+	if file.name == "" {
+		data, err = Simulate(nodes, samples, edges, noise, k.seed())
+	} else {
+		data, err = ReadData(bytes.NewReader(file.text), file.name)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if _, ok := k.given["nodes"]; ok && nodes != len(data.Names) {
+		return nil, fmt.Errorf("gfn: dag: nodes is %d, but %s has %d columns", nodes, file.name, len(data.Names))
+	}
+	if k.text("standardize") == "yes" {
+		data.Standardize()
+	}
+	score, err := NewBGe(data, k.float("penalty"))
+	if err != nil {
+		return nil, err
+	}
+	from := file.or("nodes=%d,samples=%d,edges=%v,noise=%v,seed=%d", nodes, samples, edges, noise, k.seed())
+	score.spec = fmt.Sprintf("%s,standardize=%s,penalty=%v", from, k.text("standardize"), k.float("penalty"))
+	score.sum = file.sum()
+	return NewDAG(len(data.Names), score)
+}
+
+func readExplicit(k *keys) (Env, error) {
+	if file := k.file(); file.name != "" {
+		return ParseExplicit(bytes.NewReader(file.text), file.name, k.float("floor"))
+	}
+	return fixture(k.float("floor")), nil
 }
 
 // EnvHelp returns a text that lists the environments of [ParseEnv], the keys of
 // each with their defaults, and its rewards with the keys that they add.
 func EnvHelp() string {
 	var text strings.Builder
-	keys := func(indent string, keys []envKey) {
+	list := func(indent string, keys ...envKey) {
 		for _, k := range keys {
-			fmt.Fprintf(&text, "%s%-*s %s\n", indent, 22-len(indent), k.name+"="+k.value, k.about)
+			if _, ok := k.value.(drawn); ok {
+				k.about = "where there is no file: " + k.about
+			}
+			fmt.Fprintf(&text, "%s%-*s %s\n", indent, 22-len(indent), fmt.Sprint(k.name, "=", k.value), k.about)
 		}
 	}
 	for _, e := range envTable {
 		fmt.Fprintf(&text, "%s: %s\n", e.name, e.about)
-		keys("  ", e.keys)
+		list("  ", e.keys...)
 		for i, r := range e.rewards {
 			if r.name != "" {
-				byDefault := map[bool]string{true: " (default)"}[i == 0]
-				keys("  ", []envKey{{"reward", r.name, r.about + byDefault}})
+				list("  ", envKey{"reward", r.name, r.about + map[bool]string{true: " (default)"}[i == 0]})
 			}
-			keys("    ", r.keys)
+			list("    ", r.keys...)
 		}
 	}
 	return text.String()
