@@ -1011,6 +1011,8 @@ type Explicit struct {
 // that node's list.
 type link struct{ node, place int }
 
+func (l link) follow(s []int) (back int) { s[0] = l.node; return l.place }
+
 // NewExplicit returns the graph with the given edges, from → to, and rewards by
 // node, both by node numbers, which are not negative and otherwise arbitrary. A
 // reward of 0 is clamped at log R = floor. The error names what keeps this from
@@ -1024,84 +1026,68 @@ func NewExplicit(edges [][2]int, rewards map[int]float64, floor float64) (*Expli
 // newExplicit is NewExplicit with errors that begin with name and the first keys of the spec.
 func newExplicit(name string, edges [][2]int, rewards map[int]float64, keys string, floor float64) (*Explicit, error) {
 	var p problems
-	e := &Explicit{base: base{spec: fmt.Sprintf("explicit:%sfloor=%v", keys, floor)}, nodes: slices.Sorted(maps.Keys(rewards))}
+	nodes := slices.Sorted(maps.Keys(rewards))
 	for _, edge := range edges {
 		p.want(min(edge[0], edge[1]) >= 0, "%s: edge %d→%d: want node numbers not below 0", name, edge[0], edge[1])
 		p.want(edge[0] != edge[1], "%s: edge %d→%d leads from a node to itself", name, edge[0], edge[1])
 	}
-	for _, node := range e.nodes {
+	for _, node := range nodes {
 		r := rewards[node]
 		p.want(node >= 0, "%s: reward of node %d: want node numbers not below 0", name, node)
 		p.want(finite(r) && r >= 0, "%s: reward of node %d is %v, want a finite number not below 0", name, node, r)
 	}
 	p.want(len(rewards) > 0, "%s: no rewards, want one or more", name)
 	p.wantFloor(name, floor)
-	if p == nil {
-		e.build(edges, rewards, floor)
-		err := e.checkPointed()
-		p.want(err == nil, "%s: %w", name, err)
-	}
 	if p != nil {
 		return nil, p.err()
 	}
-	return e, nil
-}
 
-func (e *Explicit) build(edges [][2]int, rewards map[int]float64, floor float64) {
 	for _, edge := range edges {
-		e.nodes = append(e.nodes, edge[:]...)
+		nodes = append(nodes, edge[:]...)
 	}
-	slices.Sort(e.nodes)
-	e.nodes = slices.Compact(e.nodes)
-	n := len(e.nodes)
-	e.out, e.in, e.logR = make([][]link, n), make([][]link, n), make([]float64, n)
+	slices.Sort(nodes)
+	nodes = slices.Compact(nodes)
+	n := len(nodes)
+	e := &Explicit{nodes: nodes, out: make([][]link, n), in: make([][]link, n), logR: slices.Repeat([]float64{math.Inf(-1)}, n)}
+	e.spec = fmt.Sprintf("explicit:%sfloor=%v", keys, floor)
 	e.shape = Shape{Dim: 1, Forward: 1, Features: n} // an exit, and as many edges as a node has
 	for _, edge := range edges {
-		from, _ := slices.BinarySearch(e.nodes, edge[0])
-		to, _ := slices.BinarySearch(e.nodes, edge[1])
+		from, to := e.index(edge[0]), e.index(edge[1])
 		a, b := len(e.out[from]), len(e.in[to])
 		e.out[from], e.in[to] = append(e.out[from], link{to, b}), append(e.in[to], link{from, a})
 		e.shape.Forward, e.shape.Backward = max(e.shape.Forward, a+2), max(e.shape.Backward, b+1)
 	}
-	for i, node := range e.nodes {
-		e.logR[i] = math.Inf(-1)
-		if r, ok := rewards[node]; ok {
-			e.logR[i] = max(math.Log(r), floor)
-		}
+	for node, r := range rewards {
+		e.logR[e.index(node)] = max(math.Log(r), floor)
 	}
+	if err := e.checkPointed(); err != nil {
+		return nil, fmt.Errorf("gfn: %s: %w", name, err)
+	}
+	return e, nil
 }
 
-// checkPointed returns the first rule of a pointed DAG that e breaks. In a finite
+func (e *Explicit) index(node int) int {
+	i, _ := slices.BinarySearch(e.nodes, node)
+	return i
+}
+
+// checkPointed finds the source, or returns a rule of a pointed DAG that e breaks. In a finite
 // acyclic graph a walk back from any node ends where no edge enters, and a walk
 // on where none leaves: so all are reached from a single source, and all reach a
-// reward if every node that no edge leaves has one.
+// reward if every node that no edge leaves has one. The rest is to take nodes away that no edge
+// enters from the others (Kahn 1962): a walk back among those that stay ends up on a cycle.
 func (e *Explicit) checkPointed() error {
-	if i := e.onCycle(); i >= 0 {
-		return fmt.Errorf("node %d is on a cycle", e.nodes[i])
-	}
-	e.source = -1
+	var free []int
+	entering := make([]int, len(e.nodes))
 	for i, node := range e.nodes {
+		entering[i] = len(e.in[i])
 		switch {
 		case len(e.out[i]) == 0 && !e.terminating(i):
 			return fmt.Errorf("node %d leads to no node with a reward", node)
-		case len(e.in[i]) == 0 && e.source >= 0:
+		case entering[i] == 0 && free != nil:
 			return fmt.Errorf("no edge leads to node %d nor to node %d, want one source", e.nodes[e.source], node)
-		case len(e.in[i]) == 0:
-			e.source = i
-		}
-	}
-	return nil
-}
-
-// onCycle returns a node on a cycle, −1 if there is none. It takes nodes away
-// that no edge enters from the others (Kahn 1962), and among those that stay
-// walks back until it meets itself.
-func (e *Explicit) onCycle() int {
-	var free []int
-	entering := make([]int, len(e.nodes))
-	for i := range e.nodes {
-		if entering[i] = len(e.in[i]); entering[i] == 0 {
-			free = append(free, i)
+		case entering[i] == 0:
+			free, e.source = []int{i}, i
 		}
 	}
 	for k := 0; k < len(free); k++ {
@@ -1111,25 +1097,27 @@ func (e *Explicit) onCycle() int {
 			}
 		}
 	}
-	met := make([]bool, len(e.nodes))
+	if len(free) == len(e.nodes) {
+		return nil
+	}
 	i := slices.IndexFunc(entering, func(n int) bool { return n > 0 })
-	for i >= 0 && !met[i] {
-		met[i] = true
+	for range e.nodes {
 		i = e.in[i][slices.IndexFunc(e.in[i], func(l link) bool { return entering[l.node] > 0 })].node
 	}
-	return i
+	return fmt.Errorf("node %d is on a cycle", e.nodes[i])
 }
 
 func (e *Explicit) terminating(i int) bool { return !math.IsInf(e.logR[i], -1) }
 
+var (
+	fixtureEdges   = [][2]int{{0, 1}, {0, 2}, {1, 3}, {2, 3}, {2, 4}, {3, 5}, {4, 6}, {5, 7}, {5, 8}, {6, 8}, {6, 10}, {7, 9}, {8, 9}}
+	fixtureRewards = map[int]float64{3: 30, 4: 14, 6: 23, 8: 10, 9: 30, 10: 5}
+)
+
 // Fixture returns a small graph with exact answers (spec §9): 11 states, 13
 // edges, 6 of the states terminating, Z* = 112.
-func Fixture() *Explicit { return fixture(DefaultFloor) }
-
-func fixture(floor float64) *Explicit {
-	edges := [][2]int{{0, 1}, {0, 2}, {1, 3}, {2, 3}, {2, 4}, {3, 5}, {4, 6}, {5, 7}, {5, 8}, {6, 8}, {6, 10}, {7, 9}, {8, 9}}
-	rewards := map[int]float64{3: 30, 4: 14, 6: 23, 8: 10, 9: 30, 10: 5}
-	e, err := newExplicit("explicit", edges, rewards, "", floor)
+func Fixture() *Explicit {
+	e, err := newExplicit("explicit", fixtureEdges, fixtureRewards, "", DefaultFloor)
 	if err != nil {
 		panic(err)
 	}
@@ -1142,8 +1130,8 @@ func (e *Explicit) Step(s []int, a int) (b int) { return e.out[s[0]][a].follow(s
 func (e *Explicit) Undo(s []int, b int) (a int) { return e.in[s[0]][b].follow(s) }
 func (e *Explicit) Features(dst, s []int) []int { return append(dst, s[0]) }
 func (e *Explicit) LogReward(s []int) float64   { return e.logR[s[0]] }
+func (e *Explicit) Format(s []int) string       { return strconv.Itoa(e.nodes[s[0]]) }
 
-// Forward implements [Env].
 func (e *Explicit) Forward(dst, s []int) []int {
 	dst = span(dst, 0, len(e.out[s[0]]))
 	if e.terminating(s[0]) {
@@ -1151,11 +1139,6 @@ func (e *Explicit) Forward(dst, s []int) []int {
 	}
 	return dst
 }
-
-func (l link) follow(s []int) (back int) { s[0] = l.node; return l.place }
-
-// Format implements [Formatter]: the node number.
-func (e *Explicit) Format(s []int) string { return strconv.Itoa(e.nodes[s[0]]) }
 
 // ParseExplicit reads a graph from text, in the format that [ParseEnv] describes;
 // name stands for the file in errors, which name the line where one is at fault.
@@ -1173,12 +1156,12 @@ func ParseExplicit(r io.Reader, name string, floor float64) (*Explicit, error) {
 			edges = append(edges, [2]int{node, to})
 			return cmp.Or(err, err2)
 		}
-		if err == nil && lines[node] > 0 {
-			err = fmt.Errorf("node %d has its reward on line %d already", node, lines[node])
-		}
 		r, err2 := parseFinite("reward", fields[2])
-		if err2 == nil && r < 0 {
-			err2 = fmt.Errorf("reward is %v, want a number not below 0", r)
+		switch at := lines[node]; {
+		case err == nil && at > 0:
+			return fmt.Errorf("node %d has its reward on line %d already", node, at)
+		case err2 == nil && r < 0:
+			return fmt.Errorf("reward is %v, want a number not below 0", r)
 		}
 		rewards[node], lines[node] = r, line
 		return cmp.Or(err, err2)
@@ -2038,7 +2021,7 @@ func readExplicit(k *keys) (Env, error) {
 	if file := k.file(); file.name != "" {
 		return ParseExplicit(bytes.NewReader(file.text), file.name, k.float("floor"))
 	}
-	return fixture(k.float("floor")), nil
+	return newExplicit("explicit", fixtureEdges, fixtureRewards, "", k.float("floor"))
 }
 
 // EnvHelp returns a text that lists the environments of [ParseEnv], the keys of

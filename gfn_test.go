@@ -1439,10 +1439,10 @@ func TestExplicitErrors(t *testing.T) {
 		{[][2]int{{0, 2}, {1, 2}}, one, `gfn: explicit: no edge leads to node 0 nor to node 1, want one source`},
 		{[][2]int{{0, 2}}, map[int]float64{2: 1, 7: 1}, `gfn: explicit: no edge leads to node 0 nor to node 7, want one source`},
 		{[][2]int{{0, 1}, {0, 2}}, one, `gfn: explicit: node 1 leads to no node with a reward`},
-		{[][2]int{{0, 1}, {1, 2}, {2, 3}, {3, 1}, {3, 4}}, map[int]float64{4: 1}, `gfn: explicit: node 1 is on a cycle`},
+		{[][2]int{{0, 1}, {1, 2}, {2, 3}, {3, 1}, {3, 4}}, map[int]float64{4: 1}, `gfn: explicit: node 2 is on a cycle`},
 		{[][2]int{{1, 0}, {0, 1}}, map[int]float64{1: 1}, `gfn: explicit: node 0 is on a cycle`},
 		// 5 and 2 are behind the cycle 8 → 9 → 8, not on it
-		{[][2]int{{0, 8}, {8, 9}, {9, 8}, {9, 5}, {5, 2}}, one, `gfn: explicit: node 9 is on a cycle`},
+		{[][2]int{{0, 8}, {8, 9}, {9, 8}, {9, 5}, {5, 2}}, one, `gfn: explicit: node 8 is on a cycle`},
 		{[][2]int{{0, 2}, {-1, 2}, {2, 2}}, nil, `gfn: explicit: edge -1→2: want node numbers not below 0
 gfn: explicit: edge 2→2 leads from a node to itself
 gfn: explicit: no rewards, want one or more`},
