@@ -1619,81 +1619,103 @@ type rewardEntry struct {
 	read        func(k *keys) (Env, error)
 }
 
-// envKey is a key with its default, which is what its values are like: an int, uint64, float64, string, or
-type (
-	envKey struct {
-		name  string
-		value any
-		about string
-	}
-	choice   []string      // one of these, the first by default
-	negative float64       // a finite number below 0
-	drawn    struct{ any } // of a draw in place of a file, beside which it does not apply
-	// or a source, the file of that name
-)
+// envKey is a key, its kind of values, and its default.
+type envKey struct {
+	name string
+	kind
+	value, about string
+}
 
-func (c choice) String() string { return c[0] }
-func (d drawn) String() string  { return fmt.Sprint(d.any) }
-func (f source) String() string { return f.name }
+// kind says what the values of a key are, and reads one.
+type kind struct {
+	wanted string // if empty, the error of read says it
+	read   func(text string) (any, error)
+	drawn  bool // the key is of the draw that stands in for a file, beside which it does not apply
+}
 
 var (
-	floorKey = envKey{"floor", negative(DefaultFloor), "log R (nats) below it is raised to it"}
-	slopeKey = envKey{"beta", 1.0, "factor of log R"}
-	seedKey  = envKey{"seed", drawn{uint64(0)}, "seed of the draw"}
+	anyText = kind{read: func(text string) (any, error) { return text, nil }}
+	whole   = kind{wanted: "a whole number", read: func(text string) (any, error) { return strconv.Atoi(text) }}
+	natural = kind{wanted: "a whole number not below 0", read: func(text string) (any, error) { return strconv.ParseUint(text, 10, 64) }}
+	number  = kind{wanted: "a finite number", read: func(text string) (any, error) { return parseFinite("", text) }}
+	below0  = kind{wanted: "a finite number below 0", read: func(text string) (any, error) {
+		v, err := parseFinite("", text)
+		if err == nil && v >= 0 {
+			err = strconv.ErrRange
+		}
+		return v, err
+	}}
+)
+
+func choice(names ...string) kind {
+	return kind{read: func(text string) (any, error) {
+		if !slices.Contains(names, text) {
+			return text, errors.New(oneOf(text, names))
+		}
+		return text, nil
+	}}
+}
+
+func drawn(k kind) kind { k.drawn = true; return k }
+
+var (
+	floorKey = envKey{"floor", below0, strconv.Itoa(DefaultFloor), "log R (nats) below it is raised to it"}
+	slopeKey = envKey{"beta", number, "1", "factor of log R"}
+	seedKey  = envKey{"seed", drawn(natural), "0", "seed of the draw"}
 )
 
 // envTable is everything [ParseEnv] accepts, and [EnvHelp] prints. A new
 // environment or reward is an entry here.
 var envTable = []envEntry{
 	{"hypergrid", "a point of a grid, from the origin one step up at a time; every point can be the object", []envKey{
-		{"dim", 2, "number of coordinates"},
-		{"height", 8, "number of values of a coordinate"},
-		{"r0", 0.1, "reward everywhere"},
-		{"r1", 0.5, "factor of the outer band, or of the cosine term"},
-		{"r2", 2.0, "factor of the inner band; the cosine reward has none"},
+		{"dim", whole, "2", "number of coordinates"},
+		{"height", whole, "8", "number of values of a coordinate"},
+		{"r0", number, "0.1", "reward everywhere"},
+		{"r1", number, "0.5", "factor of the outer band, or of the cosine term"},
+		{"r2", number, "2", "factor of the inner band; the cosine reward has none"},
 		floorKey,
 	}, []rewardEntry{
 		{"standard", "bands near the corners", nil, readGrid},
 		{"cosine", "ripples, highest in the middle", nil, readGrid},
 	}},
 	{"sequence", "a word of fixed length, token by token", []envKey{
-		{"length", 4, "letters of a word"},
-		{"tokens", "ACGT", "its alphabet: distinct characters other than blank , - #"},
-		{"order", choice(orderNames), strings.Join(orderNames, "|") + ": left to right, at either end, in any empty slot"},
+		{"length", whole, "4", "letters of a word"},
+		{"tokens", anyText, "ACGT", "its alphabet: distinct characters other than blank , - #"},
+		{"order", choice(orderNames...), orderNames[Append], strings.Join(orderNames, "|") + ": left to right, at either end, in any empty slot"},
 		floorKey,
 	}, []rewardEntry{
 		{"modes", "−β × Hamming distance to the nearest of a set of words", []envKey{
-			{"file", source{}, "a word on each line"}, {"modes", drawn{4}, "number of words drawn"}, seedKey, slopeKey,
+			{"file", anyText, "", "a word on each line"}, {"modes", drawn(whole), "4", "number of words drawn"}, seedKey, slopeKey,
 		}, readSequence(readModes)},
 		{"motif", "β × sum of a weight for each slot and token", []envKey{
-			{"file", source{}, "a line of weights for each slot"}, seedKey, slopeKey,
+			{"file", anyText, "", "a line of weights for each slot"}, seedKey, slopeKey,
 		}, readSequence(readFactors(parseMotif, each))},
 		{"ising", "β (J Σ σσ' over bonds + h Σ σ), spins σ = −1 and +1", []envKey{
-			{"length", 9, "spins"}, {"tokens", "01", "σ = −1, then σ = +1"},
-			{"lattice", choice{"ring", "square"}, "ring|square: neighbours in a ring, or in an n×n torus, are bound"},
-			{"coupling", 1.0, "J"}, {"field", 0.0, "h"}, slopeKey,
+			{"length", whole, "9", "spins"}, {"tokens", anyText, "01", "σ = −1, then σ = +1"},
+			{"lattice", choice("ring", "square"), "ring", "ring|square: neighbours in a ring, or in an n×n torus, are bound"},
+			{"coupling", number, "1", "J"}, {"field", number, "0", "h"}, slopeKey,
 		}, readSequence(readIsing)},
 		{"factors", "β × sum of factors, each of which reads some of the slots", []envKey{
-			{"file", source{}, "lines factor SLOT… : WEIGHT…; without it, of slots and pairs in a ring"}, seedKey, slopeKey,
+			{"file", anyText, "", "lines factor SLOT… : WEIGHT…; without it, of slots and pairs in a ring"}, seedKey, slopeKey,
 		}, readSequence(readFactors(parseFactors, eachPair))},
 		{"table", "log of max(score, rmin)^β, scaled so that the largest is rmax", []envKey{
-			{"file", source{}, "needed: CSV with the header word,score and a line for every word"},
-			{"beta", 3.0, "exponent of the score"}, {"rmax", 10.0, "largest reward"}, {"rmin", 0.001, "least score"},
-			{"top", 0.005, "modes: this fraction of the words, those of largest reward, with ties"},
+			{"file", anyText, "", "needed: CSV with the header word,score and a line for every word"},
+			{"beta", number, "3", "exponent of the score"}, {"rmax", number, "10", "largest reward"}, {"rmin", number, "0.001", "least score"},
+			{"top", number, "0.005", "modes: this fraction of the words, those of largest reward, with ties"},
 		}, readSequence(readTable)},
 	}},
 	{"dag", "a directed acyclic graph, edge by edge, by its BGe score on data; every graph can be the object", []envKey{
-		{"nodes", 5, fmt.Sprintf("number of nodes, at most %d; with a file, that of its columns", maxNodes)},
-		{"file", source{}, "data: a line of names, then lines of numbers; tabs, commas, ; or blanks"},
-		{"samples", drawn{100}, "number of observations drawn"},
-		{"edges", drawn{""}, "expected edges of their graph; as many as nodes"},
-		{"noise", drawn{0.1}, "standard deviation of a variable given its parents"},
+		{"nodes", whole, "5", fmt.Sprintf("number of nodes, at most %d; with a file, that of its columns", maxNodes)},
+		{"file", anyText, "", "data: a line of names, then lines of numbers; tabs, commas, ; or blanks"},
+		{"samples", drawn(whole), "100", "number of observations drawn"},
+		{"edges", drawn(anyText), "", "expected edges of their graph; as many as nodes"},
+		{"noise", drawn(number), "0.1", "standard deviation of a variable given its parents"},
 		seedKey,
-		{"standardize", choice{"no", "yes"}, "yes|no: give every column mean 0 and variance 1"},
-		{"penalty", 0.0, "log prior of a graph: −penalty for each edge"},
+		{"standardize", choice("no", "yes"), "no", "yes|no: give every column mean 0 and variance 1"},
+		{"penalty", number, "0", "log prior of a graph: −penalty for each edge"},
 	}, []rewardEntry{{read: readDAG}}},
 	{"explicit", "a graph given by its edges", []envKey{
-		{"file", source{}, "lines edge FROM TO and reward NODE R; without it a small graph with Z* = 112"},
+		{"file", anyText, "", "lines edge FROM TO and reward NODE R; without it a small graph with Z* = 112"},
 		floorKey,
 	}, []rewardEntry{{read: readExplicit}}},
 }
@@ -1739,21 +1761,30 @@ func parseEnv(spec string, readFile func(name string) (source, error)) (Env, err
 	if i < 0 {
 		return nil, fmt.Errorf("gfn: unknown environment %q, want %s", name, oneOf(name, known))
 	}
-	k := &keys{env: name, given: map[string]string{}, values: map[string]any{}, readFile: readFile}
+	k := &keys{env: name, given: map[string]string{}, values: map[string]any{}}
 	if rest != "" {
 		k.split(rest)
 	}
-	all, reward, with := envTable[i].keys, envTable[i].rewards[0], ""
+	all, rewards, with := envTable[i].keys, envTable[i].rewards, ""
+	reward := rewards[0]
 	if reward.name != "" {
-		rewards := choice(names(envTable[i].rewards, func(r rewardEntry) string { return r.name }))
-		j := slices.Index(rewards, k.value("reward", rewards).(string))
+		known := names(rewards, func(r rewardEntry) string { return r.name })
+		key := envKey{"reward", choice(known...), reward.name, ""}
+		j := slices.Index(known, k.value(key).(string))
 		if j < 0 {
 			return nil, k.err()
 		}
-		reward = envTable[i].rewards[j]
-		all, with = slices.Concat(all, reward.keys, []envKey{{"reward", rewards, ""}}), " with reward="+reward.name
+		reward = rewards[j]
+		all, with = slices.Concat(all, reward.keys, []envKey{key}), " with reward="+reward.name
 	}
-	if k.declare(all, with); k.problems != nil {
+	k.find(all, with)
+	if name, _ := k.values["file"].(string); name != "" {
+		var err error
+		if k.file, err = readFile(name); err != nil {
+			k.problems = append(k.problems, err)
+		}
+	}
+	if k.problems != nil {
 		return nil, k.err()
 	}
 	env, err := reward.read(k)
@@ -1766,17 +1797,16 @@ func parseEnv(spec string, readFile func(name string) (source, error)) (Env, err
 // keys are those of a specification: what is given, and the value of every key that applies.
 type keys struct {
 	problems
-	env      string
-	given    map[string]string
-	values   map[string]any
-	readFile func(name string) (source, error)
+	env    string
+	given  map[string]string
+	values map[string]any
+	file   source // that the key file names
 }
 
 func (k *keys) int(key string) int       { return k.values[key].(int) }
 func (k *keys) float(key string) float64 { return k.values[key].(float64) }
 func (k *keys) text(key string) string   { return k.values[key].(string) }
 func (k *keys) seed() uint64             { return k.values["seed"].(uint64) }
-func (k *keys) file() (file source)      { file, _ = k.values["file"].(source); return file }
 
 // split notes what is given.
 func (k *keys) split(rest string) {
@@ -1791,63 +1821,33 @@ func (k *keys) split(rest string) {
 	}
 }
 
-// declare finds the values of all the keys that apply, where the last of two of a name counts, and notes any other that is
-// given.
-func (k *keys) declare(all []envKey, with string) {
+// find finds the values of all the keys that apply, where the last of two of a name counts, and notes any other given.
+func (k *keys) find(all []envKey, with string) {
 	var known []string
+	byName := map[string]envKey{}
 	for _, key := range all {
-		if _, again := k.values[key.name]; !again {
+		if _, again := byName[key.name]; !again {
 			known = append(known, key.name)
 		}
-		k.values[key.name] = key.value
+		byName[key.name] = key
 	}
 	for _, key := range slices.Sorted(maps.Keys(k.given)) {
-		_, draw := k.values[key].(drawn)
 		k.want(slices.Contains(known, key), "%s: unknown key %q%s, want %s", k.env, key, with, oneOf(key, known))
-		k.want(!draw || k.given["file"] == "", "%s: key %s does not apply where file is given", k.env, key)
+		k.want(!byName[key].drawn || k.given["file"] == "", "%s: key %s does not apply where file is given", k.env, key)
 	}
 	for _, key := range known {
-		k.values[key] = k.value(key, k.values[key])
+		k.values[key] = k.value(byName[key])
 	}
 }
 
 // value returns the value of a key, given or by default, and notes a bad one.
-func (k *keys) value(key string, byDefault any) (v any) {
-	text, ok := k.given[key]
+func (k *keys) value(key envKey) any {
+	text, ok := k.given[key.name]
 	if !ok {
-		text = fmt.Sprint(byDefault)
+		text = key.value
 	}
-	if d, ok := byDefault.(drawn); ok {
-		byDefault = d.any
-	}
-	wanted := ""
-	switch like := byDefault.(type) {
-	case int:
-		n, err := strconv.Atoi(text)
-		v, ok, wanted = n, err == nil, "a whole number"
-	case uint64:
-		n, err := strconv.ParseUint(text, 10, 64)
-		v, ok, wanted = n, err == nil, "a whole number not below 0"
-	case float64:
-		x, err := parseFinite("", text)
-		v, ok, wanted = x, err == nil, "a finite number"
-	case negative:
-		x, err := parseFinite("", text)
-		v, ok, wanted = x, err == nil && x < 0, "a finite number below 0"
-	case choice:
-		v, ok, wanted = text, slices.Contains(like, text), oneOf(text, like)
-	case string:
-		v, ok = text, true
-	case source:
-		if ok = true; text != "" {
-			file, err := k.readFile(text)
-			if like = file; err != nil {
-				k.problems = append(k.problems, err)
-			}
-		}
-		v = like
-	}
-	k.want(ok, "%s: %s is %q, want %s", k.env, key, text, wanted)
+	v, err := key.read(text)
+	k.want(err == nil, "%s: %s is %q, want %s", k.env, key.name, text, cmp.Or(key.wanted, fmt.Sprint(err)))
 	return v
 }
 
@@ -1923,13 +1923,13 @@ func readSequence(reward readWords) func(k *keys) (Env, error) {
 		if err != nil {
 			return nil, err
 		}
-		r.sum = k.file().sum()
+		r.sum = k.file.sum()
 		return NewSequence(words.length, string(words.tokens), Order(slices.Index(orderNames, k.text("order"))), r)
 	}
 }
 
 func readModes(k *keys, words wordSet, beta, floor float64) (r WordReward, err error) {
-	file := k.file()
+	file := k.file
 	from := file.or("modes=%d,seed=%d", k.int("modes"), k.seed())
 	if file.name == "" {
 		if file, err = drawModes(k.int("modes"), words, k.seed()); err != nil {
@@ -1944,13 +1944,13 @@ func readModes(k *keys, words wordSet, beta, floor float64) (r WordReward, err e
 func readFactors(parse func(source, wordSet) ([]Factor, error), slots func(length int) [][]int) readWords {
 	return func(k *keys, words wordSet, beta, floor float64) (r WordReward, err error) {
 		factors := drawFactors(slots(words.length), words, k.seed())
-		if k.file().name != "" {
-			if factors, err = parse(k.file(), words); err != nil {
+		if k.file.name != "" {
+			if factors, err = parse(k.file, words); err != nil {
 				return r, err
 			}
 		}
 		r, err = newFactors(k.text("reward"), factors, words.length, len(words.tokens), beta, floor)
-		r.from = k.file().or("seed=%d", k.seed())
+		r.from = k.file.or("seed=%d", k.seed())
 		return r, err
 	}
 }
@@ -1973,7 +1973,7 @@ func readIsing(k *keys, words wordSet, beta, floor float64) (WordReward, error) 
 }
 
 func readTable(k *keys, words wordSet, beta, floor float64) (WordReward, error) {
-	file := k.file()
+	file := k.file
 	if file.name == "" {
 		return WordReward{}, errors.New("gfn: sequence: reward=table needs file, a CSV with the header word,score")
 	}
@@ -1985,7 +1985,7 @@ func readTable(k *keys, words wordSet, beta, floor float64) (WordReward, error) 
 }
 
 func readDAG(k *keys) (env Env, err error) {
-	file, nodes, samples, noise := k.file(), k.int("nodes"), k.int("samples"), k.float("noise")
+	file, nodes, samples, noise := k.file, k.int("nodes"), k.int("samples"), k.float("noise")
 	edges := min(float64(nodes), float64(nodes*(nodes-1))/2)
 	if text := k.text("edges"); text != "" {
 		if edges, err = parseFinite("gfn: dag: edges", text); err != nil {
@@ -2018,7 +2018,7 @@ func readDAG(k *keys) (env Env, err error) {
 }
 
 func readExplicit(k *keys) (Env, error) {
-	if file := k.file(); file.name != "" {
+	if file := k.file; file.name != "" {
 		return ParseExplicit(bytes.NewReader(file.text), file.name, k.float("floor"))
 	}
 	return newExplicit("explicit", fixtureEdges, fixtureRewards, "", k.float("floor"))
@@ -2030,10 +2030,10 @@ func EnvHelp() string {
 	var text strings.Builder
 	list := func(indent string, keys ...envKey) {
 		for _, k := range keys {
-			if _, ok := k.value.(drawn); ok {
+			if k.drawn {
 				k.about = "where there is no file: " + k.about
 			}
-			fmt.Fprintf(&text, "%s%-*s %s\n", indent, 22-len(indent), fmt.Sprint(k.name, "=", k.value), k.about)
+			fmt.Fprintf(&text, "%s%-*s %s\n", indent, 22-len(indent), k.name+"="+k.value, k.about)
 		}
 	}
 	for _, e := range envTable {
@@ -2041,7 +2041,7 @@ func EnvHelp() string {
 		list("  ", e.keys...)
 		for i, r := range e.rewards {
 			if r.name != "" {
-				list("  ", envKey{"reward", r.name, r.about + map[bool]string{true: " (default)"}[i == 0]})
+				list("  ", envKey{"reward", anyText, r.name, r.about + map[bool]string{true: " (default)"}[i == 0]})
 			}
 			list("    ", r.keys...)
 		}
