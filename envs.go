@@ -222,22 +222,13 @@ func newWordSet(length int, tokens string) (wordSet, error) {
 	w := wordSet{length, []rune(tokens)}
 	var p problems
 	p.want(length >= 1, "sequence: length is %d, want at least 1", length)
-	p.want(usableTokens(tokens), "sequence: tokens are %q, want one or more distinct printable characters other than blank , - #", tokens)
+	// the notation uses the comma between the keys of a spec, '-' for an empty slot, '#' for a comment
+	unusable := func(r rune) bool { return !unicode.IsPrint(r) || strings.ContainsRune(" ,-#", r) }
+	distinct := slices.Compact(slices.Sorted(slices.Values(w.tokens)))
+	p.want(tokens != "" && utf8.ValidString(tokens) && len(distinct) == len(w.tokens) && !slices.ContainsFunc(distinct, unusable),
+		"sequence: tokens are %q, want one or more distinct printable characters other than blank , - #", tokens)
 	p.want(p != nil || length <= maxInputs/len(w.tokens), "sequence: length·tokens is %d·%d, want at most %d", length, len(w.tokens), maxInputs)
 	return w, p.err()
-}
-
-// usableTokens keeps out what the notation uses: the comma between the keys of a
-// spec, '-' for an empty slot, '#' for a comment.
-func usableTokens(tokens string) bool {
-	seen := map[rune]bool{',': true, '-': true, '#': true, ' ': true}
-	for _, r := range tokens {
-		if seen[r] || !unicode.IsPrint(r) {
-			return false
-		}
-		seen[r] = true
-	}
-	return tokens != "" && utf8.ValidString(tokens)
 }
 
 // count returns K^L.
@@ -418,11 +409,11 @@ func (q *Sequence) LogStates() float64 {
 	if q.order == AnyOrder {
 		return float64(q.length) * math.Log(k+1)
 	}
-	var terms []float64
-	for i := range q.length + 1 {
-		terms = append(terms, float64(i)*math.Log(k))
+	sum := 0.0
+	for range q.length { // the log of 1 + K(1 + K(…))
+		sum = LogSumExp([]float64{0, sum + math.Log(k)})
 	}
-	return LogSumExp(terms)
+	return sum
 }
 
 // empty is the entry of an empty slot, K.
@@ -1218,7 +1209,7 @@ type DAGScore struct {
 // NewDAG returns the graphs on 1 to 31 nodes. Local scores are cached.
 func NewDAG(nodes int, score DAGScore) (*DAG, error) {
 	var p problems
-	p.want(nodes >= 1 && nodes <= maxNodes, "dag: nodes is %d, want 1 to %d", nodes, maxNodes)
+	p.wantNodes(nodes)
 	p.want(score.Local != nil, "dag: score has no Local")
 	p.want(score.names == nil || len(score.names) == nodes, "dag: score is of %d nodes, want %d", len(score.names), nodes)
 	if p != nil {
@@ -1227,11 +1218,12 @@ func NewDAG(nodes int, score DAGScore) (*DAG, error) {
 	if score.names == nil {
 		score.names, score.spec = nodeNames(nodes), fmt.Sprintf("nodes=%d,score=custom", nodes)
 	}
-	n2 := nodes * nodes
-	return &DAG{
-		base:  base{Shape{Dim: nodes, Forward: n2 + 1, Backward: n2, Features: n2}, "dag:" + score.spec, score.sum},
-		score: score, cache: map[family]float64{},
-	}, nil
+	shape := Shape{Dim: nodes, Forward: nodes*nodes + 1, Backward: nodes * nodes, Features: nodes * nodes}
+	return &DAG{base: base{shape, "dag:" + score.spec, score.sum}, score: score, cache: map[family]float64{}}, nil
+}
+
+func (p *problems) wantNodes(n int) {
+	p.want(n >= 1 && n <= maxNodes, "dag: nodes is %d, want 1 to %d", n, maxNodes)
 }
 
 // nodeNames returns A … Z, AA, AB, ….
@@ -1256,6 +1248,11 @@ func ancestors(s []int) (anc [maxNodes]uint32) {
 	}
 	return anc
 }
+
+func (d *DAG) Source(s []int)              { clear(s) }
+func (d *DAG) Step(s []int, a int) int     { s[a%len(s)] |= 1 << (a / len(s)); return a }
+func (d *DAG) Undo(s []int, b int) int     { s[b%len(s)] &^= 1 << (b / len(s)); return b }
+func (d *DAG) Features(dst, s []int) []int { return d.Backward(dst, s) } // the edges
 
 // Forward implements [Env]: the edges that close no cycle, and the exit.
 func (d *DAG) Forward(dst, s []int) []int {
@@ -1282,14 +1279,8 @@ func (d *DAG) Backward(dst, s []int) []int {
 	return dst
 }
 
-func (d *DAG) Source(s []int)              { clear(s) }
-func (d *DAG) Step(s []int, a int) int     { s[a%len(s)] |= 1 << (a / len(s)); return a }
-func (d *DAG) Undo(s []int, b int) int     { s[b%len(s)] &^= 1 << (b / len(s)); return b }
-func (d *DAG) Features(dst, s []int) []int { return d.Backward(dst, s) } // the edges
-
 // LogReward implements [Env].
-func (d *DAG) LogReward(s []int) float64 {
-	sum := 0.0
+func (d *DAG) LogReward(s []int) (sum float64) {
 	for v, parents := range s {
 		sum += d.term(family{v, uint32(parents)})
 	}
@@ -1318,10 +1309,10 @@ func (d *DAG) term(f family) float64 {
 func (d *DAG) LogStates() float64 {
 	a := []float64{1}
 	for n := 1; n <= d.shape.Dim; n++ {
-		sum, choose := 0.0, 1.0
+		sum, choose := 0.0, -1.0 // choose = (−1)^{k+1} C(n,k)
 		for k := 1; k <= n; k++ {
-			choose *= float64(n-k+1) / float64(k)
-			sum -= math.Pow(-1, float64(k)) * choose * math.Exp2(float64(k*(n-k))) * a[n-k]
+			choose *= -float64(n-k+1) / float64(k)
+			sum += choose * math.Exp2(float64(k*(n-k))) * a[n-k]
 		}
 		a = append(a, sum)
 	}
@@ -1334,20 +1325,18 @@ func (d *DAG) Guide() Guide { return ExitCapped{1e-10, 75} }
 
 // Format implements [Formatter] in the notation of the R package bnlearn: [A][B][C|A:B]
 // is A→C←B.
-func (d *DAG) Format(s []int) string {
-	var text strings.Builder
+func (d *DAG) Format(s []int) (text string) {
 	for v, parents := range s {
-		text.WriteString("[" + d.score.names[v])
-		separator := "|"
+		node, separator := d.score.names[v], "|"
 		for u := range s {
 			if parents>>u&1 == 1 {
-				text.WriteString(separator + d.score.names[u])
+				node += separator + d.score.names[u]
 				separator = ":"
 			}
 		}
-		text.WriteString("]")
+		text += "[" + node + "]"
 	}
-	return text.String()
+	return text
 }
 
 // Data is observations of variables, one row each.
@@ -1368,7 +1357,7 @@ type Data struct {
 func Simulate(nodes, samples int, edges, noise float64, seed uint64) (*Data, error) {
 	var p problems
 	pairs := float64(nodes*(nodes-1)) / 2
-	p.want(nodes >= 1 && nodes <= maxNodes, "dag: nodes is %d, want 1 to %d", nodes, maxNodes)
+	p.wantNodes(nodes)
 	p.want(samples >= 1 && samples <= maxInputs/max(nodes, 1), "dag: samples is %d, want 1 to %d", samples, maxInputs/max(nodes, 1))
 	p.want(p != nil || edges >= 0 && edges <= pairs, "dag: edges is %v, want 0 to %v", edges, pairs)
 	p.want(finite(noise) && noise > 0, "dag: noise is %v, want a finite number above 0", noise)
