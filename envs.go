@@ -1595,62 +1595,57 @@ func Deviation(a, b [][]float64) (rms, mean, most float64) {
 	return math.Sqrt(rms), mean, most
 }
 
-// envEntry is an environment as [ParseEnv] knows it.
+// envEntry is an environment as [ParseEnv] knows it, or one of its rewards.
 type envEntry struct {
 	name, about string
-	keys        []envKey      // with every reward
-	rewards     []rewardEntry // values of the key reward, the default first; a single one without a name: no such key
+	keys        []envKey                   // of a reward: those that it adds, or gives another default
+	read        func(k *keys) (Env, error) // nil where there are rewards
+	rewards     []envEntry                 // values of the key reward, the default first
 }
 
-type rewardEntry struct {
-	name, about string
-	keys        []envKey // with this reward only, or with another default
-	read        func(k *keys) (Env, error)
-}
-
-// envKey is a key, its kind of values, and its default.
+// envKey is a key, its default, and what is said of it, which begins with noFile where the key is of
+// the draw that stands in for a file, beside which it does not apply.
 type envKey struct {
-	name string
-	kind
+	name         string
+	kind         kind
 	value, about string
 }
 
-// kind says what the values of a key are, and reads one.
-type kind struct {
-	wanted string // if empty, the error of read says it
-	read   func(text string) (any, error)
-	drawn  bool // the key is of the draw that stands in for a file, beside which it does not apply
+const noFile = "where there is no file: "
+
+// kind returns the value that text stands for, whether it is good, and what is wanted.
+type kind func(text string) (value any, ok bool, wanted string)
+
+func anyText(text string) (any, bool, string) { return text, true, "" }
+
+func whole(text string) (any, bool, string) {
+	v, err := strconv.Atoi(text)
+	return v, err == nil, "a whole number"
 }
 
-var (
-	anyText = kind{read: func(text string) (any, error) { return text, nil }}
-	whole   = kind{wanted: "a whole number", read: func(text string) (any, error) { return strconv.Atoi(text) }}
-	natural = kind{wanted: "a whole number not below 0", read: func(text string) (any, error) { return strconv.ParseUint(text, 10, 64) }}
-	number  = kind{wanted: "a finite number", read: func(text string) (any, error) { return parseFinite("", text) }}
-	below0  = kind{wanted: "a finite number below 0", read: func(text string) (any, error) {
-		v, err := parseFinite("", text)
-		if err == nil && v >= 0 {
-			err = strconv.ErrRange
-		}
-		return v, err
-	}}
-)
-
-func choice(names ...string) kind {
-	return kind{read: func(text string) (any, error) {
-		if !slices.Contains(names, text) {
-			return text, errors.New(oneOf(text, names))
-		}
-		return text, nil
-	}}
+func natural(text string) (any, bool, string) {
+	v, err := strconv.ParseUint(text, 10, 64)
+	return v, err == nil, "a whole number not below 0"
 }
 
-func drawn(k kind) kind { k.drawn = true; return k }
+func number(text string) (any, bool, string) {
+	v, err := parseFinite("", text)
+	return v, err == nil, "a finite number"
+}
+
+func below0(text string) (any, bool, string) {
+	v, err := parseFinite("", text)
+	return v, err == nil && v < 0, "a finite number below 0"
+}
+
+func choice(of ...string) kind {
+	return func(text string) (any, bool, string) { return text, slices.Contains(of, text), oneOf(text, of) }
+}
 
 var (
 	floorKey = envKey{"floor", below0, strconv.Itoa(DefaultFloor), "log R (nats) below it is raised to it"}
 	slopeKey = envKey{"beta", number, "1", "factor of log R"}
-	seedKey  = envKey{"seed", drawn(natural), "0", "seed of the draw"}
+	seedKey  = envKey{"seed", natural, "0", noFile + "seed of the draw"}
 )
 
 // envTable is everything [ParseEnv] accepts, and [EnvHelp] prints. A new
@@ -1663,50 +1658,50 @@ var envTable = []envEntry{
 		{"r1", number, "0.5", "factor of the outer band, or of the cosine term"},
 		{"r2", number, "2", "factor of the inner band; the cosine reward has none"},
 		floorKey,
-	}, []rewardEntry{
-		{"standard", "bands near the corners", nil, readGrid},
-		{"cosine", "ripples, highest in the middle", nil, readGrid},
+	}, nil, []envEntry{
+		{"standard", "bands near the corners", nil, readGrid, nil},
+		{"cosine", "ripples, highest in the middle", nil, readGrid, nil},
 	}},
 	{"sequence", "a word of fixed length, token by token", []envKey{
 		{"length", whole, "4", "letters of a word"},
 		{"tokens", anyText, "ACGT", "its alphabet: distinct characters other than blank , - #"},
 		{"order", choice(orderNames...), orderNames[Append], strings.Join(orderNames, "|") + ": left to right, at either end, in any empty slot"},
 		floorKey,
-	}, []rewardEntry{
+	}, nil, []envEntry{
 		{"modes", "−β × Hamming distance to the nearest of a set of words", []envKey{
-			{"file", anyText, "", "a word on each line"}, {"modes", drawn(whole), "4", "number of words drawn"}, seedKey, slopeKey,
-		}, readSequence(readModes)},
+			{"file", anyText, "", "a word on each line"}, {"modes", whole, "4", noFile + "number of words drawn"}, seedKey, slopeKey,
+		}, readSequence(readModes), nil},
 		{"motif", "β × sum of a weight for each slot and token", []envKey{
 			{"file", anyText, "", "a line of weights for each slot"}, seedKey, slopeKey,
-		}, readSequence(readFactors(parseMotif, each))},
+		}, readSequence(readFactors(parseMotif, each)), nil},
 		{"ising", "β (J Σ σσ' over bonds + h Σ σ), spins σ = −1 and +1", []envKey{
 			{"length", whole, "9", "spins"}, {"tokens", anyText, "01", "σ = −1, then σ = +1"},
 			{"lattice", choice("ring", "square"), "ring", "ring|square: neighbours in a ring, or in an n×n torus, are bound"},
 			{"coupling", number, "1", "J"}, {"field", number, "0", "h"}, slopeKey,
-		}, readSequence(readIsing)},
+		}, readSequence(readIsing), nil},
 		{"factors", "β × sum of factors, each of which reads some of the slots", []envKey{
 			{"file", anyText, "", "lines factor SLOT… : WEIGHT…; without it, of slots and pairs in a ring"}, seedKey, slopeKey,
-		}, readSequence(readFactors(parseFactors, eachPair))},
+		}, readSequence(readFactors(parseFactors, eachPair)), nil},
 		{"table", "log of max(score, rmin)^β, scaled so that the largest is rmax", []envKey{
 			{"file", anyText, "", "needed: CSV with the header word,score and a line for every word"},
 			{"beta", number, "3", "exponent of the score"}, {"rmax", number, "10", "largest reward"}, {"rmin", number, "0.001", "least score"},
 			{"top", number, "0.005", "modes: this fraction of the words, those of largest reward, with ties"},
-		}, readSequence(readTable)},
+		}, readSequence(readTable), nil},
 	}},
 	{"dag", "a directed acyclic graph, edge by edge, by its BGe score on data; every graph can be the object", []envKey{
 		{"nodes", whole, "5", fmt.Sprintf("number of nodes, at most %d; with a file, that of its columns", maxNodes)},
 		{"file", anyText, "", "data: a line of names, then lines of numbers; tabs, commas, ; or blanks"},
-		{"samples", drawn(whole), "100", "number of observations drawn"},
-		{"edges", drawn(anyText), "", "expected edges of their graph; as many as nodes"},
-		{"noise", drawn(number), "0.1", "standard deviation of a variable given its parents"},
+		{"samples", whole, "100", noFile + "number of observations drawn"},
+		{"edges", anyText, "", noFile + "expected edges of their graph; as many as nodes"},
+		{"noise", number, "0.1", noFile + "standard deviation of a variable given its parents"},
 		seedKey,
 		{"standardize", choice("no", "yes"), "no", "yes|no: give every column mean 0 and variance 1"},
 		{"penalty", number, "0", "log prior of a graph: −penalty for each edge"},
-	}, []rewardEntry{{read: readDAG}}},
+	}, readDAG, nil},
 	{"explicit", "a graph given by its edges", []envKey{
 		{"file", anyText, "", "lines edge FROM TO and reward NODE R; without it a small graph with Z* = 112"},
 		floorKey,
-	}, []rewardEntry{{read: readExplicit}}},
+	}, readExplicit, nil},
 }
 
 // ParseEnv builds an environment from a specification name:key=value,key=value,
@@ -1745,28 +1740,25 @@ func ParseEnv(spec string) (Env, error) { return parseEnv(spec, readFile) }
 // parseEnv is ParseEnv where readFile returns a file by its name.
 func parseEnv(spec string, readFile func(name string) (source, error)) (Env, error) {
 	name, rest, _ := strings.Cut(spec, ":")
-	known := names(envTable, func(e envEntry) string { return e.name })
-	i := slices.Index(known, name)
-	if i < 0 {
+	env, known := find(envTable, name)
+	if env == nil {
 		return nil, fmt.Errorf("gfn: unknown environment %q, want %s", name, oneOf(name, known))
 	}
 	k := &keys{env: name, given: map[string]string{}, values: map[string]any{}}
 	if rest != "" {
 		k.split(rest)
 	}
-	all, rewards, with := envTable[i].keys, envTable[i].rewards, ""
-	reward := rewards[0]
-	if reward.name != "" {
-		known := names(rewards, func(r rewardEntry) string { return r.name })
-		key := envKey{"reward", choice(known...), reward.name, ""}
-		j := slices.Index(known, k.value(key).(string))
-		if j < 0 {
+	all, read, with := env.keys, env.read, ""
+	if env.rewards != nil {
+		_, known := find(env.rewards, "")
+		key := envKey{"reward", choice(known...), known[0], ""}
+		reward, _ := find(env.rewards, k.value(key).(string))
+		if reward == nil {
 			return nil, k.err()
 		}
-		reward = rewards[j]
-		all, with = slices.Concat(all, reward.keys, []envKey{key}), " with reward="+reward.name
+		all, read, with = slices.Concat(all, reward.keys, []envKey{key}), reward.read, " with reward="+reward.name
 	}
-	k.find(all, with)
+	k.evaluate(all, with)
 	if name, _ := k.values["file"].(string); name != "" {
 		var err error
 		if k.file, err = readFile(name); err != nil {
@@ -1776,11 +1768,21 @@ func parseEnv(spec string, readFile func(name string) (source, error)) (Env, err
 	if k.problems != nil {
 		return nil, k.err()
 	}
-	env, err := reward.read(k)
+	made, err := read(k)
 	if err := cmp.Or(k.err(), err); err != nil {
 		return nil, err // and no typed nil
 	}
-	return env, nil
+	return made, nil
+}
+
+// find returns the entry of that name, nil if there is none, and the names of all.
+func find(entries []envEntry, name string) (found *envEntry, known []string) {
+	for i, e := range entries {
+		if known = append(known, e.name); e.name == name {
+			found = &entries[i]
+		}
+	}
+	return found, known
 }
 
 // keys are those of a specification: what is given, and the value of every key that applies.
@@ -1810,22 +1812,23 @@ func (k *keys) split(rest string) {
 	}
 }
 
-// find finds the values of all the keys that apply, where the last of two of a name counts, and notes any other given.
-func (k *keys) find(all []envKey, with string) {
+// evaluate finds the values of all keys that apply, the last of two of a name, and notes any other that is given.
+func (k *keys) evaluate(all []envKey, with string) {
 	var known []string
-	byName := map[string]envKey{}
+	applies := map[string]envKey{}
 	for _, key := range all {
-		if _, again := byName[key.name]; !again {
+		if _, again := applies[key.name]; !again {
 			known = append(known, key.name)
 		}
-		byName[key.name] = key
+		applies[key.name] = key
 	}
 	for _, key := range slices.Sorted(maps.Keys(k.given)) {
+		drawn := strings.HasPrefix(applies[key].about, noFile)
 		k.want(slices.Contains(known, key), "%s: unknown key %q%s, want %s", k.env, key, with, oneOf(key, known))
-		k.want(!byName[key].drawn || k.given["file"] == "", "%s: key %s does not apply where file is given", k.env, key)
+		k.want(!drawn || k.given["file"] == "", "%s: key %s does not apply where file is given", k.env, key)
 	}
 	for _, key := range known {
-		k.values[key] = k.value(byName[key])
+		k.values[key] = k.value(applies[key])
 	}
 }
 
@@ -1835,16 +1838,9 @@ func (k *keys) value(key envKey) any {
 	if !ok {
 		text = key.value
 	}
-	v, err := key.read(text)
-	k.want(err == nil, "%s: %s is %q, want %s", k.env, key.name, text, cmp.Or(key.wanted, fmt.Sprint(err)))
+	v, ok, wanted := key.kind(text)
+	k.want(ok, "%s: %s is %q, want %s", k.env, key.name, text, wanted)
 	return v
-}
-
-func names[T any](items []T, name func(T) string) (all []string) {
-	for _, item := range items {
-		all = append(all, name(item))
-	}
-	return all
 }
 
 // oneOf says which of the known names are wanted, and which of them is near.
@@ -2019,9 +2015,6 @@ func EnvHelp() string {
 	var text strings.Builder
 	list := func(indent string, keys ...envKey) {
 		for _, k := range keys {
-			if k.drawn {
-				k.about = "where there is no file: " + k.about
-			}
 			fmt.Fprintf(&text, "%s%-*s %s\n", indent, 22-len(indent), k.name+"="+k.value, k.about)
 		}
 	}
@@ -2029,9 +2022,7 @@ func EnvHelp() string {
 		fmt.Fprintf(&text, "%s: %s\n", e.name, e.about)
 		list("  ", e.keys...)
 		for i, r := range e.rewards {
-			if r.name != "" {
-				list("  ", envKey{"reward", anyText, r.name, r.about + map[bool]string{true: " (default)"}[i == 0]})
-			}
+			list("  ", envKey{"reward", nil, r.name, r.about + map[bool]string{true: " (default)"}[i == 0]})
 			list("    ", r.keys...)
 		}
 	}
