@@ -179,24 +179,17 @@ func (g *HyperGrid) Step(s []int, a int) int     { s[a]++; return a }
 func (g *HyperGrid) Undo(s []int, b int) int     { s[b]--; return b }
 func (g *HyperGrid) Features(dst, s []int) []int { return oneHot(dst, s, g.height) }
 func (g *HyperGrid) LogReward(s []int) float64 {
-	outer, inner := g.products(s)
-	return max(math.Log(g.reward.R0+g.reward.R1*outer+g.reward.R2*inner), g.reward.Floor)
-}
-
-// products returns those of R1 and R2.
-func (g *HyperGrid) products(s []int) (outer, inner float64) {
-	outer, inner = 1, 1
+	outer, inner := 1.0, 1.0
 	for _, x := range s {
 		outer, inner = outer*g.outer[x], inner*g.inner[x]
 	}
-	return outer, inner
+	return max(math.Log(g.reward.R0+g.reward.R1*outer+g.reward.R2*inner), g.reward.Floor)
 }
 
-// HasModes implements [Moded]: by the standard reward.
 func (g *HyperGrid) HasModes() bool { return !g.reward.Cosine }
-
-// Mode implements [Moded].
-func (g *HyperGrid) Mode(s []int) bool { _, inner := g.products(s); return inner == 1 }
+func (g *HyperGrid) Mode(s []int) bool {
+	return !slices.ContainsFunc(s, func(x int) bool { return g.inner[x] == 0 })
+}
 
 // LogStates implements [Sized]: H^D.
 func (g *HyperGrid) LogStates() float64 { return float64(g.shape.Dim) * math.Log(float64(g.height)) }
@@ -529,13 +522,28 @@ func NewTableReward(r io.Reader, name string, length int, tokens string, beta, r
 	if err := p.err(); err != nil {
 		return WordReward{}, err
 	}
+	logR := make([]float64, int(words.count()))
+	lines, found := make([]int, len(logR)), 0 // where each word stands, 0: nowhere yet
 	file := readSource(r, name)
-	logR, err := parseTable(file, words)
+	_, err = file.records(',', "word,score", func(line int, _, record []string) error {
+		word, err := words.parse(record[0])
+		if err != nil {
+			return err
+		}
+		i := words.index(word)
+		if lines[i] > 0 {
+			return fmt.Errorf("word %q stands on line %d already", record[0], lines[i])
+		}
+		lines[i], found = line, found+1
+		y, err := parseFinite("score", record[1])
+		logR[i] = math.Log(max(y, rmin))
+		return err
+	})
+	if first := slices.Index(lines, 0); first >= 0 && err == nil {
+		err = fmt.Errorf("gfn: %s: %d of %d words missing, the first is %q", name, len(lines)-found, len(lines), words.format(words.word(first)))
+	}
 	if err != nil {
 		return WordReward{}, err
-	}
-	for i, y := range logR {
-		logR[i] = math.Log(max(y, rmin))
 	}
 	top := slices.Max(logR)
 	for i, y := range logR {
@@ -546,29 +554,6 @@ func NewTableReward(r io.Reader, name string, length int, tokens string, beta, r
 		words: words, name: "table", from: "file=" + name, sum: file.sum(),
 		rest: fmt.Sprintf("beta=%v,rmax=%v,rmin=%v,floor=%v", beta, rmax, rmin, floor),
 	}, nil
-}
-
-// parseTable returns the scores of all words by index.
-func parseTable(file source, words wordSet) ([]float64, error) {
-	scores := make([]float64, int(words.count()))
-	lines, found := make([]int, len(scores)), 0 // where each word stands, 0: nowhere yet
-	_, err := file.records(',', "word,score", func(line int, _, record []string) error {
-		word, err := words.parse(record[0])
-		if err != nil {
-			return err
-		}
-		i := words.index(word)
-		if lines[i] > 0 {
-			return fmt.Errorf("word %q stands on line %d already", record[0], lines[i])
-		}
-		lines[i], found = line, found+1
-		scores[i], err = parseFinite("score", record[1])
-		return err
-	})
-	if first := slices.Index(lines, 0); first >= 0 && err == nil {
-		err = fmt.Errorf("gfn: %s: %d of %d words missing, the first is %q", file.name, len(lines)-found, len(lines), words.format(words.word(first)))
-	}
-	return scores, err
 }
 
 // Factor is a term of log R that reads some of a word's slots: a weight for each of the K^m
@@ -768,23 +753,35 @@ func NewModesReward(modes []string, length int, tokens string, beta, floor float
 	if err != nil {
 		return WordReward{}, err
 	}
-	file := source{name: "modes", text: []byte(strings.Join(modes, "\n"))}
-	return newModes(file, fmt.Sprintf("crc=%08x", file.sum()), words, beta, floor)
+	return newModes(source{name: "modes", text: []byte(strings.Join(modes, "\n"))}, words, beta, floor)
 }
 
-// newModes is NewModesReward with a word from each line of file, which a spec calls from.
-func newModes(file source, from string, words wordSet, beta, floor float64) (WordReward, error) {
-	modes, err := parseModes(file, words)
+// newModes is NewModesReward with a word from each line of file.
+func newModes(file source, words wordSet, beta, floor float64) (WordReward, error) {
+	var modes [][]int
+	lines := map[string]int{}
+	err := file.lines(func(line int, fields []string) error {
+		word, err := words.parse(fields[0])
+		switch at := lines[fields[0]]; {
+		case len(fields) > 1:
+			return fmt.Errorf("%d words, want 1 on a line", len(fields))
+		case at > 0:
+			return fmt.Errorf("word %q stands on line %d already", fields[0], at)
+		}
+		modes, lines[fields[0]] = append(modes, word), line
+		return err
+	})
 	if err != nil {
 		return WordReward{}, err
 	}
 	var p problems
+	p.want(len(modes) > 0, "%s: no words", file.name)
 	p.wantBetaFloor(beta, floor)
 	return WordReward{
 		LogR:    func(word []int) float64 { return max(beta*float64(-words.nearest(modes, word)), floor) },
 		Mode:    func(word []int) bool { return words.nearest(modes, word) == 0 },
 		Partial: true,
-		words:   words, name: "modes", from: from,
+		words:   words, name: "modes", from: fmt.Sprintf("crc=%08x", file.sum()),
 		rest: fmt.Sprintf("beta=%v,floor=%v", beta, floor),
 	}, p.err()
 }
@@ -819,26 +816,6 @@ func drawModes(n int, words wordSet, seed uint64) (file source, err error) {
 		}
 	}
 	return file, nil
-}
-
-// parseModes reads a word from each line.
-func parseModes(file source, words wordSet) (modes [][]int, err error) {
-	lines := map[string]int{}
-	err = file.lines(func(line int, fields []string) error {
-		word, err := words.parse(fields[0])
-		switch at := lines[fields[0]]; {
-		case len(fields) > 1:
-			return fmt.Errorf("%d words, want 1 on a line", len(fields))
-		case at > 0:
-			return fmt.Errorf("word %q stands on line %d already", fields[0], at)
-		}
-		modes, lines[fields[0]] = append(modes, word), line
-		return err
-	})
-	if err == nil && len(modes) == 0 {
-		err = fmt.Errorf("gfn: %s: no words", file.name)
-	}
-	return modes, err
 }
 
 // maxFile bounds the bytes of a file.
@@ -1532,7 +1509,7 @@ type Marginals struct{ Edge, Path, Blanket [][]float64 }
 // of d, given by its logarithm by row: [Graph.LogTarget] for the exact posterior,
 // [Graph.LogTerminating] for a sampler.
 func (d *DAG) Marginals(g *Graph, logp []float64) Marginals {
-	m, s := d.noMarginals(), []int(nil)
+	m, s := newMarginals(d.shape.Dim), []int(nil)
 	for row := range g.Len() {
 		s = g.State(s, row)
 		m.add(s, math.Exp(logp[row]))
@@ -1542,17 +1519,14 @@ func (d *DAG) Marginals(g *Graph, logp []float64) Marginals {
 
 // MarginalsOf returns the frequencies of the features in sampled states.
 func (d *DAG) MarginalsOf(states [][]int) Marginals {
-	m := d.noMarginals()
+	m := newMarginals(d.shape.Dim)
 	for _, s := range states {
 		m.add(s, 1/float64(len(states)))
 	}
 	return m
 }
 
-func (d *DAG) noMarginals() Marginals {
-	n := d.shape.Dim
-	return Marginals{matrix(n), matrix(n), matrix(n)}
-}
+func newMarginals(n int) Marginals { return Marginals{matrix(n), matrix(n), matrix(n)} }
 
 func matrix(n int) [][]float64 {
 	m := make([][]float64, n)
@@ -1915,13 +1889,14 @@ func readSequence(reward readWords) func(k *keys) (Env, error) {
 
 func readModes(k *keys, words wordSet, beta, floor float64) (r WordReward, err error) {
 	file := k.file
-	from := file.or("modes=%d,seed=%d", k.int("modes"), k.seed())
 	if file.name == "" {
 		if file, err = drawModes(k.int("modes"), words, k.seed()); err != nil {
 			return r, err
 		}
 	}
-	return newModes(file, from, words, beta, floor)
+	r, err = newModes(file, words, beta, floor)
+	r.from = k.file.or("modes=%d,seed=%d", k.int("modes"), k.seed())
+	return r, err
 }
 
 // readFactors returns the reader of a reward whose factors parse reads from a file, or else are
