@@ -21,14 +21,13 @@ import (
 	"unicode/utf8"
 )
 
-// DefaultFloor is the log reward (nats) below which [ParseEnv] clamps, so that
-// R > 0 everywhere (spec §1). On the grids, TFBind8 and the QM9 strings with the
-// settings of Niu et al. 2024 it moves nothing: the least log R there, of QM9
-// with β = 5, is −46.5. Their code clamps at −12.
+// DefaultFloor is the log reward (nats) below which [ParseEnv] clamps, so that R > 0 everywhere (spec §1). On the
+// grids, TFBind8 and the QM9 strings with the settings of Niu et al. 2024 it moves nothing: the least log R there, of
+// QM9 with β = 5, is −46.5. Their code clamps at −12.
 const DefaultFloor = -50
 
-// maxInputs bounds an environment's features, and with them its actions and the
-// memory of its constructor: a larger size is a slip of the pen.
+// maxInputs bounds an environment's features, and with them its actions and the memory of its constructor: a larger
+// size is a slip of the pen.
 const maxInputs = 1 << 20
 
 // base is what environments have in common: their sizes and the [Named] part.
@@ -41,8 +40,8 @@ type base struct {
 // Shape implements [Env].
 func (b *base) Shape() Shape { return b.shape }
 
-// Spec returns the environment's canonical description. Where [ParseEnv] can
-// build the environment, ParseEnv(Spec()) does, and has the same Spec.
+// Spec returns the environment's canonical description. Where [ParseEnv] can build the environment, ParseEnv(Spec())
+// does, and has the same Spec.
 func (b *base) Spec() string { return b.spec }
 
 // Checksum returns the CRC-32 (IEEE) of the file the environment read, 0 if none.
@@ -93,8 +92,7 @@ func (p *problems) wantFloor(env string, floor float64) {
 
 func (p problems) err() error { return errors.Join(p...) }
 
-// GridReward is the reward of a [HyperGrid] (Bengio et al. 2021). With
-// y_d = |x_d/(H−1) − ½|,
+// GridReward is the reward of a [HyperGrid] (Bengio et al. 2021). With y_d = |x_d/(H−1) − ½|,
 //
 //	standard  R(x) = R0 + R1 Π_d 1[y_d > 0.25] + R2 Π_d 1[0.3 < y_d < 0.4]
 //	cosine    R(x) = R0 + R1 Π_d (cos(50 y_d) + 1) φ(5 y_d)
@@ -111,10 +109,9 @@ func DefaultGridReward() GridReward {
 	return GridReward{R0: 0.1, R1: 0.5, R2: 2, Floor: DefaultFloor}
 }
 
-// factors returns what coordinate value x contributes to the products of R1 and R2.
-// It compares y = |x/(H−1) − ½| with integers: y > 0.25 if 2·|2x − (H−1)| > H−1, and
-// 0.3 < y < 0.4 if 6(H−1) < 10·|2x − (H−1)| < 8(H−1). In float64 a tie breaks on one
-// side of the grid only, at H = 6, 11, 16, …, and 16² has 9 mode states for 4.
+// factors returns what coordinate value x contributes to the products of R1 and R2. It compares y = |x/(H−1) − ½|
+// with integers: y > 0.25 if 2·|2x − (H−1)| > H−1, and 0.3 < y < 0.4 if 6(H−1) < 10·|2x − (H−1)| < 8(H−1). In float64
+// a tie breaks on one side of the grid only, at H = 6, 11, 16, …, and 16² has 9 mode states for 4.
 func (r GridReward) factors(x, height int) (outer, inner float64) {
 	n := height - 1
 	a := max(2*x-n, n-2*x)
@@ -131,11 +128,9 @@ func (r GridReward) factors(x, height int) (outer, inner float64) {
 	return outer, inner
 }
 
-// HyperGrid is the grid {0…H−1}^D: s0 = 0, action d adds one to coordinate d and
-// backward action d takes one away. Every state is terminating. Features are
-// one-hot by coordinate, d·H + x_d. Its modes, by the standard reward only, are
-// the states with every y_d in the inner band 0.3 < y_d < 0.4, which is empty
-// for H = 2…6 and 11.
+// HyperGrid is the grid {0…H−1}^D: s0 = 0, action d adds one to coordinate d and backward action d takes one away.
+// Every state is terminating. Features are one-hot by coordinate, d·H + x_d. Its modes, by the standard reward only,
+// are the states with every y_d in the inner band 0.3 < y_d < 0.4, which is empty for H = 2…6 and 11.
 type HyperGrid struct {
 	base
 	height       int
@@ -143,8 +138,8 @@ type HyperGrid struct {
 	outer, inner []float64 // by coordinate value: the factors of the products of R1 and R2
 }
 
-// NewHyperGrid returns the grid with dim ≥ 1 coordinates and height ≥ 2 values of
-// each. The error joins everything that is wrong with the arguments.
+// NewHyperGrid returns the grid with dim ≥ 1 coordinates and height ≥ 2 values of each. The error joins everything
+// that is wrong with the arguments.
 func NewHyperGrid(dim, height int, reward GridReward) (*HyperGrid, error) {
 	reward.Floor = cmp.Or(reward.Floor, DefaultFloor)
 	var p problems
@@ -204,8 +199,8 @@ func (g *HyperGrid) Format(s []int) string {
 	return strings.ReplaceAll(strings.Trim(fmt.Sprint(s), "[]"), " ", ",")
 }
 
-// wordSet is the K^L words of length L over K tokens. A word lists token numbers
-// 0…K−1; where it may be unfinished, K stands for an empty slot.
+// wordSet is the K^L words of length L over K tokens. A word lists token numbers 0…K−1; where it may be unfinished, K
+// stands for an empty slot.
 type wordSet struct {
 	length int
 	tokens []rune
@@ -293,8 +288,8 @@ var orderNames = []string{Append: "append", Ends: "ends", AnyOrder: "any"}
 // String returns the name by which [ParseEnv] knows o.
 func (o Order) String() string { return orderNames[o] }
 
-// WordReward is the reward of the full words of a [Sequence], which are given as
-// token numbers. Its functions are pure, safe for concurrent use, and do not keep word.
+// WordReward is the reward of the full words of a [Sequence], which are given as token numbers. Its functions are
+// pure, safe for concurrent use, and do not keep word.
 type WordReward struct {
 	LogR    func(word []int) float64 // log R, finite
 	Mode    func(word []int) bool    // is word a mode? nil where modes are not defined
@@ -312,10 +307,9 @@ func (r WordReward) spec() string {
 	return fmt.Sprintf("reward=%s,%s,%s", r.name, r.from, r.rest)
 }
 
-// Top returns r with modes: the words whose reward is not below that of word number
-// max(1, ⌊fraction · K^L⌋) from the top, ties included. Shen et al. 2023 take 0.005
-// for the QM9 strings. All words are looked at, so there must be at most 4,194,304,
-// and r must know which they are: a reward of this package does.
+// Top returns r with modes: the words whose reward is not below that of word number max(1, ⌊fraction · K^L⌋) from the
+// top, ties included. Shen et al. 2023 take 0.005 for the QM9 strings. All words are looked at, so there must be at
+// most 4,194,304, and r must know which they are: a reward of this package does.
 func (r WordReward) Top(fraction float64) (WordReward, error) {
 	var p problems
 	p.want(fraction > 0 && fraction <= 1, "sequence: top is %v, want a number above 0 and at most 1", fraction)
@@ -335,19 +329,17 @@ func (r WordReward) Top(fraction float64) (WordReward, error) {
 	return r, nil
 }
 
-// Sequence builds words of length L over K tokens. A state has L entries, token
-// numbers 0…K−1 and K for an empty slot, so that a full word is its own list of
-// token numbers; words built in order [Append] or [Ends] start at entry 0. Forward
-// action b·K + k places token k and backward action b removes one, where b is
+// Sequence builds words of length L over K tokens. A state has L entries, token numbers 0…K−1 and K for an empty
+// slot, so that a full word is its own list of token numbers; words built in order [Append] or [Ends] start at entry
+// 0. Forward action b·K + k places token k and backward action b removes one, where b is
 //
 //	append  0, the end of the word
 //	ends    0, the front, or 1, the end
 //	any     the slot
 //
-// On the empty word prepending and appending k are two edges to the same word.
-// Only full words exit, and a full word has no other action. There are
-// (K^{L+1}−1)/(K−1) states by append and ends, (K+1)^L by any. Features are one-hot
-// by slot, slot·K + k, none for an empty slot. Its reward decides whether it has modes.
+// On the empty word prepending and appending k are two edges to the same word. Only full words exit, and a full word
+// has no other action. There are (K^{L+1}−1)/(K−1) states by append and ends, (K+1)^L by any. Features are one-hot by
+// slot, slot·K + k, none for an empty slot. Its reward decides whether it has modes.
 type Sequence struct {
 	base
 	wordSet
@@ -356,9 +348,8 @@ type Sequence struct {
 	reward WordReward
 }
 
-// NewSequence returns the words of length ≥ 1 over tokens, distinct printable
-// characters other than the comma, '-' and '#'. The error joins everything that
-// is wrong with the arguments.
+// NewSequence returns the words of length ≥ 1 over tokens, distinct printable characters other than the comma, '-'
+// and '#'. The error joins everything that is wrong with the arguments.
 func NewSequence(length int, tokens string, order Order, reward WordReward) (*Sequence, error) {
 	words, err := newWordSet(length, tokens)
 	p := problems{err}
@@ -419,7 +410,6 @@ func (q *Sequence) Source(s []int) {
 	}
 }
 
-// Forward implements [Env].
 func (q *Sequence) Forward(dst, s []int) []int {
 	k := len(q.tokens)
 	if q.filled(s) == q.length {
@@ -433,7 +423,6 @@ func (q *Sequence) Forward(dst, s []int) []int {
 	return dst
 }
 
-// Backward implements [Env].
 func (q *Sequence) Backward(dst, s []int) []int {
 	switch {
 	case q.order == AnyOrder:
@@ -452,7 +441,6 @@ func (q *Sequence) slot(b, end int) int {
 	return b
 }
 
-// Step implements [Env].
 func (q *Sequence) Step(s []int, a int) int {
 	b, token := a/len(q.tokens), a%len(q.tokens)
 	at := q.slot(b, q.filled(s))
@@ -463,7 +451,6 @@ func (q *Sequence) Step(s []int, a int) int {
 	return b
 }
 
-// Undo implements [Env].
 func (q *Sequence) Undo(s []int, b int) int {
 	at := q.slot(b, q.filled(s)-1)
 	token := s[at]
@@ -480,14 +467,14 @@ func (q *Sequence) LogReward(s []int) float64   { return q.reward.LogR(s) }
 func (q *Sequence) HasModes() bool              { return q.reward.Mode != nil }
 func (q *Sequence) Mode(s []int) bool           { return q.HasModes() && q.reward.Mode(s) }
 
-// HasIntermediate says whether unfinished words have a reward of their own: where the
-// reward is a sum over slots ([WordReward].Partial), unless letters still move, as by [Ends].
+// HasIntermediate says whether unfinished words have a reward of their own: where the reward is a sum over slots
+// ([WordReward].Partial), unless letters still move, as by [Ends].
 func (q *Sequence) HasIntermediate() bool { return q.reward.Partial && q.order != Ends }
 
-// LogIntermediate returns log R̂(s), an intermediate reward (spec §3, FL-DB): R̂(x) = R(x) of
-// full words. Of an unfinished word it is the reward of what is there (the sum over the
-// factors whose slots are all set, the distance to a mode over the slots that are), and R̂ = 1
-// where there is no such reward: the forward-looking losses are then the plain ones.
+// LogIntermediate returns log R̂(s), an intermediate reward (spec §3, FL-DB): R̂(x) = R(x) of full words. Of an
+// unfinished word it is the reward of what is there (the sum over the factors whose slots are all set, the distance
+// to a mode over the slots that are), and R̂ = 1 where there is no such reward: the forward-looking losses are then
+// the plain ones.
 func (q *Sequence) LogIntermediate(s []int) float64 {
 	if q.HasIntermediate() || q.filled(s) == q.length {
 		return q.reward.LogR(s)
@@ -503,15 +490,13 @@ func (p *problems) wantBetaFloor(beta, floor float64) {
 // maxTable bounds the words of a table, 32 MiB of log rewards.
 const maxTable = 1 << 22
 
-// NewTableReward reads the score y(x) of every word from CSV with the header
-// word,score; name stands for the file in errors. As in Niu et al. 2024 the
-// reward is max(y, rmin)^beta, scaled so that the largest is rmax:
+// NewTableReward reads the score y(x) of every word from CSV with the header word,score; name stands for the file in
+// errors. As in Niu et al. 2024 the reward is max(y, rmin)^beta, scaled so that the largest is rmax:
 //
 //	log R(x) = log rmax + β (log max(y(x), rmin) − max_x log max(y(x), rmin))
 //
-// and at least floor. The error joins everything that is wrong with the
-// arguments, or names the line that is malformed or repeats a word, or the first
-// missing word. It defines no modes; [WordReward.Top] does.
+// and at least floor. The error joins everything that is wrong with the arguments, or names the line that is
+// malformed or repeats a word, or the first missing word. It defines no modes; [WordReward.Top] does.
 func NewTableReward(r io.Reader, name string, length int, tokens string, beta, rmin, rmax, floor float64) (WordReward, error) {
 	words, err := newWordSet(length, tokens)
 	p := problems{err}
@@ -556,8 +541,8 @@ func NewTableReward(r io.Reader, name string, length int, tokens string, beta, r
 	}, nil
 }
 
-// Factor is a term of log R that reads some of a word's slots: a weight for each of the K^m
-// combinations of tokens in them, in lexical order, the last slot's changing fastest.
+// Factor is a term of log R that reads some of a word's slots: a weight for each of the K^m combinations of tokens in
+// them, in lexical order, the last slot's changing fastest.
 type Factor struct {
 	Slots   []int // distinct, 0…L−1
 	Weights []float64
@@ -634,8 +619,8 @@ func (f Factor) check(length, k int) error {
 	return nil
 }
 
-// NewMotifReward returns the reward of a position weight matrix, W[i][k] the
-// weight of token k in slot i, a factor for each slot:
+// NewMotifReward returns the reward of a position weight matrix, W[i][k] the weight of token k in slot i, a factor
+// for each slot:
 //
 //	log R(x) = β Σ_i W[i][x_i]
 //
@@ -648,8 +633,8 @@ func NewMotifReward(weights [][]float64, beta, floor float64) (WordReward, error
 	return newFactors("motif", factors, len(weights), len(slices.Concat(weights[:min(1, len(weights))]...)), beta, floor)
 }
 
-// NewIsingReward returns the reward of the Ising model on spins σ = −1, the first token, and
-// +1, the second, with coupling J between the ends of each bond and a field h:
+// NewIsingReward returns the reward of the Ising model on spins σ = −1, the first token, and +1, the second, with
+// coupling J between the ends of each bond and a field h:
 //
 //	log R(x) = β (J Σ_{i—j} σ_i σ_j + h Σ_i σ_i)
 //
@@ -683,8 +668,7 @@ func Ring(n int) (bonds [][]int) {
 	return bonds
 }
 
-// Torus returns the bonds of the n×n square lattice, row by row and periodic: a [Ring] in each
-// row and each column.
+// Torus returns the bonds of the n×n square lattice, row by row and periodic: a [Ring] in each row and each column.
 func Torus(n int) (bonds [][]int) {
 	for line := range n {
 		for _, b := range Ring(n) {
@@ -742,8 +726,8 @@ func parseFactors(file source, words wordSet) (factors []Factor, err error) {
 	return factors, err
 }
 
-// NewModesReward returns the reward that falls with the Hamming distance to the
-// nearest of a set of distinct words of length length over tokens, which are the modes:
+// NewModesReward returns the reward that falls with the Hamming distance to the nearest of a set of distinct words of
+// length length over tokens, which are the modes:
 //
 //	log R(x) = −β min_m Hamming(x, m)
 //
@@ -821,8 +805,7 @@ func drawModes(n int, words wordSet, seed uint64) (file source, err error) {
 // maxFile bounds the bytes of a file.
 const maxFile = 64 << 20
 
-// source is a text and the name of the file it came from. Errors of its methods
-// begin with that name and the line.
+// source is a text and the name of the file it came from. Errors of its methods begin with that name and the line.
 type source struct {
 	name string
 	text []byte
@@ -878,9 +861,9 @@ func (f source) lines(do func(line int, fields []string) error) error {
 	return f.err
 }
 
-// records returns the header of delimited text and calls do on the records below
-// it, which are as long, blanks trimmed and blank lines skipped. The header must be
-// the one given, unless that is empty. Where comma is a blank, any number of them is one.
+// records returns the header of delimited text and calls do on the records below it, which are as long, blanks
+// trimmed and blank lines skipped. The header must be the one given, unless that is empty. Where comma is a blank,
+// any number of them is one.
 func (f source) records(comma rune, header string, do func(line int, names, record []string) error) (names []string, err error) {
 	r := csv.NewReader(bytes.NewReader(f.body()))
 	r.Comma, r.FieldsPerRecord, r.ReuseRecord = comma, -1, true
@@ -962,11 +945,9 @@ func parseAll[T any](fields []string, parse func(what, text string) (T, error), 
 	return all, err
 }
 
-// Explicit is a pointed DAG given by its edges. Its states are the nodes, one
-// entry, the node's rank in ascending order. Actions count the edges that
-// leave a node, backward actions those that enter it, in the order in which they
-// were given; a pair given twice is two edges. Nodes with a reward are
-// terminating. Features are one-hot by node.
+// Explicit is a pointed DAG given by its edges. Its states are the nodes, one entry, the node's rank in ascending
+// order. Actions count the edges that leave a node, backward actions those that enter it, in the order in which they
+// were given; a pair given twice is two edges. Nodes with a reward are terminating. Features are one-hot by node.
 type Explicit struct {
 	base
 	nodes   []int // node numbers, ascending
@@ -975,17 +956,15 @@ type Explicit struct {
 	logR    []float64 // −Inf where not terminating
 }
 
-// link is one end of an edge: the node at the other end and the edge's place in
-// that node's list.
+// link is one end of an edge: the node at the other end and the edge's place in that node's list.
 type link struct{ node, place int }
 
 func (l link) follow(s []int) (back int) { s[0] = l.node; return l.place }
 
-// NewExplicit returns the graph with the given edges, from → to, and rewards by
-// node, both by node numbers, which are not negative and otherwise arbitrary. A
-// reward of 0 is clamped at log R = floor. The error names what keeps this from
-// being a pointed DAG: a number out of range, a second source, a node on a
-// cycle, or one that no rewarded node can be reached from.
+// NewExplicit returns the graph with the given edges, from → to, and rewards by node, both by node numbers, which are
+// not negative and otherwise arbitrary. A reward of 0 is clamped at log R = floor. The error names what keeps this
+// from being a pointed DAG: a number out of range, a second source, a node on a cycle, or one that no rewarded node
+// can be reached from.
 func NewExplicit(edges [][2]int, rewards map[int]float64, floor float64) (*Explicit, error) {
 	sum := crc32.ChecksumIEEE(fmt.Append(nil, edges, rewards))
 	return newExplicit("explicit", edges, rewards, fmt.Sprintf("crc=%08x,", sum), floor)
@@ -1039,11 +1018,10 @@ func (e *Explicit) index(node int) int {
 	return i
 }
 
-// checkPointed finds the source, or returns a rule of a pointed DAG that e breaks. In a finite
-// acyclic graph a walk back from any node ends where no edge enters, and a walk
-// on where none leaves: so all are reached from a single source, and all reach a
-// reward if every node that no edge leaves has one. The rest is to take nodes away that no edge
-// enters from the others (Kahn 1962): a walk back among those that stay ends up on a cycle.
+// checkPointed finds the source, or returns a rule of a pointed DAG that e breaks. In a finite acyclic graph a walk
+// back from any node ends where no edge enters, and a walk on where none leaves: so all are reached from a single
+// source, and all reach a reward if every node that no edge leaves has one. The rest is to take nodes away that no
+// edge enters from the others (Kahn 1962): a walk back among those that stay ends up on a cycle.
 func (e *Explicit) checkPointed() error {
 	var free []int
 	entering := make([]int, len(e.nodes))
@@ -1082,8 +1060,8 @@ var (
 	fixtureRewards = map[int]float64{3: 30, 4: 14, 6: 23, 8: 10, 9: 30, 10: 5}
 )
 
-// Fixture returns a small graph with exact answers (spec §9): 11 states, 13
-// edges, 6 of the states terminating, Z* = 112.
+// Fixture returns a small graph with exact answers (spec §9): 11 states, 13 edges, 6 of the states terminating, Z* =
+// 112.
 func Fixture() *Explicit {
 	e, err := newExplicit("explicit", fixtureEdges, fixtureRewards, "", DefaultFloor)
 	if err != nil {
@@ -1108,8 +1086,8 @@ func (e *Explicit) Forward(dst, s []int) []int {
 	return dst
 }
 
-// ParseExplicit reads a graph from text, in the format that [ParseEnv] describes;
-// name stands for the file in errors, which name the line where one is at fault.
+// ParseExplicit reads a graph from text, in the format that [ParseEnv] describes; name stands for the file in errors,
+// which name the line where one is at fault.
 func ParseExplicit(r io.Reader, name string, floor float64) (*Explicit, error) {
 	file := readSource(r, name)
 	var edges [][2]int
@@ -1148,15 +1126,14 @@ func ParseExplicit(r io.Reader, name string, floor float64) (*Explicit, error) {
 // maxNodes bounds the nodes of a [DAG], whose parent sets are entries of a state.
 const maxNodes = 31
 
-// DAG builds a directed acyclic graph edge by edge: the structure of a Bayesian
-// network, learned from data (Deleu et al. 2022). Entry v of a state is the set of
-// v's parents, bit u for the edge u→v; s0 is the empty graph. Action u·n + v adds
-// that edge and backward action u·n + v takes it away. Every state is terminating,
+// DAG builds a directed acyclic graph edge by edge: the structure of a Bayesian network, learned from data (Deleu et
+// al. 2022). Entry v of a state is the set of v's parents, bit u for the edge u→v; s0 is the empty graph. Action u·n
+// + v adds that edge and backward action u·n + v takes it away. Every state is terminating,
 //
 //	log R(G) = Σ_v score(v | parents of v) − score(v | ∅)
 //
-// There are 1, 3, 25, 543, 29281, 3781503, … states for n = 1, 2, … nodes. Features
-// are one-hot by edge, u·n + v, none for the empty graph.
+// There are 1, 3, 25, 543, 29281, 3781503, … states for n = 1, 2, … nodes. Features are one-hot by edge, u·n + v,
+// none for the empty graph.
 type DAG struct {
 	base
 	score DAGScore
@@ -1256,7 +1233,6 @@ func (d *DAG) Backward(dst, s []int) []int {
 	return dst
 }
 
-// LogReward implements [Env].
 func (d *DAG) LogReward(s []int) (sum float64) {
 	for v, parents := range s {
 		sum += d.term(family{v, uint32(parents)})
@@ -1296,12 +1272,11 @@ func (d *DAG) LogStates() float64 {
 	return math.Log(a[d.shape.Dim])
 }
 
-// Guide implements [Guided]: PF with exits capped at 1e-10 where log R(x) ≤ 75, which Niu et al.
-// 2024 chose for their data.
+// Guide implements [Guided]: PF with exits capped at 1e-10 where log R(x) ≤ 75, which Niu et al. 2024 chose for their
+// data.
 func (d *DAG) Guide() Guide { return ExitCapped{1e-10, 75} }
 
-// Format implements [Formatter] in the notation of the R package bnlearn: [A][B][C|A:B]
-// is A→C←B.
+// Format implements [Formatter] in the notation of the R package bnlearn: [A][B][C|A:B] is A→C←B.
 func (d *DAG) Format(s []int) (text string) {
 	for v, parents := range s {
 		node, separator := d.score.names[v], "|"
@@ -1323,14 +1298,14 @@ type Data struct {
 	Graph []int // of simulated data: the state of the [DAG] it is from
 }
 
-// Simulate draws observations from a random linear-Gaussian network as the code of Deleu et al.
-// 2022 does, where noise is 0.1. The nodes are put in a uniformly random order, every
-// pair is an edge to the later node with probability edges/(n(n−1)/2), and
+// Simulate draws observations from a random linear-Gaussian network as the code of Deleu et al. 2022 does, where
+// noise is 0.1. The nodes are put in a uniformly random order, every pair is an edge to the later node with
+// probability edges/(n(n−1)/2), and
 //
 //	x_v = Σ_{u→v} w_uv x_u + noise · ε_v    w_uv, ε_v ∼ N(0, 1)
 //
-// with w drawn once. The draws come from PCG(seed, 0): the order; each pair, by its
-// later and then its earlier node, and the weight of an edge; each observation in order.
+// with w drawn once. The draws come from PCG(seed, 0): the order; each pair, by its later and then its earlier node,
+// and the weight of an edge; each observation in order.
 func Simulate(nodes, samples int, edges, noise float64, seed uint64) (*Data, error) {
 	var p problems
 	pairs := float64(nodes*(nodes-1)) / 2
@@ -1365,9 +1340,8 @@ func Simulate(nodes, samples int, edges, noise float64, seed uint64) (*Data, err
 	return d, nil
 }
 
-// ReadData reads a line of names and below it a line of numbers for each
-// observation, separated by tabs, commas, semicolons or blanks: the first of
-// these that is in the line of names. Errors name the line.
+// ReadData reads a line of names and below it a line of numbers for each observation, separated by tabs, commas,
+// semicolons or blanks: the first of these that is in the line of names. Errors name the line.
 func ReadData(r io.Reader, name string) (*Data, error) {
 	file := readSource(r, name)
 	first, _, _ := strings.Cut(strings.TrimSpace(string(file.body())), "\n")
@@ -1385,8 +1359,7 @@ func ReadData(r io.Reader, name string) (*Data, error) {
 	return d, err
 }
 
-// Standardize gives every column mean 0 and variance 1 (N − 1 in the denominator), a
-// constant one mean 0 only.
+// Standardize gives every column mean 0 and variance 1 (N − 1 in the denominator), a constant one mean 0 only.
 func (d *Data) Standardize() {
 	for j, mean := range d.means() {
 		norm := 0.0
@@ -1415,10 +1388,9 @@ func (d *Data) means() (mean []float64) {
 	return mean
 }
 
-// NewBGe returns the log marginal likelihood of a linear-Gaussian network given N
-// observations with mean x̄ and centred scatter matrix S, its parameters under a
-// normal-Wishart prior with α_μ = 1, α_w = n + 2, ν = 0 and T = tI (Geiger & Heckerman
-// 1994, corrected by Kuipers et al. 2014). With
+// NewBGe returns the log marginal likelihood of a linear-Gaussian network given N observations with mean x̄ and
+// centred scatter matrix S, its parameters under a normal-Wishart prior with α_μ = 1, α_w = n + 2, ν = 0 and T = tI
+// (Geiger & Heckerman 1994, corrected by Kuipers et al. 2014). With
 //
 //	t = α_μ(α_w − n − 1)/(α_μ + 1)    R = tI + S + (Nα_μ/(N + α_μ)) (x̄ − ν)(x̄ − ν)ᵀ
 //
@@ -1427,8 +1399,8 @@ func (d *Data) means() (mean []float64) {
 //	½ log(α_μ/(N+α_μ)) + lnΓ(½(N+α_w−n+l+1)) − lnΓ(½(α_w−n+l+1)) − ½N log π + ½(α_w−n+2l+1) log t
 //	+ ½(N+α_w−n+l) log|R_YY| − ½(N+α_w−n+l+1) log|R_{Y∪X}| − penalty·l
 //
-// the last term for a prior on graphs ∝ exp(−penalty·edges), uniform where it is 0.
-// Markov-equivalent graphs score the same.
+// the last term for a prior on graphs ∝ exp(−penalty·edges), uniform where it is 0. Markov-equivalent graphs score
+// the same.
 func NewBGe(d *Data, penalty float64) (DAGScore, error) {
 	n, N := len(d.Names), float64(len(d.Rows))
 	const αμ = 1.0
@@ -1468,9 +1440,8 @@ func NewBGe(d *Data, penalty float64) (DAGScore, error) {
 
 func lnΓ(x float64) float64 { y, _ := math.Lgamma(x); return y }
 
-// logDets returns log|R_YY| and log|R_{Y∪X}|, from the Cholesky factor L of the
-// latter with X last: log|LLᵀ| = Σ log L_ii². As R − tI is positive semidefinite no L_ii² is
-// below t, and rounding is not let take it there.
+// logDets returns log|R_YY| and log|R_{Y∪X}|, from the Cholesky factor L of the latter with X last: log|LLᵀ| = Σ log
+// L_ii². As R − tI is positive semidefinite no L_ii² is below t, and rounding is not let take it there.
 func logDets(R [][]float64, y uint32, x int, t float64) (logYY, logYX float64) {
 	var order [maxNodes]int
 	var L [maxNodes][maxNodes]float64
@@ -1500,14 +1471,12 @@ func logDets(R [][]float64, y uint32, x int, t float64) (logYY, logYX float64) {
 	return logYY, logYX
 }
 
-// Marginals are the probabilities [u][v] that a random DAG has an edge u→v, a
-// directed path from u to v, and v in the Markov blanket of u, which are u's parents,
-// children, and the other parents of its children.
+// Marginals are the probabilities [u][v] that a random DAG has an edge u→v, a directed path from u to v, and v in the
+// Markov blanket of u, which are u's parents, children, and the other parents of its children.
 type Marginals struct{ Edge, Path, Blanket [][]float64 }
 
-// Marginals returns the marginals of a distribution over the states of g, a graph
-// of d, given by its logarithm by row: [Graph.LogTarget] for the exact posterior,
-// [Graph.LogTerminating] for a sampler.
+// Marginals returns the marginals of a distribution over the states of g, a graph of d, given by its logarithm by
+// row: [Graph.LogTarget] for the exact posterior, [Graph.LogTerminating] for a sampler.
 func (d *DAG) Marginals(g *Graph, logp []float64) Marginals {
 	m, s := newMarginals(d.shape.Dim), []int(nil)
 	for row := range g.Len() {
@@ -1556,8 +1525,8 @@ func (m Marginals) add(s []int, p float64) {
 	}
 }
 
-// Deviation returns the root mean square, the mean and the largest of |a[u][v] − b[u][v]|
-// over the pairs u ≠ v: how far one of a sampler's [Marginals] is from the exact one.
+// Deviation returns the root mean square, the mean and the largest of |a[u][v] − b[u][v]| over the pairs u ≠ v: how
+// far one of a sampler's [Marginals] is from the exact one.
 func Deviation(a, b [][]float64) (rms, mean, most float64) {
 	pairs := float64(max(1, len(a)*(len(a)-1)))
 	for u := range a {
@@ -1577,8 +1546,8 @@ type envEntry struct {
 	rewards     []envEntry                 // values of the key reward, the default first
 }
 
-// envKey is a key, its default, and what is said of it, which begins with noFile where the key is of
-// the draw that stands in for a file, beside which it does not apply.
+// envKey is a key, its default, and what is said of it, which begins with noFile where the key is of the draw that
+// stands in for a file, beside which it does not apply.
 type envKey struct {
 	name         string
 	kind         kind
@@ -1622,8 +1591,7 @@ var (
 	seedKey  = envKey{"seed", natural, "0", noFile + "seed of the draw"}
 )
 
-// envTable is everything [ParseEnv] accepts, and [EnvHelp] prints. A new
-// environment or reward is an entry here.
+// envTable is everything [ParseEnv] accepts, and [EnvHelp] prints. A new environment or reward is an entry here.
 var envTable = []envEntry{
 	{"hypergrid", "a point of a grid, from the origin one step up at a time; every point can be the object", []envKey{
 		{"dim", whole, "2", "number of coordinates"},
@@ -1678,37 +1646,33 @@ var envTable = []envEntry{
 	}, readExplicit, nil},
 }
 
-// ParseEnv builds an environment from a specification name:key=value,key=value,
-// such as
+// ParseEnv builds an environment from a specification name:key=value,key=value, such as
 //
 //	hypergrid:dim=2,height=8,r0=0.1
 //	sequence:length=8,tokens=ACGT,order=ends,reward=table,file=tfbind8.csv
 //	dag:nodes=5,samples=100,seed=0
 //	explicit:file=graph.txt
 //
-// [EnvHelp] lists the names and keys; every key may be left out. Values hold no
-// comma. A name or key that is unknown, a key that does not apply to the chosen
-// reward, one given twice or one with a bad value is an error that says what is
-// expected. The environment is [Named].
+// [EnvHelp] lists the names and keys; every key may be left out. Values hold no comma. A name or key that is unknown,
+// a key that does not apply to the chosen reward, one given twice or one with a bad value is an error that says what
+// is expected. The environment is [Named].
 //
-// Files are text of at most 64 MiB, lines ended by LF or CRLF, with or without a
-// byte order mark; blank lines are skipped. A table is CSV with the header
-// word,score and one record for every word; for data see [ReadData] and, without a
-// file, [Simulate]. In the others a '#' begins a comment and blanks separate fields. Motif weights: a line for every slot, on it a
-// number for every token; without a file, uniform draws from [−1, 1). Modes: a
-// word on every line; without a file, distinct words drawn uniformly. Draws are
-// by PCG(seed, 0) of math/rand/v2. A graph: lines
+// Files are text of at most 64 MiB, lines ended by LF or CRLF, with or without a byte order mark; blank lines are
+// skipped. A table is CSV with the header word,score and one record for every word; for data see [ReadData] and,
+// without a file, [Simulate]. In the others a '#' begins a comment and blanks separate fields. Motif weights: a line
+// for every slot, on it a number for every token; without a file, uniform draws from [−1, 1). Modes: a word on every
+// line; without a file, distinct words drawn uniformly. Draws are by PCG(seed, 0) of math/rand/v2. A graph: lines
 //
 //	edge FROM TO
 //	reward NODE R
 //
-// with node numbers 0, 1, 2, … in any order and with gaps; R ≥ 0; a node with a
-// reward is terminating. A factor graph: lines
+// with node numbers 0, 1, 2, … in any order and with gaps; R ≥ 0; a node with a reward is terminating. A factor
+// graph: lines
 //
 //	factor SLOT… : WEIGHT…
 //
-// each a [Factor]; slots are 0…L−1, and the weights of slots i j over tokens AB those of
-// AA AB BA BB. Without a file, uniform draws from [−1, 1) for each slot and each bond of a [Ring].
+// each a [Factor]; slots are 0…L−1, and the weights of slots i j over tokens AB those of AA AB BA BB. Without a file,
+// uniform draws from [−1, 1) for each slot and each bond of a [Ring].
 func ParseEnv(spec string) (Env, error) { return parseEnv(spec, readFile) }
 
 // parseEnv is ParseEnv where readFile returns a file by its name.
@@ -1826,8 +1790,8 @@ func oneOf(typed string, known []string) string {
 	return text
 }
 
-// Nearest returns the one of the known names that is the least number of letters to insert, delete or
-// replace (Levenshtein) away from a mistyped one, empty if that is more than 2, or all of them.
+// Nearest returns the one of the known names that is the least number of letters to insert, delete or replace
+// (Levenshtein) away from a mistyped one, empty if that is more than 2, or all of them.
 func Nearest(typed string, known []string) (best string) {
 	least := min(3, len(typed))
 	for _, name := range known {
@@ -1899,8 +1863,8 @@ func readModes(k *keys, words wordSet, beta, floor float64) (r WordReward, err e
 	return r, err
 }
 
-// readFactors returns the reader of a reward whose factors parse reads from a file, or else are
-// drawn, one for each list of slots.
+// readFactors returns the reader of a reward whose factors parse reads from a file, or else are drawn, one for each
+// list of slots.
 func readFactors(parse func(source, wordSet) ([]Factor, error), slots func(length int) [][]int) readWords {
 	return func(k *keys, words wordSet, beta, floor float64) (r WordReward, err error) {
 		factors := drawFactors(slots(words.length), words, k.seed())
@@ -1984,8 +1948,8 @@ func readExplicit(k *keys) (Env, error) {
 	return newExplicit("explicit", fixtureEdges, fixtureRewards, "", k.float("floor"))
 }
 
-// EnvHelp returns a text that lists the environments of [ParseEnv], the keys of
-// each with their defaults, and its rewards with the keys that they add.
+// EnvHelp returns a text that lists the environments of [ParseEnv], the keys of each with their defaults, and its
+// rewards with the keys that they add.
 func EnvHelp() string {
 	var text strings.Builder
 	list := func(indent string, keys ...envKey) {
