@@ -1560,27 +1560,22 @@ const noFile = "where there is no file: "
 type kind func(text string) (value any, ok bool, wanted string)
 
 func anyText(text string) (any, bool, string) { return text, true, "" }
-
 func whole(text string) (any, bool, string) {
 	v, err := strconv.Atoi(text)
 	return v, err == nil, "a whole number"
 }
-
-func natural(text string) (any, bool, string) {
-	v, err := strconv.ParseUint(text, 10, 64)
-	return v, err == nil, "a whole number not below 0"
-}
-
 func number(text string) (any, bool, string) {
 	v, err := parseFinite("", text)
 	return v, err == nil, "a finite number"
 }
-
 func below0(text string) (any, bool, string) {
 	v, err := parseFinite("", text)
 	return v, err == nil && v < 0, "a finite number below 0"
 }
-
+func natural(text string) (any, bool, string) {
+	v, err := strconv.ParseUint(text, 10, 64)
+	return v, err == nil, "a whole number not below 0"
+}
 func choice(of ...string) kind {
 	return func(text string) (any, bool, string) { return text, slices.Contains(of, text), oneOf(text, of) }
 }
@@ -1867,11 +1862,11 @@ func readModes(k *keys, words wordSet, beta, floor float64) (r WordReward, err e
 // list of slots.
 func readFactors(parse func(source, wordSet) ([]Factor, error), slots func(length int) [][]int) readWords {
 	return func(k *keys, words wordSet, beta, floor float64) (r WordReward, err error) {
-		factors := drawFactors(slots(words.length), words, k.seed())
-		if k.file.name != "" {
-			if factors, err = parse(k.file, words); err != nil {
-				return r, err
-			}
+		var factors []Factor
+		if k.file.name == "" {
+			factors = drawFactors(slots(words.length), words, k.seed())
+		} else if factors, err = parse(k.file, words); err != nil {
+			return r, err
 		}
 		r, err = newFactors(k.text("reward"), factors, words.length, len(words.tokens), beta, floor)
 		r.from = k.file.or("seed=%d", k.seed())
