@@ -105,9 +105,7 @@ type GridReward struct {
 }
 
 // DefaultGridReward returns the standard reward with R0 = 0.1, R1 = 0.5, R2 = 2.
-func DefaultGridReward() GridReward {
-	return GridReward{R0: 0.1, R1: 0.5, R2: 2, Floor: DefaultFloor}
-}
+func DefaultGridReward() GridReward { return GridReward{R0: 0.1, R1: 0.5, R2: 2, Floor: DefaultFloor} }
 
 // factors returns what coordinate value x contributes to the products of R1 and R2. It compares y = |x/(H−1) − ½|
 // with integers: y > 0.25 if 2·|2x − (H−1)| > H−1, and 0.3 < y < 0.4 if 6(H−1) < 10·|2x − (H−1)| < 8(H−1). In float64
@@ -181,13 +179,11 @@ func (g *HyperGrid) LogReward(s []int) float64 {
 	return max(math.Log(g.reward.R0+g.reward.R1*outer+g.reward.R2*inner), g.reward.Floor)
 }
 
-func (g *HyperGrid) HasModes() bool { return !g.reward.Cosine }
+func (g *HyperGrid) HasModes() bool     { return !g.reward.Cosine }
+func (g *HyperGrid) LogStates() float64 { return float64(g.shape.Dim) * math.Log(float64(g.height)) } // of H^D
 func (g *HyperGrid) Mode(s []int) bool {
 	return !slices.ContainsFunc(s, func(x int) bool { return g.inner[x] == 0 })
 }
-
-// LogStates implements [Sized]: H^D.
-func (g *HyperGrid) LogStates() float64 { return float64(g.shape.Dim) * math.Log(float64(g.height)) }
 
 // Guide implements [Guided]: PF with exits capped at 1e-5 where R(x) ≤ R0.
 func (g *HyperGrid) Guide() Guide {
@@ -966,14 +962,13 @@ func (l link) follow(s []int) (back int) { s[0] = l.node; return l.place }
 // from being a pointed DAG: a number out of range, a second source, a node on a cycle, or one that no rewarded node
 // can be reached from.
 func NewExplicit(edges [][2]int, rewards map[int]float64, floor float64) (*Explicit, error) {
-	sum := crc32.ChecksumIEEE(fmt.Append(nil, edges, rewards))
-	return newExplicit("explicit", edges, rewards, fmt.Sprintf("crc=%08x,", sum), floor)
+	return newExplicit(source{}, edges, rewards, floor)
 }
 
-// newExplicit is NewExplicit with errors that begin with name and the first keys of the spec.
-func newExplicit(name string, edges [][2]int, rewards map[int]float64, keys string, floor float64) (*Explicit, error) {
+// newExplicit is NewExplicit for what a file says, if it has a name.
+func newExplicit(file source, edges [][2]int, rewards map[int]float64, floor float64) (*Explicit, error) {
 	var p problems
-	nodes := slices.Sorted(maps.Keys(rewards))
+	name, nodes := cmp.Or(file.name, "explicit"), slices.Sorted(maps.Keys(rewards))
 	for _, edge := range edges {
 		p.want(min(edge[0], edge[1]) >= 0, "%s: edge %d→%d: want node numbers not below 0", name, edge[0], edge[1])
 		p.want(edge[0] != edge[1], "%s: edge %d→%d leads from a node to itself", name, edge[0], edge[1])
@@ -996,7 +991,8 @@ func newExplicit(name string, edges [][2]int, rewards map[int]float64, keys stri
 	nodes = slices.Compact(nodes)
 	n := len(nodes)
 	e := &Explicit{nodes: nodes, out: make([][]link, n), in: make([][]link, n), logR: slices.Repeat([]float64{math.Inf(-1)}, n)}
-	e.spec = fmt.Sprintf("explicit:%sfloor=%v", keys, floor)
+	e.spec = fmt.Sprintf("explicit:%s,floor=%v", file.or("crc=%08x", crc32.ChecksumIEEE(fmt.Append(nil, edges, rewards))), floor)
+	e.sum = file.sum()
 	e.shape = Shape{Dim: 1, Forward: 1, Features: n} // an exit, and as many edges as a node has
 	for _, edge := range edges {
 		from, to := e.index(edge[0]), e.index(edge[1])
@@ -1055,18 +1051,16 @@ func (e *Explicit) checkPointed() error {
 
 func (e *Explicit) terminating(i int) bool { return !math.IsInf(e.logR[i], -1) }
 
-var (
-	fixtureEdges   = [][2]int{{0, 1}, {0, 2}, {1, 3}, {2, 3}, {2, 4}, {3, 5}, {4, 6}, {5, 7}, {5, 8}, {6, 8}, {6, 10}, {7, 9}, {8, 9}}
-	fixtureRewards = map[int]float64{3: 30, 4: 14, 6: 23, 8: 10, 9: 30, 10: 5}
-)
+// Fixture returns a small graph with exact answers (spec §9): 11 states, 13 edges, 6 of the states terminating, Z* = 112.
+func Fixture() *Explicit { return fixture(DefaultFloor) }
 
-// Fixture returns a small graph with exact answers (spec §9): 11 states, 13 edges, 6 of the states terminating, Z* =
-// 112.
-func Fixture() *Explicit {
-	e, err := newExplicit("explicit", fixtureEdges, fixtureRewards, "", DefaultFloor)
+func fixture(floor float64) *Explicit {
+	edges := [][2]int{{0, 1}, {0, 2}, {1, 3}, {2, 3}, {2, 4}, {3, 5}, {4, 6}, {5, 7}, {5, 8}, {6, 8}, {6, 10}, {7, 9}, {8, 9}}
+	e, err := NewExplicit(edges, map[int]float64{3: 30, 4: 14, 6: 23, 8: 10, 9: 30, 10: 5}, floor)
 	if err != nil {
 		panic(err)
 	}
+	e.spec = fmt.Sprintf("explicit:floor=%v", floor)
 	return e
 }
 
@@ -1115,12 +1109,7 @@ func ParseExplicit(r io.Reader, name string, floor float64) (*Explicit, error) {
 	if err != nil {
 		return nil, err
 	}
-	e, err := newExplicit(name, edges, rewards, "file="+name+",", floor)
-	if err != nil {
-		return nil, err
-	}
-	e.sum = file.sum()
-	return e, nil
+	return newExplicit(file, edges, rewards, floor)
 }
 
 // maxNodes bounds the nodes of a [DAG], whose parent sets are entries of a state.
@@ -1342,15 +1331,14 @@ func Simulate(nodes, samples int, edges, noise float64, seed uint64) (*Data, err
 
 // ReadData reads a line of names and below it a line of numbers for each observation, separated by tabs, commas,
 // semicolons or blanks: the first of these that is in the line of names. Errors name the line.
-func ReadData(r io.Reader, name string) (*Data, error) {
+func ReadData(r io.Reader, name string) (d *Data, err error) {
 	file := readSource(r, name)
 	first, _, _ := strings.Cut(strings.TrimSpace(string(file.body())), "\n")
 	comma := ' '
 	if i := strings.IndexAny("\t,;", first); i >= 0 {
 		comma = rune("\t,;"[i])
 	}
-	d := new(Data)
-	var err error
+	d = new(Data)
 	d.Names, err = file.records(comma, "", func(_ int, names, record []string) error {
 		row, err := parseAll(record, parseFinite, names...)
 		d.Rows = append(d.Rows, row)
@@ -1940,7 +1928,7 @@ func readExplicit(k *keys) (Env, error) {
 	if file := k.file; file.name != "" {
 		return ParseExplicit(bytes.NewReader(file.text), file.name, k.float("floor"))
 	}
-	return newExplicit("explicit", fixtureEdges, fixtureRewards, "", k.float("floor"))
+	return fixture(k.float("floor")), nil
 }
 
 // EnvHelp returns a text that lists the environments of [ParseEnv], the keys of each with their defaults, and its
