@@ -523,9 +523,6 @@ func NewTableReward(r io.Reader, name string, length int, tokens string, beta, r
 	if first := slices.Index(lines, 0); first >= 0 && err == nil {
 		err = fmt.Errorf("gfn: %s: %d of %d words missing, the first is %q", name, len(lines)-found, len(lines), words.format(words.word(first)))
 	}
-	if err != nil {
-		return WordReward{}, err
-	}
 	top := slices.Max(logR)
 	for i, y := range logR {
 		logR[i] = max(math.Log(rmax)+beta*(y-top), floor)
@@ -534,7 +531,7 @@ func NewTableReward(r io.Reader, name string, length int, tokens string, beta, r
 		LogR:  func(word []int) float64 { return logR[words.index(word)] },
 		words: words, name: "table", from: "file=" + name, sum: file.sum(),
 		rest: fmt.Sprintf("beta=%v,rmax=%v,rmin=%v,floor=%v", beta, rmax, rmin, floor),
-	}, nil
+	}, err
 }
 
 // Factor is a term of log R that reads some of a word's slots: a weight for each of the K^m combinations of tokens in
@@ -568,9 +565,6 @@ func newFactors(name string, factors []Factor, length, k int, beta, floor float6
 	}
 	p.wantBetaFloor(beta, floor)
 	p.want(p != nil || finite(bound) && finite(beta*bound), "sequence: %s: log R is not finite with these weights and this beta", name)
-	if err := p.err(); err != nil {
-		return WordReward{}, err
-	}
 	return WordReward{
 		LogR: func(word []int) float64 {
 			sum := 0.0
@@ -591,7 +585,7 @@ func newFactors(name string, factors []Factor, length, k int, beta, floor float6
 		words:   wordSet{length, make([]rune, k)}, // whatever the tokens
 		name:    name, from: fmt.Sprintf("crc=%08x", crc32.ChecksumIEEE(fmt.Append(nil, factors))),
 		rest: fmt.Sprintf("beta=%v,floor=%v", beta, floor),
-	}, nil
+	}, p.err()
 }
 
 // check says what is wrong with a factor of words of a length over k tokens.
@@ -740,7 +734,7 @@ func NewModesReward(modes []string, length int, tokens string, beta, floor float
 func newModes(file source, words wordSet, beta, floor float64) (WordReward, error) {
 	var modes [][]int
 	lines := map[string]int{}
-	err := file.lines(func(line int, fields []string) error {
+	p := problems{file.lines(func(line int, fields []string) error {
 		word, err := words.parse(fields[0])
 		switch at := lines[fields[0]]; {
 		case len(fields) > 1:
@@ -750,12 +744,8 @@ func newModes(file source, words wordSet, beta, floor float64) (WordReward, erro
 		}
 		modes, lines[fields[0]] = append(modes, word), line
 		return err
-	})
-	if err != nil {
-		return WordReward{}, err
-	}
-	var p problems
-	p.want(len(modes) > 0, "%s: no words", file.name)
+	})}
+	p.want(p.err() != nil || len(modes) > 0, "%s: no words", file.name)
 	p.wantBetaFloor(beta, floor)
 	return WordReward{
 		LogR:    func(word []int) float64 { return max(beta*float64(-words.nearest(modes, word)), floor) },
@@ -782,9 +772,9 @@ func (w wordSet) nearest(modes [][]int, word []int) int {
 }
 
 // drawModes returns n distinct words, uniform among all sets of n, each on a line.
-func drawModes(n int, words wordSet, seed uint64) (file source, err error) {
+func drawModes(n int, words wordSet, seed uint64) (file source) {
 	if most := min(words.count(), float64(maxInputs/words.length)); n < 1 || float64(n) > most {
-		return file, fmt.Errorf("gfn: sequence: modes is %d, want 1 to %.0f", n, most)
+		return source{err: fmt.Errorf("gfn: sequence: modes is %d, want 1 to %.0f", n, most)}
 	}
 	rng, seen, word := rand.New(rand.NewPCG(seed, 0)), map[string]bool{}, make([]int, words.length)
 	for len(seen) < n {
@@ -795,7 +785,7 @@ func drawModes(n int, words wordSet, seed uint64) (file source, err error) {
 			seen[text], file.text = true, fmt.Appendln(file.text, text)
 		}
 	}
-	return file, nil
+	return file
 }
 
 // maxFile bounds the bytes of a file.
@@ -1834,14 +1824,12 @@ func readSequence(reward readWords) func(k *keys) (Env, error) {
 	}
 }
 
-func readModes(k *keys, words wordSet, beta, floor float64) (r WordReward, err error) {
+func readModes(k *keys, words wordSet, beta, floor float64) (WordReward, error) {
 	file := k.file
 	if file.name == "" {
-		if file, err = drawModes(k.int("modes"), words, k.seed()); err != nil {
-			return r, err
-		}
+		file = drawModes(k.int("modes"), words, k.seed())
 	}
-	r, err = newModes(file, words, beta, floor)
+	r, err := newModes(file, words, beta, floor)
 	r.from = k.file.or("modes=%d,seed=%d", k.int("modes"), k.seed())
 	return r, err
 }
