@@ -545,26 +545,22 @@ type Factor struct {
 //
 //	log R(x) = β Σ_f f(x)
 //
-// and at least floor. Of an unfinished word the sum is over the factors whose slots are all set.
-func NewFactorReward(factors []Factor, length, tokens int, beta, floor float64) (WordReward, error) {
-	return newFactors("factors", factors, length, tokens, beta, floor)
-}
-
-// newFactors is NewFactorReward for a reward with the given name.
-func newFactors(name string, factors []Factor, length, k int, beta, floor float64) (WordReward, error) {
+// and at least floor. Of an unfinished word the sum is over the factors whose slots are all set. A [Motif] and the
+// [Ising] model are such.
+func NewFactorReward(factors []Factor, length, k int, beta, floor float64) (WordReward, error) {
 	var p problems
-	p.want(len(factors) > 0, "sequence: %s has no weights", name)
+	p.want(len(factors) > 0, "sequence: no factors, want one or more")
 	own, bound := make([]Factor, len(factors)), 0.0 // of |log R|
 	for i, f := range factors {
 		if err := f.check(length, k); err != nil {
-			p.want(false, "sequence: %s: factor %d: %w", name, i, err)
+			p.want(false, "sequence: factor %d: %w", i, err)
 			continue
 		}
 		own[i] = Factor{slices.Clone(f.Slots), slices.Clone(f.Weights)}
 		bound += max(slices.Max(f.Weights), -slices.Min(f.Weights)) // NaN if a weight is
 	}
 	p.wantBetaFloor(beta, floor)
-	p.want(p != nil || finite(bound) && finite(beta*bound), "sequence: %s: log R is not finite with these weights and this beta", name)
+	p.want(p != nil || finite(bound) && finite(beta*bound), "sequence: log R is not finite with these weights and this beta")
 	return WordReward{
 		LogR: func(word []int) float64 {
 			sum := 0.0
@@ -583,7 +579,7 @@ func newFactors(name string, factors []Factor, length, k int, beta, floor float6
 		},
 		Partial: true,
 		words:   wordSet{length, make([]rune, k)}, // whatever the tokens
-		name:    name, from: fmt.Sprintf("crc=%08x", crc32.ChecksumIEEE(fmt.Append(nil, factors))),
+		name:    "factors", from: fmt.Sprintf("crc=%08x", crc32.ChecksumIEEE(fmt.Append(nil, factors))),
 		rest: fmt.Sprintf("beta=%v,floor=%v", beta, floor),
 	}, p.err()
 }
@@ -609,35 +605,30 @@ func (f Factor) check(length, k int) error {
 	return nil
 }
 
-// NewMotifReward returns the reward of a position weight matrix, W[i][k] the weight of token k in slot i, a factor
-// for each slot:
+// Motif returns the factors of a position weight matrix, W[i][k] the weight of token k in slot i: one for each slot,
 //
-//	log R(x) = β Σ_i W[i][x_i]
-//
-// and at least floor.
-func NewMotifReward(weights [][]float64, beta, floor float64) (WordReward, error) {
-	var factors []Factor
+//	Σ_f f(x) = Σ_i W[i][x_i]
+func Motif(weights [][]float64) (factors []Factor) {
 	for i, row := range weights {
 		factors = append(factors, Factor{[]int{i}, row})
 	}
-	return newFactors("motif", factors, len(weights), len(slices.Concat(weights[:min(1, len(weights))]...)), beta, floor)
+	return factors
 }
 
-// NewIsingReward returns the reward of the Ising model on spins σ = −1, the first token, and +1, the second, with
-// coupling J between the ends of each bond and a field h:
+// Ising returns the factors of the Ising model on spins σ = −1, the first token, and +1, the second, with coupling J
+// between the ends of each bond and a field h,
 //
-//	log R(x) = β (J Σ_{i—j} σ_i σ_j + h Σ_i σ_i)
+//	Σ_f f(x) = J Σ_{i—j} σ_i σ_j + h Σ_i σ_i
 //
-// and at least floor. The bonds are those of a [Ring] or a [Torus].
-func NewIsingReward(length int, bonds [][]int, coupling, field, beta, floor float64) (WordReward, error) {
-	var factors []Factor
+// The bonds are those of a [Ring] or a [Torus].
+func Ising(length int, bonds [][]int, coupling, field float64) (factors []Factor) {
 	for _, b := range bonds {
 		factors = append(factors, Factor{b, []float64{coupling, -coupling, -coupling, coupling}})
 	}
 	for _, i := range each(length) {
 		factors = append(factors, Factor{i, []float64{-field, field}})
 	}
-	return newFactors("ising", factors, length, 2, beta, floor)
+	return factors
 }
 
 // each returns n slots one by one.
@@ -682,19 +673,20 @@ func drawFactors(slots [][]int, words wordSet, seed uint64) (factors []Factor) {
 }
 
 // parseMotif reads a line of K weights for each slot.
-func parseMotif(file source, words wordSet) (factors []Factor, err error) {
-	err = file.lines(func(_ int, fields []string) error {
+func parseMotif(file source, words wordSet) ([]Factor, error) {
+	var weights [][]float64
+	err := file.lines(func(_ int, fields []string) error {
 		if len(fields) != len(words.tokens) {
 			return fmt.Errorf("%d weights, want %d, one for each of the tokens %s", len(fields), len(words.tokens), string(words.tokens))
 		}
 		row, err := parseAll(fields, parseFinite, "weight")
-		factors = append(factors, Factor{[]int{len(factors)}, row})
+		weights = append(weights, row)
 		return err
 	})
-	if err == nil && len(factors) != words.length {
-		err = fmt.Errorf("gfn: %s: %d lines of weights, want %d, one for each slot", file.name, len(factors), words.length)
+	if err == nil && len(weights) != words.length {
+		err = fmt.Errorf("gfn: %s: %d lines of weights, want %d, one for each slot", file.name, len(weights), words.length)
 	}
-	return factors, err
+	return Motif(weights), err
 }
 
 // parseFactors reads a line factor SLOT… : WEIGHT… for each factor.
@@ -1106,8 +1098,8 @@ func ParseExplicit(r io.Reader, name string, floor float64) (*Explicit, error) {
 const maxNodes = 31
 
 // DAG builds a directed acyclic graph edge by edge: the structure of a Bayesian network, learned from data (Deleu et
-// al. 2022). Entry v of a state is the set of v's parents, bit u for the edge u→v; s0 is the empty graph. Action u·n
-// + v adds that edge and backward action u·n + v takes it away. Every state is terminating,
+// al. 2022). Entry v of a state is the set of v's parents, bit u for the edge u→v; s0 is the empty graph.
+// Action u·n + v adds that edge and backward action u·n + v takes it away. Every state is terminating,
 //
 //	log R(G) = Σ_v score(v | parents of v) − score(v | ∅)
 //
@@ -1844,8 +1836,8 @@ func readFactors(parse func(source, wordSet) ([]Factor, error), slots func(lengt
 		} else if factors, err = parse(k.file, words); err != nil {
 			return r, err
 		}
-		r, err = newFactors(k.text("reward"), factors, words.length, len(words.tokens), beta, floor)
-		r.from = k.file.or("seed=%d", k.seed())
+		r, err = NewFactorReward(factors, words.length, len(words.tokens), beta, floor)
+		r.name, r.from = k.text("reward"), k.file.or("seed=%d", k.seed())
 		return r, err
 	}
 }
@@ -1862,8 +1854,8 @@ func readIsing(k *keys, words wordSet, beta, floor float64) (WordReward, error) 
 	if lattice == "square" {
 		bonds = Torus(side)
 	}
-	r, err := NewIsingReward(n, bonds, coupling, field, beta, floor)
-	r.from = fmt.Sprintf("lattice=%s,coupling=%v,field=%v", lattice, coupling, field)
+	r, err := NewFactorReward(Ising(n, bonds, coupling, field), n, 2, beta, floor)
+	r.name, r.from = "ising", fmt.Sprintf("lattice=%s,coupling=%v,field=%v", lattice, coupling, field)
 	return r, err
 }
 

@@ -1284,7 +1284,7 @@ func TestMotifReward(t *testing.T) {
 		require.False(t, env.Mode(s))
 	}
 	weights := [][]float64{{1, 2, 3}, {-4, 0.5, 10}}
-	reward := must(gfn.NewMotifReward(weights, 2, -5))
+	reward := must(gfn.NewFactorReward(gfn.Motif(weights), 2, 3, 2, -5))
 	weights[0][0] = 100 // the reward has its own
 	require.Equal(t, 3.0, reward.LogR([]int{0, 1}))
 
@@ -1340,7 +1340,7 @@ func TestRewardFileErrors(t *testing.T) {
 		{"motif", "1 2\n4 +Inf\n", `gfn: FILE:2: weight is "+Inf", want a finite number`},
 		{"motif", "1 2 # one\n# two\n", `gfn: FILE: 1 lines of weights, want 2, one for each slot`},
 		{"motif", "1 2\n3 4\n5 6", `gfn: FILE: 3 lines of weights, want 2, one for each slot`},
-		{"motif", "1e308 0\n1e308 0\n", `gfn: sequence: motif: log R is not finite with these weights and this beta`},
+		{"motif", "1e308 0\n1e308 0\n", `gfn: sequence: log R is not finite with these weights and this beta`},
 		{"modes", "AB\n\nABA\n", `gfn: FILE:3: word "ABA" has 3 letters, want 2`},
 		{"modes", "AB\nAX\n", `gfn: FILE:2: word "AX": 'X' is none of the tokens AB`},
 		{"modes", "AB BA\n", `gfn: FILE:1: 2 words, want 1 on a line`},
@@ -1356,7 +1356,7 @@ func TestRewardFileErrors(t *testing.T) {
 		{"factors", "factor 1 1 : 1 2 3 4\n", `gfn: FILE:1: slot 1 stands twice`},
 		{"factors", "factor 0 1 : 1 2 3\n", `gfn: FILE:1: 3 weights for slots [0 1], want 2^2`},
 		{"factors", "factor 0 : 1 two\n", `gfn: FILE:1: weight is "two", want a finite number`},
-		{"factors", "factor 0 : 1e308 0\nfactor 1 : 1e308 0\n", `gfn: sequence: factors: log R is not finite with these weights and this beta`},
+		{"factors", "factor 0 : 1e308 0\nfactor 1 : 1e308 0\n", `gfn: sequence: log R is not finite with these weights and this beta`},
 	} {
 		file := envFile(t, "f.txt", c.text)
 		require.EqualError(t, failure(gfn.ParseEnv("sequence:length=2,tokens=AB,reward="+c.reward+",file="+file)), strings.ReplaceAll(c.want, "FILE", file), "%q", c.text)
@@ -1512,11 +1512,11 @@ gfn: sequence: reward has no LogR`},
 		require.EqualError(t, failure(gfn.NewSequence(2, tokens, gfn.Append, custom)), fmt.Sprintf("gfn: sequence: tokens are %q, want one or more distinct printable characters other than blank , - #", tokens))
 	}
 
-	require.EqualError(t, failure(gfn.NewMotifReward(nil, 1, -50)), "gfn: sequence: motif has no weights")
-	require.EqualError(t, failure(gfn.NewMotifReward([][]float64{{1, 2}, {3}}, math.NaN(), -50)), `gfn: sequence: motif: factor 1: 1 weights for slots [1], want 2^1
+	require.EqualError(t, failure(gfn.NewFactorReward(nil, 1, 2, 1, -50)), "gfn: sequence: no factors, want one or more")
+	require.EqualError(t, failure(gfn.NewFactorReward(gfn.Motif([][]float64{{1, 2}, {3}}), 2, 2, math.NaN(), -50)), `gfn: sequence: factor 1: 1 weights for slots [1], want 2^1
 gfn: sequence: beta is NaN, want a finite number not below 0`)
-	require.EqualError(t, failure(gfn.NewMotifReward([][]float64{{1, math.NaN()}}, 1, -50)), "gfn: sequence: motif: log R is not finite with these weights and this beta")
-	require.EqualError(t, failure(gfn.NewMotifReward([][]float64{{1, 10}}, 1e308, -50)), "gfn: sequence: motif: log R is not finite with these weights and this beta")
+	require.EqualError(t, failure(gfn.NewFactorReward(gfn.Motif([][]float64{{1, math.NaN()}}), 1, 2, 1, -50)), "gfn: sequence: log R is not finite with these weights and this beta")
+	require.EqualError(t, failure(gfn.NewFactorReward(gfn.Motif([][]float64{{1, 10}}), 1, 2, 1e308, -50)), "gfn: sequence: log R is not finite with these weights and this beta")
 	for _, c := range []struct {
 		f    gfn.Factor
 		want string
@@ -1526,10 +1526,10 @@ gfn: sequence: beta is NaN, want a finite number not below 0`)
 		{gfn.Factor{Slots: []int{1, 1}, Weights: make([]float64, 4)}, "slot 1 stands twice"},
 		{gfn.Factor{Slots: []int{0, 1}, Weights: make([]float64, 3)}, "3 weights for slots [0 1], want 2^2"},
 	} {
-		require.EqualError(t, failure(gfn.NewFactorReward([]gfn.Factor{c.f}, 2, 2, 1, -50)), "gfn: sequence: factors: factor 0: "+c.want)
+		require.EqualError(t, failure(gfn.NewFactorReward([]gfn.Factor{c.f}, 2, 2, 1, -50)), "gfn: sequence: factor 0: "+c.want)
 	}
-	require.EqualError(t, failure(gfn.NewFactorReward([]gfn.Factor{{Slots: []int{0, 1, 2, 3, 4, 5, 6}}}, 7, 8, 1, -50)), "gfn: sequence: factors: factor 0: 7 slots, for which there are more than 1048576 weights")
-	require.EqualError(t, failure(gfn.NewIsingReward(3, gfn.Ring(3), math.NaN(), 0, 1, -50)), "gfn: sequence: ising: log R is not finite with these weights and this beta")
+	require.EqualError(t, failure(gfn.NewFactorReward([]gfn.Factor{{Slots: []int{0, 1, 2, 3, 4, 5, 6}}}, 7, 8, 1, -50)), "gfn: sequence: factor 0: 7 slots, for which there are more than 1048576 weights")
+	require.EqualError(t, failure(gfn.NewFactorReward(gfn.Ising(3, gfn.Ring(3), math.NaN(), 0), 3, 2, 1, -50)), "gfn: sequence: log R is not finite with these weights and this beta")
 	require.EqualError(t, failure(gfn.NewModesReward([]string{"AB", "AB"}, 2, "AB", 1, -50)), `gfn: modes:2: word "AB" stands on line 1 already`)
 	require.EqualError(t, failure(gfn.NewModesReward(nil, 2, "AB", 1, -50)), `gfn: modes: no words`)
 	require.EqualError(t, failure(gfn.NewModesReward([]string{"AB"}, 2, "AB", -1, 0)), `gfn: sequence: beta is -1, want a finite number not below 0
@@ -1575,7 +1575,7 @@ func TestParseEnvSpecs(t *testing.T) {
 	require.NotEqual(t, a.Spec(), b.Spec())
 	custom := must(gfn.NewSequence(2, "AB", gfn.AnyOrder, gfn.WordReward{LogR: func([]int) float64 { return 1 }}))
 	require.Equal(t, "sequence:length=2,tokens=AB,order=any,reward=custom", custom.Spec())
-	motif := must(gfn.NewMotifReward([][]float64{{1, 2}, {3, 4}}, 1, -50))
+	motif := must(gfn.NewFactorReward(gfn.Motif([][]float64{{1, 2}, {3, 4}}), 2, 2, 1, -50))
 	drawn := must(gfn.NewSequence(2, "AB", gfn.AnyOrder, motif))
 	for _, spec := range []string{a.Spec(), custom.Spec(), drawn.Spec()} {
 		_, err := gfn.ParseEnv(spec)
@@ -2490,7 +2490,7 @@ func TestSachs(t *testing.T) {
 
 // Eight words, two of log R 4, 3, 2 and 1 each: ties come in together.
 func TestTop(t *testing.T) {
-	reward := must(gfn.NewMotifReward([][]float64{{2, 0}, {1, 1}, {1, 0}}, 1, -50))
+	reward := must(gfn.NewFactorReward(gfn.Motif([][]float64{{2, 0}, {1, 1}, {1, 0}}), 3, 2, 1, -50))
 	for fraction, want := range map[float64]int{1e-9: 2, 0.25: 2, 0.26: 2, 0.5: 4, 0.75: 6, 0.7: 6, 1: 8} {
 		top := must(reward.Top(fraction))
 		modes := 0
@@ -2508,7 +2508,7 @@ func TestTop(t *testing.T) {
 		require.EqualError(t, failure(reward.Top(fraction)), fmt.Sprintf("gfn: sequence: top is %v, want a number above 0 and at most 1", fraction))
 	}
 	require.EqualError(t, failure(gfn.WordReward{LogR: func([]int) float64 { return 1 }}.Top(0.5)), "gfn: sequence: top: the words of a custom reward are not known")
-	long := must(gfn.NewMotifReward(slices.Repeat([][]float64{{1, 2}}, 23), 1, -50))
+	long := must(gfn.NewFactorReward(gfn.Motif(slices.Repeat([][]float64{{1, 2}}, 23)), 23, 2, 1, -50))
 	require.EqualError(t, failure(long.Top(0.5)), "gfn: sequence: top: 8.39e+06 words, want at most 4194304")
 
 	table := envFile(t, "t.csv", envTableText)
