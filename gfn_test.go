@@ -1666,21 +1666,27 @@ func TestEnvHelp(t *testing.T) {
 	}
 }
 
-// The real tables: log Z* and E[R] under the target, as measured by others.
-func TestRealTables(t *testing.T) {
+// realData returns the path of a file of real data.
+func realData(t *testing.T, name string) string {
 	dir := os.Getenv("GFN_DATA")
 	if dir == "" {
 		t.Skip("GFN_DATA does not name the folder of real data")
 	}
+	return filepath.Join(dir, name)
+}
+
+// The real tables: log Z* and E[R] under the target, as measured by others; the modes, counted by another program:
+// rank 327 of 65,536 ties with the next.
+func TestRealTables(t *testing.T) {
 	for _, c := range []struct {
-		file, keys string
-		logZ, mean float64
-		states     int
+		file, keys    string
+		logZ, mean    float64
+		states, modes int
 	}{
-		{"tfbind8-six6.csv", "length=8,tokens=ACGT", 11.46215, 3.31995, 87381},
-		{"qm9str.csv", "length=5,tokens=ABCDEFGHIJK,beta=5", 9.62412, 0.203214, 177156},
+		{"tfbind8-six6.csv", "length=8,tokens=ACGT", 11.46215, 3.31995, 87381, 328},
+		{"qm9str.csv", "length=5,tokens=ABCDEFGHIJK,beta=5", 9.62412, 0.203214, 177156, 805},
 	} {
-		env := parse(t, "sequence:reward=table,"+c.keys+",file="+filepath.Join(dir, c.file))
+		env := parse(t, "sequence:reward=table,"+c.keys+",file="+realData(t, c.file)).(*gfn.Sequence)
 		g := must(gfn.Enumerate(env, 1<<20))
 		require.Equal(t, c.states, g.Len())
 		require.InDelta(t, c.logZ, g.LogZ(), 5e-6, c.file)
@@ -1693,6 +1699,13 @@ func TestRealTables(t *testing.T) {
 		}
 		require.InEpsilon(t, c.mean, mean, 5e-6, c.file)
 		require.Greater(t, least, float64(gfn.DefaultFloor), "%s: the default floor moves nothing", c.file)
+		word, modes := make([]int, env.Shape().Dim), 0
+		envWords(word, env.Shape().Features/len(word), func() {
+			if env.Mode(word) {
+				modes++
+			}
+		})
+		require.Equal(t, c.modes, modes, c.file)
 	}
 }
 
@@ -2452,11 +2465,8 @@ func TestParseDAG(t *testing.T) {
 
 // The 11 proteins of Sachs et al. 2005 are beyond enumeration.
 func TestSachs(t *testing.T) {
-	dir := os.Getenv("GFN_DATA")
-	if dir == "" {
-		t.Skip("GFN_DATA does not name the folder of real data")
-	}
-	file, err := os.Open(filepath.Join(dir, "sachs.tsv"))
+	path := realData(t, "sachs.tsv")
+	file, err := os.Open(path)
 	require.NoError(t, err)
 	defer file.Close()
 	data := must(gfn.ReadData(file, "sachs.tsv"))
@@ -2464,7 +2474,7 @@ func TestSachs(t *testing.T) {
 	require.Len(t, data.Names, 11)
 	require.Equal(t, []float64{26.4, 13.2, 8.82, 18.3, 58.8, 6.61, 17, 414, 17, 44.9, 40}, data.Rows[0])
 	for _, standardize := range []string{"no", "yes"} {
-		env := dag(t, "standardize="+standardize+",file="+filepath.Join(dir, "sachs.tsv"))
+		env := dag(t, "standardize="+standardize+",file="+path)
 		if !testing.Short() {
 			require.NoError(t, gfn.CheckEnv(env))
 		}
@@ -2541,30 +2551,6 @@ func TestModesDefined(t *testing.T) {
 		require.Equal(t, !defined, math.IsNaN(e.ModesPerfect), spec)
 	}
 	require.Empty(t, enumerate(t, parse(t, "hypergrid:height=6")).Modes(), "defined, and there are none")
-}
-
-// The modes of the real tables, counted by another program: rank 327 of 65,536 ties with the next.
-func TestRealModes(t *testing.T) {
-	dir := os.Getenv("GFN_DATA")
-	if dir == "" {
-		t.Skip("GFN_DATA does not name the folder of real data")
-	}
-	for file, c := range map[string]struct {
-		keys  string
-		modes int
-	}{
-		"tfbind8-six6.csv": {"length=8,tokens=ACGT", 328},
-		"qm9str.csv":       {"length=5,tokens=ABCDEFGHIJK,beta=5", 805},
-	} {
-		env := parse(t, "sequence:reward=table,"+c.keys+",file="+filepath.Join(dir, file)).(*gfn.Sequence)
-		word, modes := make([]int, env.Shape().Dim), 0
-		envWords(word, env.Shape().Features/len(word), func() {
-			if env.Mode(word) {
-				modes++
-			}
-		})
-		require.Equal(t, c.modes, modes, file)
-	}
 }
 
 // envWords calls f on every word over k tokens.
@@ -5633,6 +5619,14 @@ func TestTorusByEnumeration(t *testing.T) {
 	require.Equal(t, [][]int{{0, 1}, {1, 2}, {2, 0}}, gfn.Ring(3))
 }
 
+// partial returns the state of a word over A and B with '-' in empty slots.
+func partial(word string) (s []int) {
+	for _, r := range word {
+		s = append(s, strings.IndexRune("AB-", r))
+	}
+	return s
+}
+
 // A factor graph from a file, by hand: log R and, of unfinished words, the factors that are all set.
 func TestFactorFile(t *testing.T) {
 	file := envFile(t, "f.txt", "factor 0 : 1 2 # A, B\n\nfactor 2 0 : 10 20\t30 40\r\nfactor 0 1 2 : 0 0 0 0 0 0 0 -500\n")
@@ -5643,10 +5637,7 @@ func TestFactorFile(t *testing.T) {
 		"---": 0, "A--": 2, "B--": 4, "-A-": 0, "--A": 0, "A-A": 22, "B-A": 44, "A-B": 62, "B-B": 84,
 		"AAA": 22, "BAB": 84, "BBB": -60, /* −916 but for the floor */
 	} {
-		s := make([]int, 3)
-		for i, r := range word {
-			s[i] = strings.IndexRune("AB-", r)
-		}
+		s := partial(word)
 		require.Equal(t, want, env.LogIntermediate(s), word)
 		if !strings.Contains(word, "-") {
 			require.Equal(t, want, env.LogReward(s), word)
@@ -5684,10 +5675,7 @@ func TestLogIntermediate(t *testing.T) {
 	// of modes: mismatches in the slots that are set, with the mode that fits them best
 	env := parse(t, "sequence:length=3,tokens=AB,order=any,reward=modes,file="+envFile(t, "m.txt", "AAA\nABB\n")).(*gfn.Sequence)
 	for word, want := range map[string]float64{"---": 0, "B--": -1, "-B-": 0, "BB-": -1, "-BA": -1, "BBA": -2} {
-		s := make([]int, 3)
-		for i, r := range word {
-			s[i] = strings.IndexRune("AB-", r)
-		}
+		s := partial(word)
 		require.Equal(t, want, env.LogIntermediate(s), word)
 	}
 }
