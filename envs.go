@@ -296,13 +296,6 @@ type WordReward struct {
 	sum              uint32  // checksum of the file it came from
 }
 
-func (r WordReward) spec() string {
-	if r.name == "" {
-		return "reward=custom"
-	}
-	return fmt.Sprintf("reward=%s,%s,%s", r.name, r.from, r.rest)
-}
-
 // Top returns r with modes: the words whose reward is not below that of word number max(1, ⌊fraction · K^L⌋) from the
 // top, ties included. Shen et al. 2023 take 0.005 for the QM9 strings. All words are looked at, so there must be at
 // most 4,194,304, and r must know which they are: a reward of this package does.
@@ -357,7 +350,10 @@ func NewSequence(length int, tokens string, order Order, reward WordReward) (*Se
 	if err := p.err(); err != nil {
 		return nil, err
 	}
-	spec := fmt.Sprintf("sequence:length=%d,tokens=%s,order=%s,%s", length, tokens, order, reward.spec())
+	spec := fmt.Sprintf("sequence:length=%d,tokens=%s,order=%s,reward=%s", length, tokens, order, cmp.Or(reward.name, "custom"))
+	if reward.name != "" {
+		spec += "," + reward.from + "," + reward.rest
+	}
 	places := []int{Append: 1, Ends: 2, AnyOrder: length}[order]
 	shape := Shape{Dim: length, Forward: places*k + 1, Backward: places, Features: length * k}
 	return &Sequence{base{shape, spec, reward.sum}, words, order, places, reward}, nil
@@ -1134,7 +1130,7 @@ type DAGScore struct {
 // NewDAG returns the graphs on 1 to 31 nodes. Local scores are cached.
 func NewDAG(nodes int, score DAGScore) (*DAG, error) {
 	var p problems
-	p.wantNodes(nodes)
+	p.want(nodes >= 1 && nodes <= maxNodes, "dag: nodes is %d, want 1 to %d", nodes, maxNodes)
 	p.want(score.Local != nil, "dag: score has no Local")
 	p.want(score.names == nil || len(score.names) == nodes, "dag: score is of %d nodes, want %d", len(score.names), nodes)
 	if p != nil {
@@ -1145,10 +1141,6 @@ func NewDAG(nodes int, score DAGScore) (*DAG, error) {
 	}
 	shape := Shape{Dim: nodes, Forward: nodes*nodes + 1, Backward: nodes * nodes, Features: nodes * nodes}
 	return &DAG{base: base{shape, "dag:" + score.spec, score.sum}, score: score, cache: map[family]float64{}}, nil
-}
-
-func (p *problems) wantNodes(n int) {
-	p.want(n >= 1 && n <= maxNodes, "dag: nodes is %d, want 1 to %d", n, maxNodes)
 }
 
 // nodeNames returns A … Z, AA, AB, ….
@@ -1280,7 +1272,7 @@ type Data struct {
 func Simulate(nodes, samples int, edges, noise float64, seed uint64) (*Data, error) {
 	var p problems
 	pairs := float64(nodes*(nodes-1)) / 2
-	p.wantNodes(nodes)
+	p.want(nodes >= 1 && nodes <= maxNodes, "dag: nodes is %d, want 1 to %d", nodes, maxNodes)
 	p.want(samples >= 1 && samples <= maxInputs/max(nodes, 1), "dag: samples is %d, want 1 to %d", samples, maxInputs/max(nodes, 1))
 	p.want(p != nil || edges >= 0 && edges <= pairs, "dag: edges is %v, want 0 to %v", edges, pairs)
 	p.want(finite(noise) && noise > 0, "dag: noise is %v, want a finite number above 0", noise)
