@@ -1538,6 +1538,12 @@ func natural(text string) (any, bool, string) {
 	v, err := strconv.ParseUint(text, 10, 64)
 	return v, err == nil, "a whole number not below 0"
 }
+func optional(text string) (any, bool, string) { // NaN for none
+	if text == "" {
+		return math.NaN(), true, ""
+	}
+	return number(text)
+}
 func choice(of ...string) kind {
 	return func(text string) (any, bool, string) { return text, slices.Contains(of, text), oneOf(text, of) }
 }
@@ -1591,7 +1597,7 @@ var envTable = []envEntry{
 		{"nodes", whole, "5", fmt.Sprintf("number of nodes, at most %d; with a file, that of its columns", maxNodes)},
 		{"file", anyText, "", "data: a line of names, then lines of numbers; tabs, commas, ; or blanks"},
 		{"samples", whole, "100", noFile + "number of observations drawn"},
-		{"edges", anyText, "", noFile + "expected edges of their graph; as many as nodes"},
+		{"edges", optional, "", noFile + "expected edges of their graph; as many as nodes"},
 		{"noise", number, "0.1", noFile + "standard deviation of a variable given its parents"},
 		seedKey,
 		{"standardize", choice("no", "yes"), "no", "yes|no: give every column mean 0 and variance 1"},
@@ -1864,12 +1870,9 @@ func readTable(k *keys, words wordSet, beta, floor float64) (WordReward, error) 
 }
 
 func readDAG(k *keys) (env Env, err error) {
-	file, nodes, samples, noise := k.file, k.int("nodes"), k.int("samples"), k.float("noise")
-	edges := min(float64(nodes), float64(nodes*(nodes-1))/2)
-	if text := k.text("edges"); text != "" {
-		if edges, err = parseFinite("gfn: dag: edges", text); err != nil {
-			return nil, err
-		}
+	file, nodes, samples, edges, noise := k.file, k.int("nodes"), k.int("samples"), k.float("edges"), k.float("noise")
+	if math.IsNaN(edges) {
+		edges = min(float64(nodes), float64(nodes*(nodes-1))/2)
 	}
 	var data *Data
 	if file.name == "" {

@@ -2417,6 +2417,7 @@ func TestDAGErrors(t *testing.T) {
 		"edges=11":                           "gfn: dag: edges is 11, want 0 to 10",
 		"edges=-1":                           "gfn: dag: edges is -1, want 0 to 10",
 		"edges=x":                            `gfn: dag: edges is "x", want a finite number`,
+		"edges=x,noise=y":                    "gfn: dag: edges is \"x\", want a finite number\ngfn: dag: noise is \"y\", want a finite number",
 		"noise=0":                            "gfn: dag: noise is 0, want a finite number above 0",
 		"noise=1e300":                        "gfn: dag: R is +Inf in A and A, want finite observations that are not too large",
 		"standardize=1":                      `gfn: dag: standardize is "1", want one of no, yes`,
