@@ -21,28 +21,59 @@ import (
 	"unicode/utf8"
 )
 
-// DefaultFloor is the log reward (nats) below which [ParseEnv] clamps, so that
-// R > 0 everywhere (spec §1). On the grids, TFBind8 and the QM9 strings with the
-// settings of Niu et al. 2024 it moves nothing: the least log R there, of QM9
-// with β = 5, is −46.5. Their code clamps at −12.
+// DefaultFloor is the log reward (nats) below which [ParseEnv] clamps, so that R > 0 everywhere (spec §1). On the
+// grids, TFBind8 and the QM9 strings with the settings of Niu et al. 2024 it moves nothing: the least log R there, of
+// QM9 with β = 5, is −46.5. Their code clamps at −12.
 const DefaultFloor = -50
 
-// maxInputs bounds an environment's features, and with them its actions and the
-// memory of its constructor: a larger size is a slip of the pen.
+// maxInputs bounds an environment's features, and with them its actions and the memory of its constructor: a larger
+// size is a slip of the pen.
 const maxInputs = 1 << 20
 
-// identity is the [Named] part of an environment.
-type identity struct {
-	spec string
-	sum  uint32
+// base is what environments have in common: their sizes and the [Named] part.
+type base struct {
+	shape Shape
+	spec  string
+	sum   uint32
 }
 
-// Spec returns the environment's canonical description. Where [ParseEnv] can
-// build the environment, ParseEnv(Spec()) does, and has the same Spec.
-func (id identity) Spec() string { return id.spec }
+// Shape implements [Env].
+func (b *base) Shape() Shape { return b.shape }
+
+// Spec returns the environment's canonical description. Where [ParseEnv] can build the environment, ParseEnv(Spec())
+// does, and has the same Spec.
+func (b *base) Spec() string { return b.spec }
 
 // Checksum returns the CRC-32 (IEEE) of the file the environment read, 0 if none.
-func (id identity) Checksum() uint32 { return id.sum }
+func (b *base) Checksum() uint32 { return b.sum }
+
+// span appends the numbers from ≤ i < to.
+func span(dst []int, from, to int) []int {
+	for i := from; i < to; i++ {
+		dst = append(dst, i)
+	}
+	return dst
+}
+
+// others appends the indices of the entries of s that are not v.
+func others(dst, s []int, v int) []int {
+	for i, x := range s {
+		if x != v {
+			dst = append(dst, i)
+		}
+	}
+	return dst
+}
+
+// oneHot appends the features i·k + s_i, none where s_i = k.
+func oneHot(dst, s []int, k int) []int {
+	for i, x := range s {
+		if x < k {
+			dst = append(dst, i*k+x)
+		}
+	}
+	return dst
+}
 
 func finite(v float64) bool { return !math.IsNaN(v) && !math.IsInf(v, 0) }
 
@@ -61,8 +92,7 @@ func (p *problems) wantFloor(env string, floor float64) {
 
 func (p problems) err() error { return errors.Join(p...) }
 
-// GridReward is the reward of a [HyperGrid] (Bengio et al. 2021). With
-// y_d = |x_d/(H−1) − ½|,
+// GridReward is the reward of a [HyperGrid] (Bengio et al. 2021). With y_d = |x_d/(H−1) − ½|,
 //
 //	standard  R(x) = R0 + R1 Π_d 1[y_d > 0.25] + R2 Π_d 1[0.3 < y_d < 0.4]
 //	cosine    R(x) = R0 + R1 Π_d (cos(50 y_d) + 1) φ(5 y_d)
@@ -75,30 +105,41 @@ type GridReward struct {
 }
 
 // DefaultGridReward returns the standard reward with R0 = 0.1, R1 = 0.5, R2 = 2.
-func DefaultGridReward() GridReward {
-	return GridReward{R0: 0.1, R1: 0.5, R2: 2, Floor: DefaultFloor}
-}
+func DefaultGridReward() GridReward { return GridReward{R0: 0.1, R1: 0.5, R2: 2, Floor: DefaultFloor} }
 
-// HyperGrid is the grid {0…H−1}^D: s0 = 0, action d adds one to coordinate d and
-// backward action d takes one away. Every state is terminating. Features are
-// one-hot by coordinate, d·H + x_d. Its modes, by the standard reward only, are
-// the states with every y_d in the inner band 0.3 < y_d < 0.4, which is empty
-// for H = 2…6 and 11.
-type HyperGrid struct {
-	identity
-	dim, height int
-	reward      GridReward
-	band        []uint8    // by coordinate value: 2 in the inner band, 1 elsewhere in the outer one, 0
-	level       [3]float64 // standard reward: log R by the least band over the coordinates
-	factor      []float64  // cosine reward: (cos(50y) + 1) φ(5y) by coordinate value
-}
-
-// NewHyperGrid returns the grid with dim ≥ 1 coordinates and height ≥ 2 values of
-// each. The error joins everything that is wrong with the arguments.
-func NewHyperGrid(dim, height int, reward GridReward) (*HyperGrid, error) {
-	if reward.Floor == 0 {
-		reward.Floor = DefaultFloor
+// factors returns what coordinate value x contributes to the products of R1 and R2. It compares y = |x/(H−1) − ½|
+// with integers: y > 0.25 if 2·|2x − (H−1)| > H−1, and 0.3 < y < 0.4 if 6(H−1) < 10·|2x − (H−1)| < 8(H−1). In float64
+// a tie breaks on one side of the grid only, at H = 6, 11, 16, …, and 16² has 9 mode states for 4.
+func (r GridReward) factors(x, height int) (outer, inner float64) {
+	n := height - 1
+	a := max(2*x-n, n-2*x)
+	if r.Cosine {
+		y := float64(a) / float64(2*n)
+		return (math.Cos(50*y) + 1) * math.Exp(-25*y*y/2) / math.Sqrt(2*math.Pi), 0
 	}
+	if 2*a > n {
+		outer = 1
+	}
+	if 6*n < 10*a && 10*a < 8*n {
+		inner = 1
+	}
+	return outer, inner
+}
+
+// HyperGrid is the grid {0…H−1}^D: s0 = 0, action d adds one to coordinate d and backward action d takes one away.
+// Every state is terminating. Features are one-hot by coordinate, d·H + x_d. Its modes, by the standard reward only,
+// are the states with every y_d in the inner band 0.3 < y_d < 0.4, which is empty for H = 2…6 and 11.
+type HyperGrid struct {
+	base
+	height       int
+	reward       GridReward
+	outer, inner []float64 // by coordinate value: the factors of the products of R1 and R2
+}
+
+// NewHyperGrid returns the grid with dim ≥ 1 coordinates and height ≥ 2 values of each. The error joins everything
+// that is wrong with the arguments.
+func NewHyperGrid(dim, height int, reward GridReward) (*HyperGrid, error) {
+	reward.Floor = cmp.Or(reward.Floor, DefaultFloor)
 	var p problems
 	p.want(dim >= 1, "hypergrid: dim is %d, want at least 1", dim)
 	p.want(height >= 2, "hypergrid: height is %d, want at least 2", height)
@@ -111,121 +152,38 @@ func NewHyperGrid(dim, height int, reward GridReward) (*HyperGrid, error) {
 	if p != nil {
 		return nil, p.err()
 	}
-	g := &HyperGrid{dim: dim, height: height, reward: reward}
-	g.spec = fmt.Sprintf("hypergrid:dim=%d,height=%d,%s", dim, height, reward)
-	g.band, g.factor = make([]uint8, height), make([]float64, height)
+	g := &HyperGrid{height: height, reward: reward}
+	g.shape = Shape{Dim: dim, Forward: dim + 1, Backward: dim, Features: dim * height}
+	g.spec = fmt.Sprintf("hypergrid:dim=%d,height=%d,r0=%v,r1=%v,r2=%v,reward=%s,floor=%v", dim, height,
+		reward.R0, reward.R1, reward.R2, map[bool]string{false: "standard", true: "cosine"}[reward.Cosine], reward.Floor)
 	for x := range height {
-		g.band[x], g.factor[x] = band(x, height), cosine(x, height)
-	}
-	for i, r := range []float64{reward.R0, reward.R0 + reward.R1, reward.R0 + reward.R1 + reward.R2} {
-		g.level[i] = max(math.Log(r), reward.Floor)
+		outer, inner := reward.factors(x, height)
+		g.outer, g.inner = append(g.outer, outer), append(g.inner, inner)
 	}
 	return g, nil
 }
 
-// String returns r as [ParseEnv] reads it.
-func (r GridReward) String() string {
-	name := "standard"
-	if r.Cosine {
-		name = "cosine"
-	}
-	return fmt.Sprintf("r0=%v,r1=%v,r2=%v,reward=%s,floor=%v", r.R0, r.R1, r.R2, name, r.Floor)
-}
+// The moves: up by the coordinates below H−1, down by those above 0.
 
-// band compares y = |x/(H−1) − ½| with integers: y > 0.25 if
-// 2·|2x − (H−1)| > H−1, and 0.3 < y < 0.4 if 6(H−1) < 10·|2x − (H−1)| < 8(H−1).
-// In float64 a tie breaks on one side of the grid only, at H = 6, 11, 16, …, and
-// 16² has 9 mode states for 4.
-func band(x, height int) uint8 {
-	n, a := height-1, abs(2*x-(height-1))
-	switch {
-	case 6*n < 10*a && 10*a < 8*n:
-		return 2
-	case 2*a > n:
-		return 1
-	}
-	return 0
-}
-
-// cosine returns (cos(50y) + 1) φ(5y), y = |x/(H−1) − ½|, at most √(2/π).
-func cosine(x, height int) float64 {
-	y := float64(abs(2*x-(height-1))) / float64(2*(height-1))
-	return (math.Cos(50*y) + 1) * math.Exp(-25*y*y/2) / math.Sqrt(2*math.Pi)
-}
-
-func abs(i int) int { return max(i, -i) }
-
-// Shape implements [Env].
-func (g *HyperGrid) Shape() Shape {
-	return Shape{Dim: g.dim, Forward: g.dim + 1, Backward: g.dim, Features: g.dim * g.height}
-}
-
-// Source implements [Env]: every coordinate 0.
-func (g *HyperGrid) Source(s []int) { clear(s) }
-
-// Forward implements [Env]: the coordinates below H−1, and the exit.
-func (g *HyperGrid) Forward(dst, s []int) []int {
-	for d, x := range s {
-		if x < g.height-1 {
-			dst = append(dst, d)
-		}
-	}
-	return append(dst, g.dim)
-}
-
-// Backward implements [Env]: the coordinates above 0.
-func (g *HyperGrid) Backward(dst, s []int) []int {
-	for d, x := range s {
-		if x > 0 {
-			dst = append(dst, d)
-		}
-	}
-	return dst
-}
-
-// Step implements [Env].
-func (g *HyperGrid) Step(s []int, a int) int { s[a]++; return a }
-
-// Undo implements [Env].
-func (g *HyperGrid) Undo(s []int, b int) int { s[b]--; return b }
-
-// Features implements [Env].
-func (g *HyperGrid) Features(dst, s []int) []int {
-	for d, x := range s {
-		dst = append(dst, d*g.height+x)
-	}
-	return dst
-}
-
-// LogReward implements [Env]. The inner band lies within the outer one, so the
-// products of the standard reward are decided by the least band of a coordinate.
+func (g *HyperGrid) Source(s []int)              { clear(s) }
+func (g *HyperGrid) Forward(dst, s []int) []int  { return append(others(dst, s, g.height-1), len(s)) }
+func (g *HyperGrid) Backward(dst, s []int) []int { return others(dst, s, 0) }
+func (g *HyperGrid) Step(s []int, a int) int     { s[a]++; return a }
+func (g *HyperGrid) Undo(s []int, b int) int     { s[b]--; return b }
+func (g *HyperGrid) Features(dst, s []int) []int { return oneHot(dst, s, g.height) }
 func (g *HyperGrid) LogReward(s []int) float64 {
-	if g.reward.Cosine {
-		p := 1.0
-		for _, x := range s {
-			p *= g.factor[x]
-		}
-		return max(math.Log(g.reward.R0+g.reward.R1*p), g.reward.Floor)
-	}
-	return g.level[g.least(s)]
-}
-
-func (g *HyperGrid) least(s []int) uint8 {
-	least := uint8(2)
+	outer, inner := 1.0, 1.0
 	for _, x := range s {
-		least = min(least, g.band[x])
+		outer, inner = outer*g.outer[x], inner*g.inner[x]
 	}
-	return least
+	return max(math.Log(g.reward.R0+g.reward.R1*outer+g.reward.R2*inner), g.reward.Floor)
 }
 
-// HasModes implements [Moded]: by the standard reward.
-func (g *HyperGrid) HasModes() bool { return !g.reward.Cosine }
-
-// Mode implements [Moded].
-func (g *HyperGrid) Mode(s []int) bool { return !g.reward.Cosine && g.least(s) == 2 }
-
-// LogStates implements [Sized]: H^D.
-func (g *HyperGrid) LogStates() float64 { return float64(g.dim) * math.Log(float64(g.height)) }
+func (g *HyperGrid) HasModes() bool     { return !g.reward.Cosine }
+func (g *HyperGrid) LogStates() float64 { return float64(g.shape.Dim) * math.Log(float64(g.height)) } // of H^D
+func (g *HyperGrid) Mode(s []int) bool {
+	return !slices.ContainsFunc(s, func(x int) bool { return g.inner[x] == 0 })
+}
 
 // Guide implements [Guided]: PF with exits capped at 1e-5 where R(x) ≤ R0.
 func (g *HyperGrid) Guide() Guide {
@@ -237,8 +195,8 @@ func (g *HyperGrid) Format(s []int) string {
 	return strings.ReplaceAll(strings.Trim(fmt.Sprint(s), "[]"), " ", ",")
 }
 
-// wordSet is the K^L words of length L over K tokens. A word lists token numbers
-// 0…K−1; where it may be unfinished, K stands for an empty slot.
+// wordSet is the K^L words of length L over K tokens. A word lists token numbers 0…K−1; where it may be unfinished, K
+// stands for an empty slot.
 type wordSet struct {
 	length int
 	tokens []rune
@@ -248,30 +206,20 @@ func newWordSet(length int, tokens string) (wordSet, error) {
 	w := wordSet{length, []rune(tokens)}
 	var p problems
 	p.want(length >= 1, "sequence: length is %d, want at least 1", length)
-	p.want(usableTokens(tokens), "sequence: tokens are %q, want one or more distinct printable characters other than blank , - #", tokens)
+	// the notation uses the comma between the keys of a spec, '-' for an empty slot, '#' for a comment
+	unusable := func(r rune) bool { return !unicode.IsPrint(r) || strings.ContainsRune(" ,-#", r) }
+	distinct := slices.Compact(slices.Sorted(slices.Values(w.tokens)))
+	p.want(tokens != "" && utf8.ValidString(tokens) && len(distinct) == len(w.tokens) && !slices.ContainsFunc(distinct, unusable),
+		"sequence: tokens are %q, want one or more distinct printable characters other than blank , - #", tokens)
 	p.want(p != nil || length <= maxInputs/len(w.tokens), "sequence: length·tokens is %d·%d, want at most %d", length, len(w.tokens), maxInputs)
 	return w, p.err()
-}
-
-// usableTokens keeps out what the notation uses: the comma between the keys of a
-// spec, '-' for an empty slot, '#' for a comment.
-func usableTokens(tokens string) bool {
-	seen := map[rune]bool{',': true, '-': true, '#': true, ' ': true}
-	for _, r := range tokens {
-		if seen[r] || !unicode.IsPrint(r) {
-			return false
-		}
-		seen[r] = true
-	}
-	return tokens != "" && utf8.ValidString(tokens)
 }
 
 // count returns K^L.
 func (w wordSet) count() float64 { return math.Pow(float64(len(w.tokens)), float64(w.length)) }
 
 // index returns the number of a full word in lexical order of its tokens.
-func (w wordSet) index(word []int) int {
-	n := 0
+func (w wordSet) index(word []int) (n int) {
 	for _, k := range word {
 		n = n*len(w.tokens) + k
 	}
@@ -281,7 +229,7 @@ func (w wordSet) index(word []int) int {
 // word is the inverse of index.
 func (w wordSet) word(index int) []int {
 	word := make([]int, w.length)
-	for i := w.length - 1; i >= 0; i-- {
+	for i := range slices.Backward(word) {
 		word[i], index = index%len(w.tokens), index/len(w.tokens)
 	}
 	return word
@@ -311,6 +259,16 @@ func (w wordSet) format(word []int) string {
 	return string(letters)
 }
 
+// filled returns the number of slots that hold a token.
+func (w wordSet) filled(word []int) (n int) {
+	for _, k := range word {
+		if k < len(w.tokens) {
+			n++
+		}
+	}
+	return n
+}
+
 // Order is the way in which a [Sequence] is built.
 type Order int
 
@@ -326,8 +284,8 @@ var orderNames = []string{Append: "append", Ends: "ends", AnyOrder: "any"}
 // String returns the name by which [ParseEnv] knows o.
 func (o Order) String() string { return orderNames[o] }
 
-// WordReward is the reward of the full words of a [Sequence], which are given as
-// token numbers. Its functions are pure, safe for concurrent use, and do not keep word.
+// WordReward is the reward of the full words of a [Sequence], which are given as token numbers. Its functions are
+// pure, safe for concurrent use, and do not keep word.
 type WordReward struct {
 	LogR    func(word []int) float64 // log R, finite
 	Mode    func(word []int) bool    // is word a mode? nil where modes are not defined
@@ -338,17 +296,9 @@ type WordReward struct {
 	sum              uint32  // checksum of the file it came from
 }
 
-func (r WordReward) spec() string {
-	if r.name == "" {
-		return "reward=custom"
-	}
-	return fmt.Sprintf("reward=%s,%s,%s", r.name, r.from, r.rest)
-}
-
-// Top returns r with modes: the words whose reward is not below that of word number
-// max(1, ⌊fraction · K^L⌋) from the top, ties included. Shen et al. 2023 take 0.005
-// for the QM9 strings. All words are looked at, so there must be at most 4,194,304,
-// and r must know which they are: a reward of this package does.
+// Top returns r with modes: the words whose reward is not below that of word number max(1, ⌊fraction · K^L⌋) from the
+// top, ties included. Shen et al. 2023 take 0.005 for the QM9 strings. All words are looked at, so there must be at
+// most 4,194,304, and r must know which they are: a reward of this package does.
 func (r WordReward) Top(fraction float64) (WordReward, error) {
 	var p problems
 	p.want(fraction > 0 && fraction <= 1, "sequence: top is %v, want a number above 0 and at most 1", fraction)
@@ -368,30 +318,27 @@ func (r WordReward) Top(fraction float64) (WordReward, error) {
 	return r, nil
 }
 
-// Sequence builds words of length L over K tokens. A state has L entries, token
-// numbers 0…K−1 and K for an empty slot, so that a full word is its own list of
-// token numbers; words built in order [Append] or [Ends] start at entry 0. Forward
-// action b·K + k places token k and backward action b removes one, where b is
+// Sequence builds words of length L over K tokens. A state has L entries, token numbers 0…K−1 and K for an empty
+// slot, so that a full word is its own list of token numbers; words built in order [Append] or [Ends] start at entry
+// 0. Forward action b·K + k places token k and backward action b removes one, where b is
 //
 //	append  0, the end of the word
 //	ends    0, the front, or 1, the end
 //	any     the slot
 //
-// On the empty word prepending and appending k are two edges to the same word.
-// Only full words exit, and a full word has no other action. There are
-// (K^{L+1}−1)/(K−1) states by append and ends, (K+1)^L by any. Features are one-hot
-// by slot, slot·K + k, none for an empty slot.
+// On the empty word prepending and appending k are two edges to the same word. Only full words exit, and a full word
+// has no other action. There are (K^{L+1}−1)/(K−1) states by append and ends, (K+1)^L by any. Features are one-hot by
+// slot, slot·K + k, none for an empty slot. Its reward decides whether it has modes.
 type Sequence struct {
-	identity
+	base
 	wordSet
 	order  Order
 	places int // the number of values of b
 	reward WordReward
 }
 
-// NewSequence returns the words of length ≥ 1 over tokens, distinct printable
-// characters other than the comma, '-' and '#'. The error joins everything that
-// is wrong with the arguments.
+// NewSequence returns the words of length ≥ 1 over tokens, distinct printable characters other than the comma, '-'
+// and '#'. The error joins everything that is wrong with the arguments.
 func NewSequence(length int, tokens string, order Order, reward WordReward) (*Sequence, error) {
 	words, err := newWordSet(length, tokens)
 	p := problems{err}
@@ -403,9 +350,13 @@ func NewSequence(length int, tokens string, order Order, reward WordReward) (*Se
 	if err := p.err(); err != nil {
 		return nil, err
 	}
-	spec := fmt.Sprintf("sequence:length=%d,tokens=%s,order=%s,%s", length, tokens, order, reward.spec())
+	spec := fmt.Sprintf("sequence:length=%d,tokens=%s,order=%s,reward=%s", length, tokens, order, cmp.Or(reward.name, "custom"))
+	if reward.name != "" {
+		spec += "," + reward.from + "," + reward.rest
+	}
 	places := []int{Append: 1, Ends: 2, AnyOrder: length}[order]
-	return &Sequence{identity{spec, reward.sum}, words, order, places, reward}, nil
+	shape := Shape{Dim: length, Forward: places*k + 1, Backward: places, Features: length * k}
+	return &Sequence{base{shape, spec, reward.sum}, words, order, places, reward}, nil
 }
 
 // Order returns the way in which words are built.
@@ -428,38 +379,21 @@ func (q *Sequence) Format(s []int) string {
 	return q.format(s)
 }
 
-// empty is the entry of an empty slot, K.
-func (q *Sequence) empty() int { return len(q.tokens) }
-
-// filled returns the number of slots that hold a token.
-func (q *Sequence) filled(s []int) int {
-	n := 0
-	for _, v := range s {
-		if v != q.empty() {
-			n++
-		}
-	}
-	return n
-}
-
 // LogStates implements [Sized]: (K+1)^L in any order, else K^0 + … + K^L.
 func (q *Sequence) LogStates() float64 {
 	k := float64(len(q.tokens))
 	if q.order == AnyOrder {
 		return float64(q.length) * math.Log(k+1)
 	}
-	var terms []float64
-	for i := range q.length + 1 {
-		terms = append(terms, float64(i)*math.Log(k))
+	sum := 0.0
+	for range q.length { // the log of 1 + K(1 + K(…))
+		sum = LogSumExp([]float64{0, sum + math.Log(k)})
 	}
-	return LogSumExp(terms)
+	return sum
 }
 
-// Shape implements [Env].
-func (q *Sequence) Shape() Shape {
-	k := len(q.tokens)
-	return Shape{Dim: q.length, Forward: q.places*k + 1, Backward: q.places, Features: q.length * k}
-}
+// empty is the entry of an empty slot, K.
+func (q *Sequence) empty() int { return len(q.tokens) }
 
 // Source implements [Env]: every slot empty.
 func (q *Sequence) Source(s []int) {
@@ -468,53 +402,49 @@ func (q *Sequence) Source(s []int) {
 	}
 }
 
-// Forward implements [Env].
 func (q *Sequence) Forward(dst, s []int) []int {
 	k := len(q.tokens)
 	if q.filled(s) == q.length {
 		return append(dst, q.places*k)
 	}
 	for b := range q.places {
-		if q.order == AnyOrder && s[b] != q.empty() {
-			continue
-		}
-		for a := b * k; a < (b+1)*k; a++ {
-			dst = append(dst, a)
+		if q.order != AnyOrder || s[b] == q.empty() {
+			dst = span(dst, b*k, (b+1)*k)
 		}
 	}
 	return dst
 }
 
-// Backward implements [Env].
 func (q *Sequence) Backward(dst, s []int) []int {
-	for b := range q.places {
-		if q.order == AnyOrder && s[b] != q.empty() || q.order != AnyOrder && s[0] != q.empty() {
-			dst = append(dst, b)
-		}
+	switch {
+	case q.order == AnyOrder:
+		return others(dst, s, q.empty())
+	case s[0] == q.empty():
+		return dst
 	}
-	return dst
+	return span(dst, 0, q.places)
 }
 
-// Step implements [Env].
+// slot returns the slot of place b, where the end of the word is at end.
+func (q *Sequence) slot(b, end int) int {
+	if q.order == Append || q.order == Ends && b == 1 {
+		return end
+	}
+	return b
+}
+
 func (q *Sequence) Step(s []int, a int) int {
 	b, token := a/len(q.tokens), a%len(q.tokens)
-	at := b
-	switch {
-	case q.order == Ends && b == 0:
-		copy(s[1:], s)
-	case q.order != AnyOrder:
-		at = q.filled(s)
+	at := q.slot(b, q.filled(s))
+	if q.order == Ends {
+		copy(s[at+1:], s[at:])
 	}
 	s[at] = token
 	return b
 }
 
-// Undo implements [Env].
 func (q *Sequence) Undo(s []int, b int) int {
-	at := b
-	if q.order == Append || q.order == Ends && b == 1 {
-		at = q.filled(s) - 1
-	}
+	at := q.slot(b, q.filled(s)-1)
 	token := s[at]
 	if q.order == Ends {
 		copy(s[at:], s[at+1:])
@@ -524,39 +454,25 @@ func (q *Sequence) Undo(s []int, b int) int {
 	return b*len(q.tokens) + token
 }
 
-// Features implements [Env].
-func (q *Sequence) Features(dst, s []int) []int {
-	for slot, v := range s {
-		if v != q.empty() {
-			dst = append(dst, slot*len(q.tokens)+v)
-		}
-	}
-	return dst
-}
+func (q *Sequence) Features(dst, s []int) []int { return oneHot(dst, s, q.empty()) }
+func (q *Sequence) LogReward(s []int) float64   { return q.reward.LogR(s) }
+func (q *Sequence) HasModes() bool              { return q.reward.Mode != nil }
+func (q *Sequence) Mode(s []int) bool           { return q.HasModes() && q.reward.Mode(s) }
 
-// LogReward implements [Env].
-func (q *Sequence) LogReward(s []int) float64 { return q.reward.LogR(s) }
-
-// HasIntermediate says whether unfinished words have a reward of their own: where the
-// reward is a sum over slots ([WordReward].Partial), unless letters still move, as by [Ends].
+// HasIntermediate says whether unfinished words have a reward of their own: where the reward is a sum over slots
+// ([WordReward].Partial), unless letters still move, as by [Ends].
 func (q *Sequence) HasIntermediate() bool { return q.reward.Partial && q.order != Ends }
 
-// LogIntermediate returns log R̂(s), an intermediate reward (spec §3, FL-DB): R̂(x) = R(x) of
-// full words. Of an unfinished word it is the reward of what is there (the sum over the
-// factors whose slots are all set, the distance to a mode over the slots that are), and R̂ = 1
-// where there is no such reward: the forward-looking losses are then the plain ones.
+// LogIntermediate returns log R̂(s), an intermediate reward (spec §3, FL-DB): R̂(x) = R(x) of full words. Of an
+// unfinished word it is the reward of what is there (the sum over the factors whose slots are all set, the distance
+// to a mode over the slots that are), and R̂ = 1 where there is no such reward: the forward-looking losses are then
+// the plain ones.
 func (q *Sequence) LogIntermediate(s []int) float64 {
 	if q.HasIntermediate() || q.filled(s) == q.length {
 		return q.reward.LogR(s)
 	}
 	return 0
 }
-
-// HasModes implements [Moded]: the reward decides.
-func (q *Sequence) HasModes() bool { return q.reward.Mode != nil }
-
-// Mode implements [Moded].
-func (q *Sequence) Mode(s []int) bool { return q.reward.Mode != nil && q.reward.Mode(s) }
 
 func (p *problems) wantBetaFloor(beta, floor float64) {
 	p.want(finite(beta) && beta >= 0, "sequence: beta is %v, want a finite number not below 0", beta)
@@ -566,15 +482,13 @@ func (p *problems) wantBetaFloor(beta, floor float64) {
 // maxTable bounds the words of a table, 32 MiB of log rewards.
 const maxTable = 1 << 22
 
-// NewTableReward reads the score y(x) of every word from CSV with the header
-// word,score; name stands for the file in errors. As in Niu et al. 2024 the
-// reward is max(y, rmin)^beta, scaled so that the largest is rmax:
+// NewTableReward reads the score y(x) of every word from CSV with the header word,score; name stands for the file in
+// errors. As in Niu et al. 2024 the reward is max(y, rmin)^beta, scaled so that the largest is rmax:
 //
 //	log R(x) = log rmax + β (log max(y(x), rmin) − max_x log max(y(x), rmin))
 //
-// and at least floor. The error joins everything that is wrong with the
-// arguments, or names the line that is malformed or repeats a word, or the first
-// missing word. It defines no modes; [WordReward.Top] does.
+// and at least floor. The error joins everything that is wrong with the arguments, or names the line that is
+// malformed or repeats a word, or the first missing word. It defines no modes; [WordReward.Top] does.
 func NewTableReward(r io.Reader, name string, length int, tokens string, beta, rmin, rmax, floor float64) (WordReward, error) {
 	words, err := newWordSet(length, tokens)
 	p := problems{err}
@@ -585,33 +499,10 @@ func NewTableReward(r io.Reader, name string, length int, tokens string, beta, r
 	if err := p.err(); err != nil {
 		return WordReward{}, err
 	}
-	file, err := readSource(r, name)
-	if err != nil {
-		return WordReward{}, err
-	}
-	logR, err := parseTable(file, words)
-	if err != nil {
-		return WordReward{}, err
-	}
-	for i, y := range logR {
-		logR[i] = math.Log(max(y, rmin))
-	}
-	top := slices.Max(logR)
-	for i, y := range logR {
-		logR[i] = max(math.Log(rmax)+beta*(y-top), floor)
-	}
-	return WordReward{
-		LogR:  func(word []int) float64 { return logR[words.index(word)] },
-		words: words, name: "table", from: "file=" + name, sum: file.sum(),
-		rest: fmt.Sprintf("beta=%v,rmax=%v,rmin=%v,floor=%v", beta, rmax, rmin, floor),
-	}, nil
-}
-
-// parseTable returns the scores of all words by index.
-func parseTable(file source, words wordSet) ([]float64, error) {
-	scores := make([]float64, int(words.count()))
-	lines, found := make([]int, len(scores)), 0 // where each word stands, 0: nowhere yet
-	_, err := file.records(',', "word,score", func(line int, _, record []string) error {
+	logR := make([]float64, int(words.count()))
+	lines, found := make([]int, len(logR)), 0 // where each word stands, 0: nowhere yet
+	file := readSource(r, name)
+	_, err = file.records(',', "word,score", func(line int, _, record []string) error {
 		word, err := words.parse(record[0])
 		if err != nil {
 			return err
@@ -621,17 +512,26 @@ func parseTable(file source, words wordSet) ([]float64, error) {
 			return fmt.Errorf("word %q stands on line %d already", record[0], lines[i])
 		}
 		lines[i], found = line, found+1
-		scores[i], err = parseFinite("score", record[1])
+		y, err := parseFinite("score", record[1])
+		logR[i] = math.Log(max(y, rmin))
 		return err
 	})
 	if first := slices.Index(lines, 0); first >= 0 && err == nil {
-		err = fmt.Errorf("gfn: %s: %d of %d words missing, the first is %q", file.name, len(lines)-found, len(lines), words.format(words.word(first)))
+		err = fmt.Errorf("gfn: %s: %d of %d words missing, the first is %q", name, len(lines)-found, len(lines), words.format(words.word(first)))
 	}
-	return scores, err
+	top := slices.Max(logR)
+	for i, y := range logR {
+		logR[i] = max(math.Log(rmax)+beta*(y-top), floor)
+	}
+	return WordReward{
+		LogR:  func(word []int) float64 { return logR[words.index(word)] },
+		words: words, name: "table", from: "file=" + name, sum: file.sum(),
+		rest: fmt.Sprintf("beta=%v,rmax=%v,rmin=%v,floor=%v", beta, rmax, rmin, floor),
+	}, err
 }
 
-// Factor is a term of log R that reads some of a word's slots: a weight for each of the K^m
-// combinations of tokens in them, in lexical order, the last slot's changing fastest.
+// Factor is a term of log R that reads some of a word's slots: a weight for each of the K^m combinations of tokens in
+// them, in lexical order, the last slot's changing fastest.
 type Factor struct {
 	Slots   []int // distinct, 0…L−1
 	Weights []float64
@@ -641,34 +541,22 @@ type Factor struct {
 //
 //	log R(x) = β Σ_f f(x)
 //
-// and at least floor. Of an unfinished word the sum is over the factors whose slots are all set.
-func NewFactorReward(factors []Factor, length, tokens int, beta, floor float64) (WordReward, error) {
-	return newFactors("factors", factors, length, tokens, beta, floor)
-}
-
-// newFactors is NewFactorReward for a reward with the given name.
-func newFactors(name string, factors []Factor, length, k int, beta, floor float64) (WordReward, error) {
+// and at least floor. Of an unfinished word the sum is over the factors whose slots are all set. A [Motif] and the
+// [Ising] model are such.
+func NewFactorReward(factors []Factor, length, k int, beta, floor float64) (WordReward, error) {
 	var p problems
-	p.want(len(factors) > 0, "sequence: %s has no weights", name)
-	bound := 0.0 // of |log R|
+	p.want(len(factors) > 0, "sequence: no factors, want one or more")
+	own, bound := make([]Factor, len(factors)), 0.0 // of |log R|
 	for i, f := range factors {
-		err := f.check(length, k)
-		p.want(err == nil, "sequence: %s: factor %d: %w", name, i, err)
-		heaviest := 0.0
-		for _, w := range f.Weights {
-			heaviest = max(heaviest, math.Abs(w)) // NaN if w is
+		if err := f.check(length, k); err != nil {
+			p.want(false, "sequence: factor %d: %w", i, err)
+			continue
 		}
-		bound += heaviest
+		own[i] = Factor{slices.Clone(f.Slots), slices.Clone(f.Weights)}
+		bound += max(slices.Max(f.Weights), -slices.Min(f.Weights)) // NaN if a weight is
 	}
 	p.wantBetaFloor(beta, floor)
-	p.want(p != nil || finite(bound) && finite(beta*bound), "sequence: %s: log R is not finite with these weights and this beta", name)
-	if err := p.err(); err != nil {
-		return WordReward{}, err
-	}
-	own := slices.Clone(factors)
-	for i, f := range own {
-		own[i] = Factor{slices.Clone(f.Slots), slices.Clone(f.Weights)}
-	}
+	p.want(p != nil || finite(bound) && finite(beta*bound), "sequence: log R is not finite with these weights and this beta")
 	return WordReward{
 		LogR: func(word []int) float64 {
 			sum := 0.0
@@ -687,9 +575,9 @@ func newFactors(name string, factors []Factor, length, k int, beta, floor float6
 		},
 		Partial: true,
 		words:   wordSet{length, make([]rune, k)}, // whatever the tokens
-		name:    name, from: fmt.Sprintf("crc=%08x", crc32.ChecksumIEEE(fmt.Append(nil, factors))),
+		name:    "factors", from: fmt.Sprintf("crc=%08x", crc32.ChecksumIEEE(fmt.Append(nil, factors))),
 		rest: fmt.Sprintf("beta=%v,floor=%v", beta, floor),
-	}, nil
+	}, p.err()
 }
 
 // check says what is wrong with a factor of words of a length over k tokens.
@@ -707,41 +595,44 @@ func (f Factor) check(length, k int) error {
 	switch {
 	case want > maxInputs:
 		return fmt.Errorf("%d slots, for which there are more than %d weights", len(f.Slots), maxInputs)
-	case len(f.Slots) == 0 || len(f.Weights) != want:
+	case len(f.Slots) == 0 || len(f.Weights) == 0 || len(f.Weights) != want:
 		return fmt.Errorf("%d weights for slots %v, want %d^%d", len(f.Weights), f.Slots, k, len(f.Slots))
 	}
 	return nil
 }
 
-// NewMotifReward returns the reward of a position weight matrix, W[i][k] the
-// weight of token k in slot i, a factor for each slot:
+// Motif returns the factors of a position weight matrix, W[i][k] the weight of token k in slot i: one for each slot,
 //
-//	log R(x) = β Σ_i W[i][x_i]
-//
-// and at least floor.
-func NewMotifReward(weights [][]float64, beta, floor float64) (WordReward, error) {
-	var factors []Factor
+//	Σ_f f(x) = Σ_i W[i][x_i]
+func Motif(weights [][]float64) (factors []Factor) {
 	for i, row := range weights {
 		factors = append(factors, Factor{[]int{i}, row})
 	}
-	return newFactors("motif", factors, len(weights), len(slices.Concat(weights[:min(1, len(weights))]...)), beta, floor)
+	return factors
 }
 
-// NewIsingReward returns the reward of the Ising model on spins σ = −1, the first token, and
-// +1, the second, with coupling J between the ends of each bond and a field h:
+// Ising returns the factors of the Ising model on spins σ = −1, the first token, and +1, the second, with coupling J
+// between the ends of each bond and a field h,
 //
-//	log R(x) = β (J Σ_{i—j} σ_i σ_j + h Σ_i σ_i)
+//	Σ_f f(x) = J Σ_{i—j} σ_i σ_j + h Σ_i σ_i
 //
-// and at least floor. The bonds are those of a [Ring] or a [Torus].
-func NewIsingReward(length int, bonds [][]int, coupling, field, beta, floor float64) (WordReward, error) {
-	var factors []Factor
+// The bonds are those of a [Ring] or a [Torus].
+func Ising(length int, bonds [][]int, coupling, field float64) (factors []Factor) {
 	for _, b := range bonds {
 		factors = append(factors, Factor{b, []float64{coupling, -coupling, -coupling, coupling}})
 	}
-	for i := range length {
-		factors = append(factors, Factor{[]int{i}, []float64{-field, field}})
+	for _, i := range each(length) {
+		factors = append(factors, Factor{i, []float64{-field, field}})
 	}
-	return newFactors("ising", factors, length, 2, beta, floor)
+	return factors
+}
+
+// each returns n slots one by one.
+func each(n int) (slots [][]int) {
+	for i := range n {
+		slots = append(slots, []int{i})
+	}
+	return slots
 }
 
 // Ring returns the bonds of n slots in a ring, each with the next one: n of them, of 2 slots one.
@@ -754,8 +645,7 @@ func Ring(n int) (bonds [][]int) {
 	return bonds
 }
 
-// Torus returns the bonds of the n×n square lattice, row by row and periodic: a [Ring] in each
-// row and each column.
+// Torus returns the bonds of the n×n square lattice, row by row and periodic: a [Ring] in each row and each column.
 func Torus(n int) (bonds [][]int) {
 	for line := range n {
 		for _, b := range Ring(n) {
@@ -769,49 +659,44 @@ func Torus(n int) (bonds [][]int) {
 func drawFactors(slots [][]int, words wordSet, seed uint64) (factors []Factor) {
 	rng := rand.NewPCG(seed, 0)
 	for _, of := range slots {
-		f := Factor{Slots: of}
-		for range int(math.Pow(float64(len(words.tokens)), float64(len(of)))) {
-			f.Weights = append(f.Weights, 2*uniform01(rng)-1)
+		weights := make([]float64, int(math.Pow(float64(len(words.tokens)), float64(len(of)))))
+		for i := range weights {
+			weights[i] = 2*uniform01(rng) - 1
 		}
-		factors = append(factors, f)
+		factors = append(factors, Factor{of, weights})
 	}
 	return factors
 }
 
 // parseMotif reads a line of K weights for each slot.
-func parseMotif(file source, words wordSet) (factors []Factor, err error) {
-	err = file.lines(func(_ int, fields []string) error {
+func parseMotif(file source, words wordSet) ([]Factor, error) {
+	var weights [][]float64
+	err := file.lines(func(_ int, fields []string) error {
 		if len(fields) != len(words.tokens) {
 			return fmt.Errorf("%d weights, want %d, one for each of the tokens %s", len(fields), len(words.tokens), string(words.tokens))
 		}
-		row, err := parseRow(fields, "weight")
-		factors = append(factors, Factor{[]int{len(factors)}, row})
+		row, err := parseAll(fields, parseFinite, "weight")
+		weights = append(weights, row)
 		return err
 	})
-	if err == nil && len(factors) != words.length {
-		err = fmt.Errorf("gfn: %s: %d lines of weights, want %d, one for each slot", file.name, len(factors), words.length)
+	if err == nil && len(weights) != words.length {
+		err = fmt.Errorf("gfn: %s: %d lines of weights, want %d, one for each slot", file.name, len(weights), words.length)
 	}
-	return factors, err
+	return Motif(weights), err
 }
 
 // parseFactors reads a line factor SLOT… : WEIGHT… for each factor.
 func parseFactors(file source, words wordSet) (factors []Factor, err error) {
-	err = file.lines(func(_ int, fields []string) (err error) {
+	err = file.lines(func(_ int, fields []string) error {
 		colon := slices.Index(fields, ":")
 		if fields[0] != "factor" || colon < 0 {
 			return fmt.Errorf("line is %q, want factor SLOT… : WEIGHT…, blanks around the colon", strings.Join(fields, " "))
 		}
-		var f Factor
-		for _, field := range fields[1:colon] {
-			slot, err := parseNumber("slot", field)
-			if err != nil {
-				return err
-			}
-			f.Slots = append(f.Slots, slot)
-		}
-		f.Weights, err = parseRow(fields[colon+1:], "weight")
+		slots, err := parseAll(fields[1:colon], parseNumber, "slot")
+		weights, err2 := parseAll(fields[colon+1:], parseFinite, "weight")
+		f := Factor{slots, weights}
 		factors = append(factors, f)
-		return cmp.Or(err, f.check(words.length, len(words.tokens)))
+		return cmp.Or(err, err2, f.check(words.length, len(words.tokens)))
 	})
 	if err == nil && len(factors) == 0 {
 		err = fmt.Errorf("gfn: %s: no factors, want lines factor SLOT… : WEIGHT…", file.name)
@@ -819,8 +704,8 @@ func parseFactors(file source, words wordSet) (factors []Factor, err error) {
 	return factors, err
 }
 
-// NewModesReward returns the reward that falls with the Hamming distance to the
-// nearest of a set of distinct words of length length over tokens, which are the modes:
+// NewModesReward returns the reward that falls with the Hamming distance to the nearest of a set of distinct words of
+// length length over tokens, which are the modes:
 //
 //	log R(x) = −β min_m Hamming(x, m)
 //
@@ -830,23 +715,31 @@ func NewModesReward(modes []string, length int, tokens string, beta, floor float
 	if err != nil {
 		return WordReward{}, err
 	}
-	file := source{"modes", []byte(strings.Join(modes, "\n"))}
-	return newModes(file, fmt.Sprintf("crc=%08x", file.sum()), words, beta, floor)
+	return newModes(source{name: "modes", text: []byte(strings.Join(modes, "\n"))}, words, beta, floor)
 }
 
-// newModes is NewModesReward with a word from each line of file, which a spec calls from.
-func newModes(file source, from string, words wordSet, beta, floor float64) (WordReward, error) {
-	modes, err := parseModes(file, words)
-	if err != nil {
-		return WordReward{}, err
-	}
-	var p problems
+// newModes is NewModesReward with a word from each line of file.
+func newModes(file source, words wordSet, beta, floor float64) (WordReward, error) {
+	var modes [][]int
+	lines := map[string]int{}
+	p := problems{file.lines(func(line int, fields []string) error {
+		word, err := words.parse(fields[0])
+		switch at := lines[fields[0]]; {
+		case len(fields) > 1:
+			return fmt.Errorf("%d words, want 1 on a line", len(fields))
+		case at > 0:
+			return fmt.Errorf("word %q stands on line %d already", fields[0], at)
+		}
+		modes, lines[fields[0]] = append(modes, word), line
+		return err
+	})}
+	p.want(p.err() != nil || len(modes) > 0, "%s: no words", file.name)
 	p.wantBetaFloor(beta, floor)
 	return WordReward{
 		LogR:    func(word []int) float64 { return max(beta*float64(-words.nearest(modes, word)), floor) },
 		Mode:    func(word []int) bool { return words.nearest(modes, word) == 0 },
 		Partial: true,
-		words:   words, name: "modes", from: from,
+		words:   words, name: "modes", from: fmt.Sprintf("crc=%08x", file.sum()),
 		rest: fmt.Sprintf("beta=%v,floor=%v", beta, floor),
 	}, p.err()
 }
@@ -867,12 +760,11 @@ func (w wordSet) nearest(modes [][]int, word []int) int {
 }
 
 // drawModes returns n distinct words, uniform among all sets of n, each on a line.
-func drawModes(n int, words wordSet, seed uint64) (source, error) {
+func drawModes(n int, words wordSet, seed uint64) (file source) {
 	if most := min(words.count(), float64(maxInputs/words.length)); n < 1 || float64(n) > most {
-		return source{}, fmt.Errorf("gfn: sequence: modes is %d, want 1 to %.0f", n, most)
+		return source{err: fmt.Errorf("gfn: sequence: modes is %d, want 1 to %.0f", n, most)}
 	}
 	rng, seen, word := rand.New(rand.NewPCG(seed, 0)), map[string]bool{}, make([]int, words.length)
-	file := source{name: "modes"}
 	for len(seen) < n {
 		for i := range word {
 			word[i] = rng.IntN(len(words.tokens))
@@ -881,51 +773,28 @@ func drawModes(n int, words wordSet, seed uint64) (source, error) {
 			seen[text], file.text = true, fmt.Appendln(file.text, text)
 		}
 	}
-	return file, nil
-}
-
-// parseModes reads a word from each line.
-func parseModes(file source, words wordSet) (modes [][]int, err error) {
-	lines := map[string]int{}
-	err = file.lines(func(line int, fields []string) error {
-		if len(fields) > 1 {
-			return fmt.Errorf("%d words, want 1 on a line", len(fields))
-		}
-		word, err := words.parse(fields[0])
-		if err != nil {
-			return err
-		}
-		if lines[fields[0]] > 0 {
-			return fmt.Errorf("word %q stands on line %d already", fields[0], lines[fields[0]])
-		}
-		modes, lines[fields[0]] = append(modes, word), line
-		return nil
-	})
-	if err == nil && len(modes) == 0 {
-		err = fmt.Errorf("gfn: %s: no words", file.name)
-	}
-	return modes, err
+	return file
 }
 
 // maxFile bounds the bytes of a file.
 const maxFile = 64 << 20
 
-// source is a text and the name of the file it came from. Errors of its methods
-// begin with that name and the line.
+// source is a text and the name of the file it came from. Errors of its methods begin with that name and the line.
 type source struct {
 	name string
 	text []byte
+	err  error // of reading it, which its methods return
 }
 
-func readSource(r io.Reader, name string) (source, error) {
+func readSource(r io.Reader, name string) source {
 	text, err := io.ReadAll(io.LimitReader(r, maxFile+1))
 	if err == nil && len(text) > maxFile {
 		err = fmt.Errorf("more than %d MiB", maxFile>>20)
 	}
 	if err != nil {
-		return source{}, fmt.Errorf("gfn: %s: %w", name, err)
+		return source{name: name, err: fmt.Errorf("gfn: %s: %w", name, err)}
 	}
-	return source{name, text}, nil
+	return source{name: name, text: text}
 }
 
 func readFile(name string) (source, error) {
@@ -934,13 +803,22 @@ func readFile(name string) (source, error) {
 		return source{}, fmt.Errorf("gfn: %w", err)
 	}
 	defer f.Close()
-	return readSource(f, name)
+	file := readSource(f, name)
+	return file, file.err
 }
 
 func (f source) sum() uint32 { return crc32.ChecksumIEEE(f.text) }
 
 // body is the text without the byte order mark that some editors write.
 func (f source) body() []byte { return bytes.TrimPrefix(f.text, []byte("\ufeff")) }
+
+// at returns err, if any, behind the name and a line.
+func (f source) at(line int, err error) error {
+	if err != nil {
+		err = fmt.Errorf("gfn: %s:%d: %w", f.name, line, err)
+	}
+	return err
+}
 
 // lines calls do on the fields of every line, blank lines and what follows a '#' left out.
 func (f source) lines(do func(line int, fields []string) error) error {
@@ -949,17 +827,17 @@ func (f source) lines(do func(line int, fields []string) error) error {
 		line++
 		row, _, _ = strings.Cut(row, "#")
 		if fields := strings.Fields(row); len(fields) > 0 {
-			if err := do(line, fields); err != nil {
-				return fmt.Errorf("gfn: %s:%d: %w", f.name, line, err)
+			if err := f.at(line, do(line, fields)); err != nil {
+				return err
 			}
 		}
 	}
-	return nil
+	return f.err
 }
 
-// records returns the header of delimited text and calls do on the records below
-// it, which are as long, blanks trimmed and blank lines skipped. The header must be
-// the one given, unless that is empty. Where comma is a blank, any number of them is one.
+// records returns the header of delimited text and calls do on the records below it, which are as long, blanks
+// trimmed and blank lines skipped. The header must be the one given, unless that is empty. Where comma is a blank,
+// any number of them is one.
 func (f source) records(comma rune, header string, do func(line int, names, record []string) error) (names []string, err error) {
 	r := csv.NewReader(bytes.NewReader(f.body()))
 	r.Comma, r.FieldsPerRecord, r.ReuseRecord = comma, -1, true
@@ -969,18 +847,17 @@ func (f source) records(comma rune, header string, do func(line int, names, reco
 			break
 		}
 		if bad, ok := errors.AsType[*csv.ParseError](err); ok {
-			return nil, fmt.Errorf("gfn: %s:%d: %w", f.name, bad.StartLine, bad.Err)
+			return nil, f.at(bad.StartLine, bad.Err)
 		}
-		line, _ := r.FieldPos(0)
 		for i := range record {
 			record[i] = strings.TrimSpace(record[i])
 		}
 		if comma == ' ' {
 			record = slices.DeleteFunc(record, func(field string) bool { return field == "" })
 		}
+		line, _ := r.FieldPos(0)
 		switch text := strings.Join(record, ","); {
 		case text == "":
-			continue
 		case names == nil && header != "" && text != header:
 			err = fmt.Errorf("header is %q, want %s", text, header)
 		case names == nil:
@@ -992,13 +869,13 @@ func (f source) records(comma rune, header string, do func(line int, names, reco
 			err = do(line, names, record)
 		}
 		if err != nil {
-			return nil, fmt.Errorf("gfn: %s:%d: %w", f.name, line, err)
+			return nil, f.at(line, err)
 		}
 	}
-	if names == nil {
-		err = fmt.Errorf("gfn: %s: empty, want the header %s", f.name, cmp.Or(header, "with the names of the columns"))
+	if names == nil && f.err == nil {
+		return nil, fmt.Errorf("gfn: %s: empty, want the header %s", f.name, cmp.Or(header, "with the names of the columns"))
 	}
-	return names, err
+	return names, f.err
 }
 
 func checkNames(names []string) error {
@@ -1031,126 +908,106 @@ func parseNumber(what, text string) (int, error) {
 	return n, nil
 }
 
-// parseRow reads numbers; field i is called what[i] in errors, and what follows the last of them as that.
-func parseRow(fields []string, what ...string) (row []float64, err error) {
-	row = make([]float64, len(fields))
+// parseAll parses each field; field i is called what[i] in errors, and what follows the last of them as that.
+func parseAll[T any](fields []string, parse func(what, text string) (T, error), what ...string) (all []T, err error) {
+	all = make([]T, len(fields))
 	for i, field := range fields {
-		if row[i], err = parseFinite(what[min(i, len(what)-1)], field); err != nil {
+		if all[i], err = parse(what[min(i, len(what)-1)], field); err != nil {
 			break
 		}
 	}
-	return row, err
+	return all, err
 }
 
-// Explicit is a pointed DAG given by its edges. Its states are the nodes, one
-// entry, the node's rank in ascending order. Actions count the edges that
-// leave a node, backward actions those that enter it, in the order in which they
-// were given; a pair given twice is two edges. Nodes with a reward are
-// terminating. Features are one-hot by node.
+// Explicit is a pointed DAG given by its edges. Its states are the nodes, one entry, the node's rank in ascending
+// order. Actions count the edges that leave a node, backward actions those that enter it, in the order in which they
+// were given; a pair given twice is two edges. Nodes with a reward are terminating. Features are one-hot by node.
 type Explicit struct {
-	identity
+	base
 	nodes   []int // node numbers, ascending
 	source  int   // the index in nodes of s0; everything below is by such an index too
 	out, in [][]link
 	logR    []float64 // −Inf where not terminating
-	shape   Shape
 }
 
-// link is one end of an edge: the node at the other end and the edge's place in
-// that node's list.
+// link is one end of an edge: the node at the other end and the edge's place in that node's list.
 type link struct{ node, place int }
 
-// NewExplicit returns the graph with the given edges, from → to, and rewards by
-// node, both by node numbers, which are not negative and otherwise arbitrary. A
-// reward of 0 is clamped at log R = floor. The error names what keeps this from
-// being a pointed DAG: a number out of range, a second source, a node on a
-// cycle, or one that no rewarded node can be reached from.
+func (l link) follow(s []int) (back int) { s[0] = l.node; return l.place }
+
+// NewExplicit returns the graph with the given edges, from → to, and rewards by node, both by node numbers, which are
+// not negative and otherwise arbitrary. A reward of 0 is clamped at log R = floor. The error names what keeps this
+// from being a pointed DAG: a number out of range, a second source, a node on a cycle, or one that no rewarded node
+// can be reached from.
 func NewExplicit(edges [][2]int, rewards map[int]float64, floor float64) (*Explicit, error) {
-	sum := crc32.ChecksumIEEE(fmt.Append(nil, edges, rewards))
-	return newExplicit("explicit", edges, rewards, fmt.Sprintf("crc=%08x,", sum), floor)
+	return newExplicit(source{}, edges, rewards, floor)
 }
 
-// newExplicit is NewExplicit with errors that begin with name and the first keys of the spec.
-func newExplicit(name string, edges [][2]int, rewards map[int]float64, keys string, floor float64) (*Explicit, error) {
+// newExplicit is NewExplicit for what a file says, if it has a name.
+func newExplicit(file source, edges [][2]int, rewards map[int]float64, floor float64) (*Explicit, error) {
 	var p problems
-	e := &Explicit{identity: identity{spec: fmt.Sprintf("explicit:%sfloor=%v", keys, floor)}, nodes: slices.Sorted(maps.Keys(rewards))}
+	name, nodes := cmp.Or(file.name, "explicit"), slices.Sorted(maps.Keys(rewards))
 	for _, edge := range edges {
 		p.want(min(edge[0], edge[1]) >= 0, "%s: edge %d→%d: want node numbers not below 0", name, edge[0], edge[1])
 		p.want(edge[0] != edge[1], "%s: edge %d→%d leads from a node to itself", name, edge[0], edge[1])
 	}
-	for _, node := range e.nodes {
+	for _, node := range nodes {
 		r := rewards[node]
 		p.want(node >= 0, "%s: reward of node %d: want node numbers not below 0", name, node)
 		p.want(finite(r) && r >= 0, "%s: reward of node %d is %v, want a finite number not below 0", name, node, r)
 	}
 	p.want(len(rewards) > 0, "%s: no rewards, want one or more", name)
 	p.wantFloor(name, floor)
-	if p == nil {
-		e.build(edges, rewards, floor)
-		err := e.checkPointed()
-		p.want(err == nil, "%s: %w", name, err)
-	}
 	if p != nil {
 		return nil, p.err()
 	}
-	return e, nil
-}
 
-func (e *Explicit) build(edges [][2]int, rewards map[int]float64, floor float64) {
 	for _, edge := range edges {
-		e.nodes = append(e.nodes, edge[:]...)
+		nodes = append(nodes, edge[:]...)
 	}
-	slices.Sort(e.nodes)
-	e.nodes = slices.Compact(e.nodes)
-	n := len(e.nodes)
-	e.out, e.in, e.logR = make([][]link, n), make([][]link, n), make([]float64, n)
+	slices.Sort(nodes)
+	nodes = slices.Compact(nodes)
+	n := len(nodes)
+	e := &Explicit{nodes: nodes, out: make([][]link, n), in: make([][]link, n), logR: slices.Repeat([]float64{math.Inf(-1)}, n)}
+	e.spec = fmt.Sprintf("explicit:%s,floor=%v", file.or("crc=%08x", crc32.ChecksumIEEE(fmt.Append(nil, edges, rewards))), floor)
+	e.sum = file.sum()
 	e.shape = Shape{Dim: 1, Forward: 1, Features: n} // an exit, and as many edges as a node has
 	for _, edge := range edges {
-		from, _ := slices.BinarySearch(e.nodes, edge[0])
-		to, _ := slices.BinarySearch(e.nodes, edge[1])
+		from, to := e.index(edge[0]), e.index(edge[1])
 		a, b := len(e.out[from]), len(e.in[to])
 		e.out[from], e.in[to] = append(e.out[from], link{to, b}), append(e.in[to], link{from, a})
 		e.shape.Forward, e.shape.Backward = max(e.shape.Forward, a+2), max(e.shape.Backward, b+1)
 	}
-	for i, node := range e.nodes {
-		e.logR[i] = math.Inf(-1)
-		if r, ok := rewards[node]; ok {
-			e.logR[i] = max(math.Log(r), floor)
-		}
+	for node, r := range rewards {
+		e.logR[e.index(node)] = max(math.Log(r), floor)
 	}
+	if err := e.checkPointed(); err != nil {
+		return nil, fmt.Errorf("gfn: %s: %w", name, err)
+	}
+	return e, nil
 }
 
-// checkPointed returns the first rule of a pointed DAG that e breaks. In a finite
-// acyclic graph a walk back from any node ends where no edge enters, and a walk
-// on where none leaves: so all are reached from a single source, and all reach a
-// reward if every node that no edge leaves has one.
+func (e *Explicit) index(node int) int {
+	i, _ := slices.BinarySearch(e.nodes, node)
+	return i
+}
+
+// checkPointed finds the source, or returns a rule of a pointed DAG that e breaks. In a finite acyclic graph a walk
+// back from any node ends where no edge enters, and a walk on where none leaves: so all are reached from a single
+// source, and all reach a reward if every node that no edge leaves has one. The rest is to take nodes away that no
+// edge enters from the others (Kahn 1962): a walk back among those that stay ends up on a cycle.
 func (e *Explicit) checkPointed() error {
-	if i := e.onCycle(); i >= 0 {
-		return fmt.Errorf("node %d is on a cycle", e.nodes[i])
-	}
-	e.source = -1
+	var free []int
+	entering := make([]int, len(e.nodes))
 	for i, node := range e.nodes {
+		entering[i] = len(e.in[i])
 		switch {
 		case len(e.out[i]) == 0 && !e.terminating(i):
 			return fmt.Errorf("node %d leads to no node with a reward", node)
-		case len(e.in[i]) == 0 && e.source >= 0:
+		case entering[i] == 0 && free != nil:
 			return fmt.Errorf("no edge leads to node %d nor to node %d, want one source", e.nodes[e.source], node)
-		case len(e.in[i]) == 0:
-			e.source = i
-		}
-	}
-	return nil
-}
-
-// onCycle returns a node on a cycle, −1 if there is none. It takes nodes away
-// that no edge enters from the others (Kahn 1962), and among those that stay
-// walks back until it meets itself.
-func (e *Explicit) onCycle() int {
-	var free []int
-	entering := make([]int, len(e.nodes))
-	for i := range e.nodes {
-		if entering[i] = len(e.in[i]); entering[i] == 0 {
-			free = append(free, i)
+		case entering[i] == 0:
+			free, e.source = []int{i}, i
 		}
 	}
 	for k := 0; k < len(free); k++ {
@@ -1160,89 +1017,54 @@ func (e *Explicit) onCycle() int {
 			}
 		}
 	}
-	met := make([]bool, len(e.nodes))
+	if len(free) == len(e.nodes) {
+		return nil
+	}
 	i := slices.IndexFunc(entering, func(n int) bool { return n > 0 })
-	for i >= 0 && !met[i] {
-		met[i] = true
+	for range e.nodes {
 		i = e.in[i][slices.IndexFunc(e.in[i], func(l link) bool { return entering[l.node] > 0 })].node
 	}
-	return i
+	return fmt.Errorf("node %d is on a cycle", e.nodes[i])
 }
 
 func (e *Explicit) terminating(i int) bool { return !math.IsInf(e.logR[i], -1) }
 
-// Fixture returns a small graph with exact answers (spec §9): 11 states, 13
-// edges, 6 of the states terminating, Z* = 112.
+// Fixture returns a small graph with exact answers (spec §9): 11 states, 13 edges, 6 of the states terminating, Z* = 112.
 func Fixture() *Explicit { return fixture(DefaultFloor) }
 
 func fixture(floor float64) *Explicit {
 	edges := [][2]int{{0, 1}, {0, 2}, {1, 3}, {2, 3}, {2, 4}, {3, 5}, {4, 6}, {5, 7}, {5, 8}, {6, 8}, {6, 10}, {7, 9}, {8, 9}}
-	rewards := map[int]float64{3: 30, 4: 14, 6: 23, 8: 10, 9: 30, 10: 5}
-	e, err := newExplicit("explicit", edges, rewards, "", floor)
+	e, err := NewExplicit(edges, map[int]float64{3: 30, 4: 14, 6: 23, 8: 10, 9: 30, 10: 5}, floor)
 	if err != nil {
 		panic(err)
 	}
+	e.spec = fmt.Sprintf("explicit:floor=%v", floor)
 	return e
 }
 
-// Shape implements [Env].
-func (e *Explicit) Shape() Shape { return e.shape }
+func (e *Explicit) Source(s []int)              { s[0] = e.source }
+func (e *Explicit) Backward(dst, s []int) []int { return span(dst, 0, len(e.in[s[0]])) }
+func (e *Explicit) Step(s []int, a int) (b int) { return e.out[s[0]][a].follow(s) }
+func (e *Explicit) Undo(s []int, b int) (a int) { return e.in[s[0]][b].follow(s) }
+func (e *Explicit) Features(dst, s []int) []int { return append(dst, s[0]) }
+func (e *Explicit) LogReward(s []int) float64   { return e.logR[s[0]] }
+func (e *Explicit) Format(s []int) string       { return strconv.Itoa(e.nodes[s[0]]) }
 
-// Source implements [Env].
-func (e *Explicit) Source(s []int) { s[0] = e.source }
-
-// Forward implements [Env].
 func (e *Explicit) Forward(dst, s []int) []int {
-	for a := range e.out[s[0]] {
-		dst = append(dst, a)
-	}
+	dst = span(dst, 0, len(e.out[s[0]]))
 	if e.terminating(s[0]) {
 		dst = append(dst, e.shape.Forward-1)
 	}
 	return dst
 }
 
-// Backward implements [Env].
-func (e *Explicit) Backward(dst, s []int) []int {
-	for b := range e.in[s[0]] {
-		dst = append(dst, b)
-	}
-	return dst
-}
-
-// Step implements [Env].
-func (e *Explicit) Step(s []int, a int) int {
-	l := e.out[s[0]][a]
-	s[0] = l.node
-	return l.place
-}
-
-// Undo implements [Env].
-func (e *Explicit) Undo(s []int, b int) int {
-	l := e.in[s[0]][b]
-	s[0] = l.node
-	return l.place
-}
-
-// Features implements [Env].
-func (e *Explicit) Features(dst, s []int) []int { return append(dst, s[0]) }
-
-// LogReward implements [Env].
-func (e *Explicit) LogReward(s []int) float64 { return e.logR[s[0]] }
-
-// Format implements [Formatter]: the node number.
-func (e *Explicit) Format(s []int) string { return strconv.Itoa(e.nodes[s[0]]) }
-
-// ParseExplicit reads a graph from text, in the format that [ParseEnv] describes;
-// name stands for the file in errors, which name the line where one is at fault.
+// ParseExplicit reads a graph from text, in the format that [ParseEnv] describes; name stands for the file in errors,
+// which name the line where one is at fault.
 func ParseExplicit(r io.Reader, name string, floor float64) (*Explicit, error) {
-	file, err := readSource(r, name)
-	if err != nil {
-		return nil, err
-	}
+	file := readSource(r, name)
 	var edges [][2]int
 	rewards, lines := map[int]float64{}, map[int]int{}
-	err = file.lines(func(line int, fields []string) error {
+	err := file.lines(func(line int, fields []string) error {
 		if len(fields) != 3 || fields[0] != "edge" && fields[0] != "reward" {
 			return fmt.Errorf("line is %q, want edge FROM TO or reward NODE R", strings.Join(fields, " "))
 		}
@@ -1252,12 +1074,12 @@ func ParseExplicit(r io.Reader, name string, floor float64) (*Explicit, error) {
 			edges = append(edges, [2]int{node, to})
 			return cmp.Or(err, err2)
 		}
-		if err == nil && lines[node] > 0 {
-			err = fmt.Errorf("node %d has its reward on line %d already", node, lines[node])
-		}
 		r, err2 := parseFinite("reward", fields[2])
-		if err2 == nil && r < 0 {
-			err2 = fmt.Errorf("reward is %v, want a number not below 0", r)
+		switch at := lines[node]; {
+		case err == nil && at > 0:
+			return fmt.Errorf("node %d has its reward on line %d already", node, at)
+		case err2 == nil && r < 0:
+			return fmt.Errorf("reward is %v, want a number not below 0", r)
 		}
 		rewards[node], lines[node] = r, line
 		return cmp.Or(err, err2)
@@ -1265,30 +1087,23 @@ func ParseExplicit(r io.Reader, name string, floor float64) (*Explicit, error) {
 	if err != nil {
 		return nil, err
 	}
-	e, err := newExplicit(name, edges, rewards, "file="+name+",", floor)
-	if err != nil {
-		return nil, err
-	}
-	e.sum = file.sum()
-	return e, nil
+	return newExplicit(file, edges, rewards, floor)
 }
 
 // maxNodes bounds the nodes of a [DAG], whose parent sets are entries of a state.
 const maxNodes = 31
 
-// DAG builds a directed acyclic graph edge by edge: the structure of a Bayesian
-// network, learned from data (Deleu et al. 2022). Entry v of a state is the set of
-// v's parents, bit u for the edge u→v; s0 is the empty graph. Action u·n + v adds
-// that edge and backward action u·n + v takes it away. Every state is terminating,
+// DAG builds a directed acyclic graph edge by edge: the structure of a Bayesian network, learned from data (Deleu et
+// al. 2022). Entry v of a state is the set of v's parents, bit u for the edge u→v; s0 is the empty graph.
+// Action u·n + v adds that edge and backward action u·n + v takes it away. Every state is terminating,
 //
 //	log R(G) = Σ_v score(v | parents of v) − score(v | ∅)
 //
-// There are 1, 3, 25, 543, 29281, 3781503, … states for n = 1, 2, … nodes. Features
-// are one-hot by edge, u·n + v, none for the empty graph.
+// There are 1, 3, 25, 543, 29281, 3781503, … states for n = 1, 2, … nodes. Features are one-hot by edge, u·n + v,
+// none for the empty graph.
 type DAG struct {
-	identity
+	base
 	score DAGScore
-	shape Shape
 
 	mu    sync.RWMutex
 	cache map[family]float64 // terms of log R
@@ -1324,11 +1139,8 @@ func NewDAG(nodes int, score DAGScore) (*DAG, error) {
 	if score.names == nil {
 		score.names, score.spec = nodeNames(nodes), fmt.Sprintf("nodes=%d,score=custom", nodes)
 	}
-	n2 := nodes * nodes
-	return &DAG{
-		identity: identity{"dag:" + score.spec, score.sum}, score: score, cache: map[family]float64{},
-		shape: Shape{Dim: nodes, Forward: n2 + 1, Backward: n2, Features: n2},
-	}, nil
+	shape := Shape{Dim: nodes, Forward: nodes*nodes + 1, Backward: nodes * nodes, Features: nodes * nodes}
+	return &DAG{base: base{shape, "dag:" + score.spec, score.sum}, score: score, cache: map[family]float64{}}, nil
 }
 
 // nodeNames returns A … Z, AA, AB, ….
@@ -1354,11 +1166,10 @@ func ancestors(s []int) (anc [maxNodes]uint32) {
 	return anc
 }
 
-// Shape implements [Env].
-func (d *DAG) Shape() Shape { return d.shape }
-
-// Source implements [Env]: no edge.
-func (d *DAG) Source(s []int) { clear(s) }
+func (d *DAG) Source(s []int)              { clear(s) }
+func (d *DAG) Step(s []int, a int) int     { s[a%len(s)] |= 1 << (a / len(s)); return a }
+func (d *DAG) Undo(s []int, b int) int     { s[b%len(s)] &^= 1 << (b / len(s)); return b }
+func (d *DAG) Features(dst, s []int) []int { return d.Backward(dst, s) } // the edges
 
 // Forward implements [Env]: the edges that close no cycle, and the exit.
 func (d *DAG) Forward(dst, s []int) []int {
@@ -1385,18 +1196,7 @@ func (d *DAG) Backward(dst, s []int) []int {
 	return dst
 }
 
-// Step implements [Env].
-func (d *DAG) Step(s []int, a int) int { s[a%len(s)] |= 1 << (a / len(s)); return a }
-
-// Undo implements [Env].
-func (d *DAG) Undo(s []int, b int) int { s[b%len(s)] &^= 1 << (b / len(s)); return b }
-
-// Features implements [Env]: the edges.
-func (d *DAG) Features(dst, s []int) []int { return d.Backward(dst, s) }
-
-// LogReward implements [Env].
-func (d *DAG) LogReward(s []int) float64 {
-	sum := 0.0
+func (d *DAG) LogReward(s []int) (sum float64) {
 	for v, parents := range s {
 		sum += d.term(family{v, uint32(parents)})
 	}
@@ -1425,36 +1225,33 @@ func (d *DAG) term(f family) float64 {
 func (d *DAG) LogStates() float64 {
 	a := []float64{1}
 	for n := 1; n <= d.shape.Dim; n++ {
-		sum, choose := 0.0, 1.0
+		sum, choose := 0.0, -1.0 // choose = (−1)^{k+1} C(n,k)
 		for k := 1; k <= n; k++ {
-			choose *= float64(n-k+1) / float64(k)
-			sum -= math.Pow(-1, float64(k)) * choose * math.Exp2(float64(k*(n-k))) * a[n-k]
+			choose *= -float64(n-k+1) / float64(k)
+			sum += choose * math.Exp2(float64(k*(n-k))) * a[n-k]
 		}
 		a = append(a, sum)
 	}
 	return math.Log(a[d.shape.Dim])
 }
 
-// Guide implements [Guided]: PF with exits capped at 1e-10 where log R(x) ≤ 75, which Niu et al.
-// 2024 chose for their data.
+// Guide implements [Guided]: PF with exits capped at 1e-10 where log R(x) ≤ 75, which Niu et al. 2024 chose for their
+// data.
 func (d *DAG) Guide() Guide { return ExitCapped{1e-10, 75} }
 
-// Format implements [Formatter] in the notation of the R package bnlearn: [A][B][C|A:B]
-// is A→C←B.
-func (d *DAG) Format(s []int) string {
-	var text strings.Builder
+// Format implements [Formatter] in the notation of the R package bnlearn: [A][B][C|A:B] is A→C←B.
+func (d *DAG) Format(s []int) (text string) {
 	for v, parents := range s {
-		text.WriteString("[" + d.score.names[v])
-		separator := "|"
+		node, separator := d.score.names[v], "|"
 		for u := range s {
 			if parents>>u&1 == 1 {
-				text.WriteString(separator + d.score.names[u])
+				node += separator + d.score.names[u]
 				separator = ":"
 			}
 		}
-		text.WriteString("]")
+		text += "[" + node + "]"
 	}
-	return text.String()
+	return text
 }
 
 // Data is observations of variables, one row each.
@@ -1464,14 +1261,14 @@ type Data struct {
 	Graph []int // of simulated data: the state of the [DAG] it is from
 }
 
-// Simulate draws observations from a random linear-Gaussian network as the code of Deleu et al.
-// 2022 does, where noise is 0.1. The nodes are put in a uniformly random order, every
-// pair is an edge to the later node with probability edges/(n(n−1)/2), and
+// Simulate draws observations from a random linear-Gaussian network as the code of Deleu et al. 2022 does, where
+// noise is 0.1. The nodes are put in a uniformly random order, every pair is an edge to the later node with
+// probability edges/(n(n−1)/2), and
 //
 //	x_v = Σ_{u→v} w_uv x_u + noise · ε_v    w_uv, ε_v ∼ N(0, 1)
 //
-// with w drawn once. The draws come from PCG(seed, 0): the order; each pair, by its
-// later and then its earlier node, and the weight of an edge; each observation in order.
+// with w drawn once. The draws come from PCG(seed, 0): the order; each pair, by its later and then its earlier node,
+// and the weight of an edge; each observation in order.
 func Simulate(nodes, samples int, edges, noise float64, seed uint64) (*Data, error) {
 	var p problems
 	pairs := float64(nodes*(nodes-1)) / 2
@@ -1506,30 +1303,25 @@ func Simulate(nodes, samples int, edges, noise float64, seed uint64) (*Data, err
 	return d, nil
 }
 
-// ReadData reads a line of names and below it a line of numbers for each
-// observation, separated by tabs, commas, semicolons or blanks: the first of
-// these that is in the line of names. Errors name the line.
-func ReadData(r io.Reader, name string) (*Data, error) {
-	file, err := readSource(r, name)
-	if err != nil {
-		return nil, err
-	}
+// ReadData reads a line of names and below it a line of numbers for each observation, separated by tabs, commas,
+// semicolons or blanks: the first of these that is in the line of names. Errors name the line.
+func ReadData(r io.Reader, name string) (d *Data, err error) {
+	file := readSource(r, name)
 	first, _, _ := strings.Cut(strings.TrimSpace(string(file.body())), "\n")
 	comma := ' '
 	if i := strings.IndexAny("\t,;", first); i >= 0 {
 		comma = rune("\t,;"[i])
 	}
-	d := new(Data)
+	d = new(Data)
 	d.Names, err = file.records(comma, "", func(_ int, names, record []string) error {
-		row, err := parseRow(record, names...)
+		row, err := parseAll(record, parseFinite, names...)
 		d.Rows = append(d.Rows, row)
 		return err
 	})
 	return d, err
 }
 
-// Standardize gives every column mean 0 and variance 1 (N − 1 in the denominator), a
-// constant one mean 0 only.
+// Standardize gives every column mean 0 and variance 1 (N − 1 in the denominator), a constant one mean 0 only.
 func (d *Data) Standardize() {
 	for j, mean := range d.means() {
 		norm := 0.0
@@ -1558,10 +1350,9 @@ func (d *Data) means() (mean []float64) {
 	return mean
 }
 
-// NewBGe returns the log marginal likelihood of a linear-Gaussian network given N
-// observations with mean x̄ and centred scatter matrix S, its parameters under a
-// normal-Wishart prior with α_μ = 1, α_w = n + 2, ν = 0 and T = tI (Geiger & Heckerman
-// 1994, corrected by Kuipers et al. 2014). With
+// NewBGe returns the log marginal likelihood of a linear-Gaussian network given N observations with mean x̄ and
+// centred scatter matrix S, its parameters under a normal-Wishart prior with α_μ = 1, α_w = n + 2, ν = 0 and T = tI
+// (Geiger & Heckerman 1994, corrected by Kuipers et al. 2014). With
 //
 //	t = α_μ(α_w − n − 1)/(α_μ + 1)    R = tI + S + (Nα_μ/(N + α_μ)) (x̄ − ν)(x̄ − ν)ᵀ
 //
@@ -1570,8 +1361,8 @@ func (d *Data) means() (mean []float64) {
 //	½ log(α_μ/(N+α_μ)) + lnΓ(½(N+α_w−n+l+1)) − lnΓ(½(α_w−n+l+1)) − ½N log π + ½(α_w−n+2l+1) log t
 //	+ ½(N+α_w−n+l) log|R_YY| − ½(N+α_w−n+l+1) log|R_{Y∪X}| − penalty·l
 //
-// the last term for a prior on graphs ∝ exp(−penalty·edges), uniform where it is 0.
-// Markov-equivalent graphs score the same.
+// the last term for a prior on graphs ∝ exp(−penalty·edges), uniform where it is 0. Markov-equivalent graphs score
+// the same.
 func NewBGe(d *Data, penalty float64) (DAGScore, error) {
 	n, N := len(d.Names), float64(len(d.Rows))
 	const αμ = 1.0
@@ -1611,9 +1402,8 @@ func NewBGe(d *Data, penalty float64) (DAGScore, error) {
 
 func lnΓ(x float64) float64 { y, _ := math.Lgamma(x); return y }
 
-// logDets returns log|R_YY| and log|R_{Y∪X}|, from the Cholesky factor L of the
-// latter with X last: log|LLᵀ| = Σ log L_ii². As R − tI is positive semidefinite no L_ii² is
-// below t, and rounding is not let take it there.
+// logDets returns log|R_YY| and log|R_{Y∪X}|, from the Cholesky factor L of the latter with X last: log|LLᵀ| = Σ log
+// L_ii². As R − tI is positive semidefinite no L_ii² is below t, and rounding is not let take it there.
 func logDets(R [][]float64, y uint32, x int, t float64) (logYY, logYX float64) {
 	var order [maxNodes]int
 	var L [maxNodes][maxNodes]float64
@@ -1643,16 +1433,14 @@ func logDets(R [][]float64, y uint32, x int, t float64) (logYY, logYX float64) {
 	return logYY, logYX
 }
 
-// Marginals are the probabilities [u][v] that a random DAG has an edge u→v, a
-// directed path from u to v, and v in the Markov blanket of u, which are u's parents,
-// children, and the other parents of its children.
+// Marginals are the probabilities [u][v] that a random DAG has an edge u→v, a directed path from u to v, and v in the
+// Markov blanket of u, which are u's parents, children, and the other parents of its children.
 type Marginals struct{ Edge, Path, Blanket [][]float64 }
 
-// Marginals returns the marginals of a distribution over the states of g, a graph
-// of d, given by its logarithm by row: [Graph.LogTarget] for the exact posterior,
-// [Graph.LogTerminating] for a sampler.
+// Marginals returns the marginals of a distribution over the states of g, a graph of d, given by its logarithm by
+// row: [Graph.LogTarget] for the exact posterior, [Graph.LogTerminating] for a sampler.
 func (d *DAG) Marginals(g *Graph, logp []float64) Marginals {
-	m, s := d.noMarginals(), []int(nil)
+	m, s := newMarginals(d.shape.Dim), []int(nil)
 	for row := range g.Len() {
 		s = g.State(s, row)
 		m.add(s, math.Exp(logp[row]))
@@ -1662,17 +1450,14 @@ func (d *DAG) Marginals(g *Graph, logp []float64) Marginals {
 
 // MarginalsOf returns the frequencies of the features in sampled states.
 func (d *DAG) MarginalsOf(states [][]int) Marginals {
-	m := d.noMarginals()
+	m := newMarginals(d.shape.Dim)
 	for _, s := range states {
 		m.add(s, 1/float64(len(states)))
 	}
 	return m
 }
 
-func (d *DAG) noMarginals() Marginals {
-	n := d.shape.Dim
-	return Marginals{matrix(n), matrix(n), matrix(n)}
-}
+func newMarginals(n int) Marginals { return Marginals{matrix(n), matrix(n), matrix(n)} }
 
 func matrix(n int) [][]float64 {
 	m := make([][]float64, n)
@@ -1702,8 +1487,8 @@ func (m Marginals) add(s []int, p float64) {
 	}
 }
 
-// Deviation returns the root mean square, the mean and the largest of |a[u][v] − b[u][v]|
-// over the pairs u ≠ v: how far one of a sampler's [Marginals] is from the exact one.
+// Deviation returns the root mean square, the mean and the largest of |a[u][v] − b[u][v]| over the pairs u ≠ v: how
+// far one of a sampler's [Marginals] is from the exact one.
 func Deviation(a, b [][]float64) (rms, mean, most float64) {
 	pairs := float64(max(1, len(a)*(len(a)-1)))
 	for u := range a {
@@ -1715,227 +1500,261 @@ func Deviation(a, b [][]float64) (rms, mean, most float64) {
 	return math.Sqrt(rms), mean, most
 }
 
-// envEntry is an environment as [ParseEnv] knows it.
+// envEntry is an environment as [ParseEnv] knows it, or one of its rewards.
 type envEntry struct {
 	name, about string
-	keys        []envKey      // with every reward
-	rewards     []rewardEntry // values of the key reward, the default first; a single one without a name: no such key
+	keys        []envKey                   // of a reward: those that it adds, or gives another default
+	read        func(k *keys) (Env, error) // nil where there are rewards
+	rewards     []envEntry                 // values of the key reward, the default first
 }
 
-type rewardEntry struct {
-	name, about string
-	keys        []envKey                                     // with this reward only, or with another default
-	read        func(a *envArgs) (build func() (Env, error)) // build is called if a has no problems
+// envKey is a key, its default, and what is said of it, which begins with noFile where the key is of the draw that
+// stands in for a file, beside which it does not apply.
+type envKey struct {
+	name         string
+	kind         kind
+	value, about string
 }
 
-// envKey is a key with its default.
-type envKey struct{ name, value, about string }
+const noFile = "where there is no file: "
+
+// kind returns the value that text stands for, whether it is good, and what is wanted.
+type kind func(text string) (value any, ok bool, wanted string)
+
+func anyText(text string) (any, bool, string) { return text, true, "" }
+func whole(text string) (any, bool, string) {
+	v, err := strconv.Atoi(text)
+	return v, err == nil, "a whole number"
+}
+func number(text string) (any, bool, string) {
+	v, err := parseFinite("", text)
+	return v, err == nil, "a finite number"
+}
+func below0(text string) (any, bool, string) {
+	v, err := parseFinite("", text)
+	return v, err == nil && v < 0, "a finite number below 0"
+}
+func natural(text string) (any, bool, string) {
+	v, err := strconv.ParseUint(text, 10, 64)
+	return v, err == nil, "a whole number not below 0"
+}
+func optional(text string) (any, bool, string) { // NaN for none
+	if text == "" {
+		return math.NaN(), true, ""
+	}
+	return number(text)
+}
+func choice(of ...string) kind {
+	return func(text string) (any, bool, string) { return text, slices.Contains(of, text), oneOf(text, of) }
+}
 
 var (
-	floorKey = envKey{"floor", strconv.Itoa(DefaultFloor), "log R (nats) below it is raised to it"}
-	slopeKey = envKey{"beta", "1", "factor of log R"}
-	seedKey  = envKey{"seed", "0", "where there is no file: seed of the draw"}
+	floorKey = envKey{"floor", below0, strconv.Itoa(DefaultFloor), "log R (nats) below it is raised to it"}
+	slopeKey = envKey{"beta", number, "1", "factor of log R"}
+	seedKey  = envKey{"seed", natural, "0", noFile + "seed of the draw"}
 )
 
-// envTable is everything [ParseEnv] accepts, and [EnvHelp] prints. A new
-// environment or reward is an entry here.
+// envTable is everything [ParseEnv] accepts, and [EnvHelp] prints. A new environment or reward is an entry here.
 var envTable = []envEntry{
-	{
-		name: "hypergrid", about: "a point of a grid, from the origin one step up at a time; every point can be the object",
-		keys: []envKey{
-			{"dim", "2", "number of coordinates"},
-			{"height", "8", "number of values of a coordinate"},
-			{"r0", "0.1", "reward everywhere"},
-			{"r1", "0.5", "factor of the outer band, or of the cosine term"},
-			{"r2", "2", "factor of the inner band; the cosine reward has none"},
-			floorKey,
-		},
-		rewards: []rewardEntry{
-			{"standard", "bands near the corners", nil, readGrid},
-			{"cosine", "ripples, highest in the middle", nil, readGrid},
-		},
-	},
-	{
-		name: "sequence", about: "a word of fixed length, token by token",
-		keys: []envKey{
-			{"length", "4", "letters of a word"},
-			{"tokens", "ACGT", "its alphabet: distinct characters other than blank , - #"},
-			{"order", orderNames[Append], strings.Join(orderNames, "|") + ": left to right, at either end, in any empty slot"},
-			floorKey,
-		},
-		rewards: []rewardEntry{
-			{"modes", "−β × Hamming distance to the nearest of a set of words", []envKey{
-				{"file", "", "a word on each line"}, {"modes", "4", "where there is no file: number of words drawn"}, seedKey, slopeKey,
-			}, readSequence(readModes)},
-			{"motif", "β × sum of a weight for each slot and token", []envKey{
-				{"file", "", "a line of weights for each slot"}, seedKey, slopeKey,
-			}, readSequence(readFactors(parseMotif, eachSlot))},
-			{"ising", "β (J Σ σσ' over bonds + h Σ σ), spins σ = −1 and +1", []envKey{
-				{"length", "9", "spins"}, {"tokens", "01", "σ = −1, then σ = +1"},
-				{"lattice", "ring", "ring|square: neighbours in a ring, or in an n×n torus, are bound"},
-				{"coupling", "1", "J"}, {"field", "0", "h"}, slopeKey,
-			}, readSequence(readIsing)},
-			{"factors", "β × sum of factors, each of which reads some of the slots", []envKey{
-				{"file", "", "lines factor SLOT… : WEIGHT…; without it, of slots and pairs in a ring"},
-				seedKey, slopeKey,
-			}, readSequence(readFactors(parseFactors, eachPair))},
-			{"table", "log of max(score, rmin)^β, scaled so that the largest is rmax", []envKey{
-				{"file", "", "needed: CSV with the header word,score and a line for every word"},
-				{"beta", "3", "exponent of the score"}, {"rmax", "10", "largest reward"}, {"rmin", "0.001", "least score"},
-				{"top", "0.005", "modes: this fraction of the words, those of largest reward, with ties"},
-			}, readSequence(readTable)},
-		},
-	},
-	{
-		name: "dag", about: "a directed acyclic graph, edge by edge, by its BGe score on data; every graph can be the object",
-		keys: []envKey{
-			{"nodes", "5", "number of nodes, at most " + strconv.Itoa(maxNodes) + "; with a file, that of its columns"},
-			{"file", "", "data: a line of names, then lines of numbers; tabs, commas, ; or blanks"},
-			{"samples", "100", "where there is no file: number of observations drawn"},
-			{"edges", "", "likewise: expected edges of the graph they are from; as many as nodes"},
-			{"noise", "0.1", "likewise: standard deviation of a variable given its parents"},
-			seedKey,
-			{"standardize", "no", "yes|no: give every column mean 0 and variance 1"},
-			{"penalty", "0", "log prior of a graph: −penalty for each edge"},
-		},
-		rewards: []rewardEntry{{read: readDAG}},
-	},
-	{
-		name: "explicit", about: "a graph given by its edges",
-		keys: []envKey{
-			{"file", "", "lines edge FROM TO and reward NODE R; without it a small graph with Z* = 112"},
-			floorKey,
-		},
-		rewards: []rewardEntry{{read: readExplicit}},
-	},
+	{"hypergrid", "a point of a grid, from the origin one step up at a time; every point can be the object", []envKey{
+		{"dim", whole, "2", "number of coordinates"},
+		{"height", whole, "8", "number of values of a coordinate"},
+		{"r0", number, "0.1", "reward everywhere"},
+		{"r1", number, "0.5", "factor of the outer band, or of the cosine term"},
+		{"r2", number, "2", "factor of the inner band; the cosine reward has none"},
+		floorKey,
+	}, nil, []envEntry{
+		{"standard", "bands near the corners", nil, readGrid, nil},
+		{"cosine", "ripples, highest in the middle", nil, readGrid, nil},
+	}},
+	{"sequence", "a word of fixed length, token by token", []envKey{
+		{"length", whole, "4", "letters of a word"},
+		{"tokens", anyText, "ACGT", "its alphabet: distinct characters other than blank , - #"},
+		{"order", choice(orderNames...), orderNames[Append], strings.Join(orderNames, "|") + ": left to right, at either end, in any empty slot"},
+		floorKey,
+	}, nil, []envEntry{
+		{"modes", "−β × Hamming distance to the nearest of a set of words", []envKey{
+			{"file", anyText, "", "a word on each line"}, {"modes", whole, "4", noFile + "number of words drawn"}, seedKey, slopeKey,
+		}, readSequence(readModes), nil},
+		{"motif", "β × sum of a weight for each slot and token", []envKey{
+			{"file", anyText, "", "a line of weights for each slot"}, seedKey, slopeKey,
+		}, readSequence(readFactors(parseMotif, each)), nil},
+		{"ising", "β (J Σ σσ' over bonds + h Σ σ), spins σ = −1 and +1", []envKey{
+			{"length", whole, "9", "spins"}, {"tokens", anyText, "01", "σ = −1, then σ = +1"},
+			{"lattice", choice("ring", "square"), "ring", "ring|square: neighbours in a ring, or in an n×n torus, are bound"},
+			{"coupling", number, "1", "J"}, {"field", number, "0", "h"}, slopeKey,
+		}, readSequence(readIsing), nil},
+		{"factors", "β × sum of factors, each of which reads some of the slots", []envKey{
+			{"file", anyText, "", "lines factor SLOT… : WEIGHT…; without it, of slots and pairs in a ring"}, seedKey, slopeKey,
+		}, readSequence(readFactors(parseFactors, eachPair)), nil},
+		{"table", "log of max(score, rmin)^β, scaled so that the largest is rmax", []envKey{
+			{"file", anyText, "", "needed: CSV with the header word,score and a line for every word"},
+			{"beta", number, "3", "exponent of the score"}, {"rmax", number, "10", "largest reward"}, {"rmin", number, "0.001", "least score"},
+			{"top", number, "0.005", "modes: this fraction of the words, those of largest reward, with ties"},
+		}, readSequence(readTable), nil},
+	}},
+	{"dag", "a directed acyclic graph, edge by edge, by its BGe score on data; every graph can be the object", []envKey{
+		{"nodes", whole, "5", fmt.Sprintf("number of nodes, at most %d; with a file, that of its columns", maxNodes)},
+		{"file", anyText, "", "data: a line of names, then lines of numbers; tabs, commas, ; or blanks"},
+		{"samples", whole, "100", noFile + "number of observations drawn"},
+		{"edges", optional, "", noFile + "expected edges of their graph; as many as nodes"},
+		{"noise", number, "0.1", noFile + "standard deviation of a variable given its parents"},
+		seedKey,
+		{"standardize", choice("no", "yes"), "no", "yes|no: give every column mean 0 and variance 1"},
+		{"penalty", number, "0", "log prior of a graph: −penalty for each edge"},
+	}, readDAG, nil},
+	{"explicit", "a graph given by its edges", []envKey{
+		{"file", anyText, "", "lines edge FROM TO and reward NODE R; without it a small graph with Z* = 112"},
+		floorKey,
+	}, readExplicit, nil},
 }
 
-// ParseEnv builds an environment from a specification name:key=value,key=value,
-// such as
+// ParseEnv builds an environment from a specification name:key=value,key=value, such as
 //
 //	hypergrid:dim=2,height=8,r0=0.1
 //	sequence:length=8,tokens=ACGT,order=ends,reward=table,file=tfbind8.csv
 //	dag:nodes=5,samples=100,seed=0
 //	explicit:file=graph.txt
 //
-// [EnvHelp] lists the names and keys; every key may be left out. Values hold no
-// comma. A name or key that is unknown, a key that does not apply to the chosen
-// reward, one given twice or one with a bad value is an error that says what is
-// expected. The environment is [Named].
+// [EnvHelp] lists the names and keys; every key may be left out. Values hold no comma. A name or key that is unknown,
+// a key that does not apply to the chosen reward, one given twice or one with a bad value is an error that says what
+// is expected. The environment is [Named].
 //
-// Files are text of at most 64 MiB, lines ended by LF or CRLF, with or without a
-// byte order mark; blank lines are skipped. A table is CSV with the header
-// word,score and one record for every word; for data see [ReadData] and, without a
-// file, [Simulate]. In the others a '#' begins a comment and blanks separate fields. Motif weights: a line for every slot, on it a
-// number for every token; without a file, uniform draws from [−1, 1). Modes: a
-// word on every line; without a file, distinct words drawn uniformly. Draws are
-// by PCG(seed, 0) of math/rand/v2. A graph: lines
+// Files are text of at most 64 MiB, lines ended by LF or CRLF, with or without a byte order mark; blank lines are
+// skipped. A table is CSV with the header word,score and one record for every word; for data see [ReadData] and,
+// without a file, [Simulate]. In the others a '#' begins a comment and blanks separate fields. Motif weights: a line
+// for every slot, on it a number for every token; without a file, uniform draws from [−1, 1). Modes: a word on every
+// line; without a file, distinct words drawn uniformly. Draws are by PCG(seed, 0) of math/rand/v2. A graph: lines
 //
 //	edge FROM TO
 //	reward NODE R
 //
-// with node numbers 0, 1, 2, … in any order and with gaps; R ≥ 0; a node with a
-// reward is terminating. A factor graph: lines
+// with node numbers 0, 1, 2, … in any order and with gaps; R ≥ 0; a node with a reward is terminating. A factor
+// graph: lines
 //
 //	factor SLOT… : WEIGHT…
 //
-// each a [Factor]; slots are 0…L−1, and the weights of slots i j over tokens AB those of
-// AA AB BA BB. Without a file, uniform draws from [−1, 1) for each slot and each bond of a [Ring].
+// each a [Factor]; slots are 0…L−1, and the weights of slots i j over tokens AB those of AA AB BA BB. Without a file,
+// uniform draws from [−1, 1) for each slot and each bond of a [Ring].
 func ParseEnv(spec string) (Env, error) { return parseEnv(spec, readFile) }
 
-// parseEnv is ParseEnv where read returns a file by its name.
-func parseEnv(spec string, read func(name string) (source, error)) (Env, error) {
+// parseEnv is ParseEnv where readFile returns a file by its name.
+func parseEnv(spec string, readFile func(name string) (source, error)) (Env, error) {
 	name, rest, _ := strings.Cut(spec, ":")
-	i := slices.IndexFunc(envTable, func(e envEntry) bool { return e.name == name })
-	if i < 0 {
-		known := list(envTable, func(e envEntry) string { return e.name })
-		return nil, fmt.Errorf("gfn: unknown environment %q, want one of %s%s", name, known, didYouMean(name, known))
+	env, known := find(envTable, name)
+	if env == nil {
+		return nil, fmt.Errorf("gfn: unknown environment %q, want %s", name, oneOf(name, known))
 	}
-	a := &envArgs{entry: &envTable[i], given: map[string]string{}, readFile: read}
+	k := &keys{env: name, given: map[string]string{}, values: map[string]any{}}
 	if rest != "" {
-		a.read(rest)
+		k.split(rest)
 	}
-	if a.choose(); a.reward == nil {
-		return nil, a.err()
+	all, read, with := env.keys, env.read, ""
+	if env.rewards != nil {
+		_, known := find(env.rewards, "")
+		key := envKey{"reward", choice(known...), known[0], ""}
+		reward, _ := find(env.rewards, k.value(key).(string))
+		if reward == nil {
+			return nil, k.err()
+		}
+		all, read, with = slices.Concat(all, reward.keys, []envKey{key}), reward.read, " with reward="+reward.name
 	}
-	build := a.reward.read(a)
-	if a.problems != nil {
-		return nil, a.err()
+	k.evaluate(all, with)
+	if name, _ := k.values["file"].(string); name != "" {
+		var err error
+		if k.file, err = readFile(name); err != nil {
+			k.problems = append(k.problems, err)
+		}
 	}
-	env, err := build()
-	if err != nil {
+	if k.problems != nil {
+		return nil, k.err()
+	}
+	made, err := read(k)
+	if err := cmp.Or(k.err(), err); err != nil {
 		return nil, err // and no typed nil
 	}
-	return env, nil
+	return made, nil
 }
 
-// envArgs is a specification as it is read. Its getters return the value of a
-// key, given or by default, and note a bad one.
-type envArgs struct {
+// find returns the entry of that name, nil if there is none, and the names of all.
+func find(entries []envEntry, name string) (found *envEntry, known []string) {
+	for i, e := range entries {
+		if known = append(known, e.name); e.name == name {
+			found = &entries[i]
+		}
+	}
+	return found, known
+}
+
+// keys are those of a specification: what is given, and the value of every key that applies.
+type keys struct {
 	problems
-	entry  *envEntry
+	env    string
 	given  map[string]string
-	reward *rewardEntry
-	keys   []envKey // that apply to reward
-	sum    uint32   // checksum of the file that was read
-
-	readFile func(name string) (source, error)
+	values map[string]any
+	file   source // that the key file names
 }
 
-// read notes what is given.
-func (a *envArgs) read(rest string) {
+func (k *keys) int(key string) int       { return k.values[key].(int) }
+func (k *keys) float(key string) float64 { return k.values[key].(float64) }
+func (k *keys) text(key string) string   { return k.values[key].(string) }
+func (k *keys) seed() uint64             { return k.values["seed"].(uint64) }
+
+// split notes what is given.
+func (k *keys) split(rest string) {
 	for item := range strings.SplitSeq(rest, ",") {
 		key, value, ok := strings.Cut(item, "=")
-		_, twice := a.given[key]
-		a.want(ok, "%s: %q is not of the form key=value", a.entry.name, item)
-		a.want(!twice, "%s: key %s is given twice", a.entry.name, key)
+		_, twice := k.given[key]
+		k.want(ok, "%s: %q is not of the form key=value", k.env, item)
+		k.want(!twice, "%s: key %s is given twice", k.env, key)
 		if ok {
-			a.given[key] = value
+			k.given[key] = value
 		}
 	}
 }
 
-// choose finds the reward, the first where none is given, and checks that every
-// key given applies to it.
-func (a *envArgs) choose() {
-	name, ok := a.given["reward"]
-	i := slices.IndexFunc(a.entry.rewards, func(r rewardEntry) bool { return r.name == name })
-	if !ok || a.entry.rewards[0].name == "" {
-		i = 0
-	}
-	if i < 0 {
-		known := list(a.entry.rewards, func(r rewardEntry) string { return r.name })
-		a.want(false, "%s: reward is %q, want one of %s%s", a.entry.name, name, known, didYouMean(name, known))
-		return
-	}
-	a.reward = &a.entry.rewards[i]
-	a.keys = slices.Clone(a.entry.keys)
-	for _, k := range a.reward.keys { // which may have another default of its own
-		if i := slices.IndexFunc(a.keys, func(of envKey) bool { return of.name == k.name }); i >= 0 {
-			a.keys[i] = k
-		} else {
-			a.keys = append(a.keys, k)
+// evaluate finds the values of all keys that apply, the last of two of a name, and notes any other that is given.
+func (k *keys) evaluate(all []envKey, with string) {
+	var known []string
+	applies := map[string]envKey{}
+	for _, key := range all {
+		if _, again := applies[key.name]; !again {
+			known = append(known, key.name)
 		}
+		applies[key.name] = key
 	}
-	known, with := list(a.keys, func(k envKey) string { return k.name }), ""
-	if a.reward.name != "" {
-		known, with = known+", reward", " with reward="+a.reward.name
+	for _, key := range slices.Sorted(maps.Keys(k.given)) {
+		drawn := strings.HasPrefix(applies[key].about, noFile)
+		k.want(slices.Contains(known, key), "%s: unknown key %q%s, want %s", k.env, key, with, oneOf(key, known))
+		k.want(!drawn || k.given["file"] == "", "%s: key %s does not apply where file is given", k.env, key)
 	}
-	for _, key := range slices.Sorted(maps.Keys(a.given)) {
-		a.want(slices.Contains(strings.Split(known, ", "), key), "%s: unknown key %q%s, want one of %s%s", a.entry.name, key, with, known, didYouMean(key, known))
+	for _, key := range known {
+		k.values[key] = k.value(applies[key])
 	}
 }
 
-func list[T any](items []T, name func(T) string) string {
-	var names []string
-	for _, item := range items {
-		names = append(names, name(item))
+// value returns the value of a key, given or by default, and notes a bad one.
+func (k *keys) value(key envKey) any {
+	text, ok := k.given[key.name]
+	if !ok {
+		text = key.value
 	}
-	return strings.Join(names, ", ")
+	v, ok, wanted := key.kind(text)
+	k.want(ok, "%s: %s is %q, want %s", k.env, key.name, text, wanted)
+	return v
 }
 
-// Nearest returns the one of the known names that is the least number of letters to insert, delete or
-// replace (Levenshtein) away from a mistyped one, empty if that is more than 2, or all of them.
+// oneOf says which of the known names are wanted, and which of them is near.
+func oneOf(typed string, known []string) string {
+	text := "one of " + strings.Join(known, ", ")
+	if near := Nearest(typed, known); near != "" {
+		text += "; did you mean " + near + "?"
+	}
+	return text
+}
+
+// Nearest returns the one of the known names that is the least number of letters to insert, delete or replace
+// (Levenshtein) away from a mistyped one, empty if that is more than 2, or all of them.
 func Nearest(typed string, known []string) (best string) {
 	least := min(3, len(typed))
 	for _, name := range known {
@@ -1947,14 +1766,11 @@ func Nearest(typed string, known []string) (best string) {
 }
 
 func editDistance[T comparable](a, b []T) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
+	row := span(nil, 0, len(b)+1)
+	for i := range a {
 		diagonal := row[0]
 		row[0] = i + 1
-		for j := range len(b) {
+		for j := range b {
 			replaced := diagonal
 			if a[i] != b[j] {
 				replaced++
@@ -1966,235 +1782,145 @@ func editDistance[T comparable](a, b []T) int {
 	return row[len(b)]
 }
 
-// didYouMean returns the end of an error that says which of the known names, a list, is near.
-func didYouMean(typed, known string) string {
-	if near := Nearest(typed, strings.Split(known, ", ")); near != "" {
-		return "; did you mean " + near + "?"
-	}
-	return ""
-}
-
-func (a *envArgs) text(key string) string {
-	if v, ok := a.given[key]; ok {
-		return v
-	}
-	return a.keys[slices.IndexFunc(a.keys, func(k envKey) bool { return k.name == key })].value
-}
-
-// wanted notes that the value of key is not what is wanted, unless ok.
-func (a *envArgs) wanted(ok bool, key, wanted string) {
-	a.want(ok, "%s: %s is %q, want %s", a.entry.name, key, a.text(key), wanted)
-}
-
-// value returns a key's value as parse reads it.
-func value[T any](a *envArgs, key, wanted string, parse func(string) (T, error)) T {
-	v, err := parse(a.text(key))
-	a.wanted(err == nil, key, wanted)
-	return v
-}
-
-func (a *envArgs) int(key string) int { return value(a, key, "a whole number", strconv.Atoi) }
-
-func (a *envArgs) float(key string) float64 {
-	return value(a, key, "a finite number", func(text string) (float64, error) { return parseFinite("", text) })
-}
-
-func (a *envArgs) seed() uint64 {
-	return value(a, "seed", "a whole number not below 0", func(text string) (uint64, error) { return strconv.ParseUint(text, 10, 64) })
-}
-
-func (a *envArgs) floor() float64 {
-	v, err := parseFinite("", a.text("floor"))
-	a.wanted(err == nil && v < 0, "floor", "a finite number below 0")
-	return v
-}
-
-// file returns the file that the key file names, the zero source if none, and notes
-// which of the keys that stand in for a file are given beside it.
-func (a *envArgs) file(instead ...string) (file source) {
-	name := a.text("file")
-	if name == "" {
-		return file
-	}
-	for _, key := range instead {
-		_, ok := a.given[key]
-		a.want(!ok, "%s: key %s does not apply where file is given", a.entry.name, key)
-	}
-	file, err := a.readFile(name)
-	if err != nil {
-		a.problems = append(a.problems, err)
-	}
-	a.sum = file.sum()
-	return file
-}
-
-// key is what a spec says of a file, or of the draw that stands in for one.
-func (f source) key(format string, args ...any) string {
+// or is what a spec says of a file, or of the draw that stands in for one.
+func (f source) or(format string, args ...any) string {
 	if f.name == "" {
 		return fmt.Sprintf(format, args...)
 	}
 	return "file=" + f.name
 }
 
-func readGrid(a *envArgs) func() (Env, error) {
-	dim, height := a.int("dim"), a.int("height")
-	r := GridReward{R0: a.float("r0"), R1: a.float("r1"), R2: a.float("r2"), Cosine: a.reward.name == "cosine", Floor: a.floor()}
-	return func() (Env, error) { return NewHyperGrid(dim, height, r) }
+func readGrid(k *keys) (Env, error) {
+	r := GridReward{k.float("r0"), k.float("r1"), k.float("r2"), k.text("reward") == "cosine", k.float("floor")}
+	return NewHyperGrid(k.int("dim"), k.int("height"), r)
 }
+
+// readWords reads the reward of words.
+type readWords func(k *keys, words wordSet, beta, floor float64) (WordReward, error)
 
 // readSequence returns the reader of sequences with a reward.
-func readSequence(read func(a *envArgs, beta, floor float64) func(words wordSet) (WordReward, error)) func(a *envArgs) func() (Env, error) {
-	return func(a *envArgs) func() (Env, error) {
-		length, tokens, order := a.int("length"), a.text("tokens"), slices.Index(orderNames, a.text("order"))
-		a.wanted(order >= 0, "order", "one of "+strings.Join(orderNames, ", "))
-		reward := read(a, a.float("beta"), a.floor())
-		return func() (Env, error) {
-			words, err := newWordSet(length, tokens)
-			if err != nil {
-				return nil, err
-			}
-			r, err := reward(words)
-			if err != nil {
-				return nil, err
-			}
-			r.sum = a.sum
-			return NewSequence(length, tokens, Order(order), r)
+func readSequence(reward readWords) func(k *keys) (Env, error) {
+	return func(k *keys) (Env, error) {
+		words, err := newWordSet(k.int("length"), k.text("tokens"))
+		if err != nil {
+			return nil, err
 		}
+		r, err := reward(k, words, k.float("beta"), k.float("floor"))
+		if err != nil {
+			return nil, err
+		}
+		r.sum = k.file.sum()
+		return NewSequence(words.length, string(words.tokens), Order(slices.Index(orderNames, k.text("order"))), r)
 	}
 }
 
-func readModes(a *envArgs, beta, floor float64) func(wordSet) (WordReward, error) {
-	file, n, seed := a.file("modes", "seed"), a.int("modes"), a.seed()
-	return func(words wordSet) (r WordReward, err error) {
-		from := file.key("modes=%d,seed=%d", n, seed)
-		if file.name == "" {
-			if file, err = drawModes(n, words, seed); err != nil {
-				return r, err
-			}
-		}
-		return newModes(file, from, words, beta, floor)
+func readModes(k *keys, words wordSet, beta, floor float64) (WordReward, error) {
+	file := k.file
+	if file.name == "" {
+		file = drawModes(k.int("modes"), words, k.seed())
 	}
+	r, err := newModes(file, words, beta, floor)
+	r.from = k.file.or("modes=%d,seed=%d", k.int("modes"), k.seed())
+	return r, err
 }
 
-// readFactors returns the reader of a reward whose factors parse reads from a file, or else are
-// drawn, one for each list of slots.
-func readFactors(parse func(source, wordSet) ([]Factor, error), slots func(length int) [][]int) func(*envArgs, float64, float64) func(wordSet) (WordReward, error) {
-	return func(a *envArgs, beta, floor float64) func(wordSet) (WordReward, error) {
-		file, seed := a.file("seed"), a.seed()
-		return func(words wordSet) (r WordReward, err error) {
-			var factors []Factor
-			if file.name == "" {
-				factors = drawFactors(slots(words.length), words, seed)
-			} else if factors, err = parse(file, words); err != nil {
-				return r, err
-			}
-			r, err = newFactors(a.reward.name, factors, words.length, len(words.tokens), beta, floor)
-			r.from = file.key("seed=%d", seed)
+// readFactors returns the reader of a reward whose factors parse reads from a file, or else are drawn, one for each
+// list of slots.
+func readFactors(parse func(source, wordSet) ([]Factor, error), slots func(length int) [][]int) readWords {
+	return func(k *keys, words wordSet, beta, floor float64) (r WordReward, err error) {
+		var factors []Factor
+		if k.file.name == "" {
+			factors = drawFactors(slots(words.length), words, k.seed())
+		} else if factors, err = parse(k.file, words); err != nil {
 			return r, err
 		}
-	}
-}
-
-// eachSlot returns a list for every slot, eachPair those and one for every bond of a [Ring].
-func eachSlot(n int) (slots [][]int) {
-	for i := range n {
-		slots = append(slots, []int{i})
-	}
-	return slots
-}
-
-func eachPair(n int) [][]int { return append(eachSlot(n), Ring(n)...) }
-
-func readIsing(a *envArgs, beta, floor float64) func(wordSet) (WordReward, error) {
-	lattice, coupling, field, length := a.text("lattice"), a.float("coupling"), a.float("field"), a.int("length")
-	side := int(math.Sqrt(float64(max(0, length)))) // exact for a square
-	a.wanted(lattice == "ring" || lattice == "square", "lattice", "ring or square")
-	a.wanted(lattice != "square" || side*side == length, "length", "a square, such as 9 or 16, with lattice=square")
-	a.wanted(utf8.RuneCountInString(a.text("tokens")) == 2, "tokens", "two, spin −1 and spin +1, such as 01")
-	return func(words wordSet) (WordReward, error) {
-		bonds := Torus(side)
-		if lattice == "ring" {
-			bonds = Ring(length)
-		}
-		r, err := NewIsingReward(length, bonds, coupling, field, beta, floor)
-		r.from = fmt.Sprintf("lattice=%s,coupling=%v,field=%v", lattice, coupling, field)
+		r, err = NewFactorReward(factors, words.length, len(words.tokens), beta, floor)
+		r.name, r.from = k.text("reward"), k.file.or("seed=%d", k.seed())
 		return r, err
 	}
 }
 
-func readTable(a *envArgs, beta, floor float64) func(wordSet) (WordReward, error) {
-	file, rmin, rmax, top := a.file(), a.float("rmin"), a.float("rmax"), a.float("top")
-	a.want(a.text("file") != "", "sequence: reward=table needs file, a CSV with the header word,score")
-	return func(words wordSet) (WordReward, error) {
-		r, err := NewTableReward(bytes.NewReader(file.text), file.name, words.length, string(words.tokens), beta, rmin, rmax, floor)
-		if err != nil {
-			return r, err
-		}
-		return r.Top(top)
+// eachPair returns every slot and every bond of a [Ring].
+func eachPair(n int) [][]int { return append(each(n), Ring(n)...) }
+
+func readIsing(k *keys, words wordSet, beta, floor float64) (WordReward, error) {
+	n, lattice, coupling, field := words.length, k.text("lattice"), k.float("coupling"), k.float("field")
+	side := int(math.Sqrt(float64(n))) // exact for a square
+	k.want(lattice == "ring" || side*side == n, "sequence: length is %d, want a square, such as 9 or 16, with lattice=square", n)
+	k.want(len(words.tokens) == 2, "sequence: tokens are %q, want two, spin −1 and spin +1, such as 01", string(words.tokens))
+	bonds := Ring(n)
+	if lattice == "square" {
+		bonds = Torus(side)
 	}
+	r, err := NewFactorReward(Ising(n, bonds, coupling, field), n, 2, beta, floor)
+	r.name, r.from = "ising", fmt.Sprintf("lattice=%s,coupling=%v,field=%v", lattice, coupling, field)
+	return r, err
 }
 
-func readDAG(a *envArgs) func() (Env, error) {
-	file, nodes, samples, noise, seed := a.file("samples", "edges", "noise", "seed"), a.int("nodes"), a.int("samples"), a.float("noise"), a.seed()
-	edges, standardize, penalty := min(float64(nodes), float64(nodes*(nodes-1))/2), a.text("standardize"), a.float("penalty")
-	if a.text("edges") != "" {
-		edges = a.float("edges")
+func readTable(k *keys, words wordSet, beta, floor float64) (WordReward, error) {
+	file := k.file
+	if file.name == "" {
+		return WordReward{}, errors.New("gfn: sequence: reward=table needs file, a CSV with the header word,score")
 	}
-	a.wanted(standardize == "yes" || standardize == "no", "standardize", "yes or no")
-	return func() (Env, error) {
-		data, err := (*Data)(nil), error(nil)
-		if file.name == "" {
-			data, err = Simulate(nodes, samples, edges, noise, seed)
-		} else {
-			data, err = ReadData(bytes.NewReader(file.text), file.name)
-		}
-		if err != nil {
-			return nil, err
-		}
-		if _, ok := a.given["nodes"]; ok && nodes != len(data.Names) {
-			return nil, fmt.Errorf("gfn: dag: nodes is %d, but %s has %d columns", nodes, file.name, len(data.Names))
-		}
-		if standardize == "yes" {
-			data.Standardize()
-		}
-		score, err := NewBGe(data, penalty)
-		if err != nil {
-			return nil, err
-		}
-		score.spec, score.sum = fmt.Sprintf("%s,standardize=%s,penalty=%v",
-			file.key("nodes=%d,samples=%d,edges=%v,noise=%v,seed=%d", nodes, samples, edges, noise, seed), standardize, penalty), a.sum
-		return NewDAG(len(data.Names), score)
+	r, err := NewTableReward(bytes.NewReader(file.text), file.name, words.length, string(words.tokens), beta, k.float("rmin"), k.float("rmax"), floor)
+	if err != nil {
+		return r, err
 	}
+	return r.Top(k.float("top"))
 }
 
-func readExplicit(a *envArgs) func() (Env, error) {
-	file, floor := a.file(), a.floor()
-	return func() (Env, error) {
-		if file.name == "" {
-			return fixture(floor), nil
-		}
-		return ParseExplicit(bytes.NewReader(file.text), file.name, floor)
+func readDAG(k *keys) (env Env, err error) {
+	file, nodes, samples, edges, noise := k.file, k.int("nodes"), k.int("samples"), k.float("edges"), k.float("noise")
+	if math.IsNaN(edges) {
+		edges = min(float64(nodes), float64(nodes*(nodes-1))/2)
 	}
+	var data *Data
+	if file.name == "" {
+		data, err = Simulate(nodes, samples, edges, noise, k.seed())
+	} else {
+		data, err = ReadData(bytes.NewReader(file.text), file.name)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if _, ok := k.given["nodes"]; ok && nodes != len(data.Names) {
+		return nil, fmt.Errorf("gfn: dag: nodes is %d, but %s has %d columns", nodes, file.name, len(data.Names))
+	}
+	if k.text("standardize") == "yes" {
+		data.Standardize()
+	}
+	score, err := NewBGe(data, k.float("penalty"))
+	if err != nil {
+		return nil, err
+	}
+	from := file.or("nodes=%d,samples=%d,edges=%v,noise=%v,seed=%d", nodes, samples, edges, noise, k.seed())
+	score.spec = fmt.Sprintf("%s,standardize=%s,penalty=%v", from, k.text("standardize"), k.float("penalty"))
+	score.sum = file.sum()
+	return NewDAG(len(data.Names), score)
 }
 
-// EnvHelp returns a text that lists the environments of [ParseEnv], the keys of
-// each with their defaults, and its rewards with the keys that they add.
+func readExplicit(k *keys) (Env, error) {
+	if file := k.file; file.name != "" {
+		return ParseExplicit(bytes.NewReader(file.text), file.name, k.float("floor"))
+	}
+	return fixture(k.float("floor")), nil
+}
+
+// EnvHelp returns a text that lists the environments of [ParseEnv], the keys of each with their defaults, and its
+// rewards with the keys that they add.
 func EnvHelp() string {
 	var text strings.Builder
-	keys := func(indent string, keys []envKey) {
+	list := func(indent string, keys ...envKey) {
 		for _, k := range keys {
 			fmt.Fprintf(&text, "%s%-*s %s\n", indent, 22-len(indent), k.name+"="+k.value, k.about)
 		}
 	}
 	for _, e := range envTable {
 		fmt.Fprintf(&text, "%s: %s\n", e.name, e.about)
-		keys("  ", e.keys)
+		list("  ", e.keys...)
 		for i, r := range e.rewards {
-			if r.name != "" {
-				byDefault := map[bool]string{true: " (default)"}[i == 0]
-				keys("  ", []envKey{{"reward", r.name, r.about + byDefault}})
-			}
-			keys("    ", r.keys)
+			list("  ", envKey{"reward", nil, r.name, r.about + map[bool]string{true: " (default)"}[i == 0]})
+			list("    ", r.keys...)
 		}
 	}
 	return text.String()

@@ -1407,7 +1407,7 @@ func readRecorded(name, dir string, sum uint32) (source, error) {
 		case file.sum() != sum:
 			wrong = append(wrong, fmt.Sprintf("%s has changed since (CRC-32 %08x, was %08x)", place, file.sum(), sum))
 		default:
-			return source{name, file.text}, nil
+			return source{name: name, text: file.text}, nil
 		}
 	}
 	return source{}, fmt.Errorf("gfn: the file that it was trained with is looked for as %s: %s", strings.Join(places, " and "), strings.Join(wrong, "; "))

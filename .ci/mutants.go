@@ -1030,14 +1030,14 @@ var list = []place{
 		m("the critic's cotangents kept", "clear(t.dVal)", ""),
 		m("the critic's target by λ", "c.LambdaV, t.a", "λ, t.a"),
 	}},
-	{"envs.go", "newFactors", []mutant{
+	{"envs.go", "NewFactorReward", []mutant{
 		m("β left out", "beta*sum, floor", "sum, floor"),
 		m("no floor", "max(beta*sum, floor)", "beta*sum"),
 		m("a factor counted before its slots are all set", "if word[slot] == k {", "if word[slot] == k && at == 0 {"),
 		m("the first slot changes fastest", "at = at*k + word[slot]", "at = at + word[slot]*int(math.Pow(float64(k), float64(slices.Index(f.Slots, slot))))"),
 		m("the caller's factors are kept", "Factor{slices.Clone(f.Slots), slices.Clone(f.Weights)}", "f"),
 	}},
-	{"envs.go", "NewIsingReward", []mutant{
+	{"envs.go", "Ising", []mutant{
 		m("sign of J", "{coupling, -coupling, -coupling, coupling}", "{-coupling, coupling, coupling, -coupling}"),
 		m("sign of h", "{-field, field}", "{field, -field}"),
 		m("J counted at unlike spins only", "{coupling, -coupling, -coupling, coupling}", "{0, -coupling, -coupling, 0}"),
