@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"runtime"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -668,23 +669,45 @@ func Clip(g []float64, c float64) {
 // pool runs passes over rows on several goroutines. Its workers wait between passes and end with
 // close. A nil pool runs on the caller's goroutine alone.
 type pool struct {
-	n       int
-	wake    chan struct{}
-	wg      sync.WaitGroup
-	next    atomic.Int64
-	net     *Net
-	pass    func(n *Net, worker, first, lo, hi int)
-	lo, hi  int
-	grain   int
-	started bool
+	n      int
+	turn   atomic.Uint64 // passes so far: a worker's part begins when it changes
+	left   atomic.Int64  // workers that are not done with this one
+	beds   []bed         // by worker
+	done   sync.WaitGroup
+	next   atomic.Int64
+	net    *Net
+	pass   func(n *Net, worker, first, lo, hi int)
+	lo, hi int
+	grain  int
+	state  int // idle, running or closing
 }
+
+// bed is where a worker sleeps: one that has stopped looking for a turn, or is about to, is asleep.
+type bed struct {
+	asleep atomic.Bool
+	wake   chan struct{}
+}
+
+const (
+	idle = iota
+	running
+	closing
+)
+
+// patience is how often a goroutine looks for what it waits for before it sleeps, some 100 µs: passes follow
+// each other faster than a sleeping one wakes.
+const patience = 500
 
 // newPool returns a pool of n workers, the caller among them.
 func newPool(n int) *pool {
 	if n <= 1 {
 		return nil
 	}
-	return &pool{n: n}
+	p := &pool{n: n, beds: make([]bed, n)}
+	for i := range p.beds {
+		p.beds[i].wake = make(chan struct{}, 1)
+	}
+	return p
 }
 
 func (p *pool) workers() int {
@@ -701,18 +724,48 @@ func (p *pool) run(n *Net, pass func(n *Net, worker, first, lo, hi int), lo, hi,
 		pass(n, 0, lo, lo, hi)
 		return
 	}
-	if !p.started {
+	if p.state == idle {
 		p.start()
 	}
 	p.net, p.pass, p.lo, p.hi = n, pass, lo, hi
 	p.grain = max(grain, (hi-lo)/(4*p.n)) // a few pieces each, so that none waits long for the last
 	p.next.Store(int64(lo))
-	p.wg.Add(p.n - 1)
-	for range p.n - 1 {
-		p.wake <- struct{}{}
-	}
+	p.begin()
 	p.share(0)
-	p.wg.Wait()
+	p.end()
+}
+
+// begin tells the workers that there is something to do, and end waits until all have done it.
+func (p *pool) begin() {
+	p.left.Store(int64(p.n - 1))
+	p.done.Add(p.n - 1)
+	p.turn.Add(1)
+	for i := range p.beds {
+		if p.beds[i].asleep.CompareAndSwap(true, false) {
+			p.beds[i].wake <- struct{}{}
+		}
+	}
+}
+
+func (p *pool) end() {
+	for i := 0; i < patience && p.left.Load() > 0; i++ {
+		runtime.Gosched()
+	}
+	p.done.Wait()
+}
+
+// await returns when the turn is no longer the one seen.
+func (p *pool) await(worker int, seen uint64) {
+	bed := &p.beds[worker]
+	for i := 1; p.turn.Load() == seen; i++ {
+		if runtime.Gosched(); i%patience > 0 {
+			continue
+		}
+		bed.asleep.Store(true)
+		if p.turn.Load() == seen || !bed.asleep.CompareAndSwap(true, false) {
+			<-bed.wake // of this turn's begin, or late from the one before
+		}
+	}
 }
 
 func (p *pool) share(worker int) {
@@ -727,21 +780,32 @@ func (p *pool) share(worker int) {
 }
 
 func (p *pool) start() {
-	p.started, p.wake = true, make(chan struct{}, p.n)
+	p.state = running
+	seen := p.turn.Load()
 	for worker := 1; worker < p.n; worker++ {
-		go func(wake chan struct{}) {
-			for range wake {
-				p.share(worker)
-				p.wg.Done()
+		go func() {
+			for turn := seen; ; turn++ {
+				p.await(worker, turn)
+				ended := p.state == closing
+				if !ended {
+					p.share(worker)
+				}
+				p.left.Add(-1)
+				p.done.Done()
+				if ended {
+					return
+				}
 			}
-		}(p.wake)
+		}()
 	}
 }
 
 // close ends the workers; the next run starts them again.
 func (p *pool) close() {
-	if p != nil && p.started {
-		close(p.wake)
-		p.started = false
+	if p != nil && p.state == running {
+		p.state = closing
+		p.begin()
+		p.end()
+		p.state = idle
 	}
 }
