@@ -78,6 +78,7 @@
 //   - [Graph.GradJF], [Graph.GradJB]: J_F, J_B and their exact gradients in logits: half those of TB, on policy
 //   - [RewardsF], [RewardsB]: the rewards of sampled steps
 //   - [Advantages], [Returns]: estimators: λ-returns with or without a critic ([Critic]), whole returns; [Centre] subtracts means
+//   - [SubEB]: a critic by sub-trajectory evaluation balance: SubTB with −V in place of log F, PF and PB held fixed
 //   - [PolicyGradient]: their cotangents
 //   - [Guide]: what PB is trained against: [Unguided] (PF), [ExitCapped], [Replayed]
 //   - [TrustRegion]: natural-gradient steps within a KL: [Fisher] products and [ConjugateGradients]
@@ -151,7 +152,8 @@
 //
 // # References
 //
-// Niu, Wu, Fan, Qian, GFlowNet training by policy gradients, ICML 2024. Bengio et al., Flow network
+// Niu, Wu, Fan, Qian, GFlowNet training by policy gradients, ICML 2024. Niu, Wu, Qian, Evaluating GFlowNet
+// from partial episodes for stable and flexible policy-based training, ICLR 2026. Bengio et al., Flow network
 // based generative models for non-iterative diverse candidate generation, NeurIPS 2021. Bengio et
 // al., GFlowNet foundations, JMLR 2023. Malkin et al., Trajectory balance: improved credit
 // assignment in GFlowNets, NeurIPS 2022. Madan et al., Learning GFlowNets from partial episodes for

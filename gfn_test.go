@@ -3113,6 +3113,10 @@ func TestNoCancellation(t *testing.T) {
 		return gfn.SubTB(0.9)(b, v, d)
 	}
 	require.InEpsilon(t, at(0), at(300), 1e-6) // 1e-6 itself has lost 8 of its digits beside 300
+	critic := func(offset float64) float64 {
+		return gfn.SubEB(b, gfn.Forward, []float64{0, 0, offset}, []float64{offset, offset + 1e-6, offset + 2e-6}, 0.9, d.LogF, nil)
+	}
+	require.InEpsilon(t, critic(0), critic(333.3), 1e-6)
 }
 
 // Each method has the objective, the flow and the backward policy that its name says.
@@ -3150,6 +3154,12 @@ func TestMethods(t *testing.T) {
 		case "rl":
 			require.Equal(t, gfn.TotalFlow, m.Flow)
 			require.Equal(t, 0.99, m.Lambda)
+			require.Nil(t, m.Loss)
+		case "subeb":
+			c := gfn.DefaultConfig("rl-u") // and the same but for the critic
+			c.Method, c.Critic, c.LambdaV = m.Name, "subeb", 0.9
+			require.Equal(t, c, gfn.DefaultConfig(m.Name))
+			require.Equal(t, gfn.TotalFlow, m.Flow)
 			require.Nil(t, m.Loss)
 		}
 	}
@@ -3644,6 +3654,216 @@ func TestCritic(t *testing.T) {
 			require.InDeltaSlice(t, central(v, slow), dV, 1e-6)
 		}
 	})
+}
+
+func ExampleSubEB() {
+	b, _, d := backFrom(line(), []int{2})
+	V := make([]float64, 3)
+	V[b.Row([]int{0})], V[b.Row([]int{1})], V[b.Row([]int{2})] = 5, 2, 1
+	r, dR := []float64{1, 1, 2}, make([]float64, 3)
+	// p = 5 3 3 4: squares 4 0 1 of length 1, 4 1 of length 2, 1 of length 3
+	fmt.Printf("loss %.4f = (5 + 5/2 + 1/4) / (3 + 2/2 + 1/4)\n", gfn.SubEB(b, gfn.Forward, r, V, 0.5, d.LogF, dR))
+	fmt.Printf("∂/∂V(2) %.4f = 2 (−1 + 0 − 2/2) / 4.25\n", d.LogF[b.Row([]int{2})])
+	fmt.Printf("∂/∂r of the exit %.4f = 2 (1 + 1/2 − 1/4) / 4.25\n", dR[2])
+	// Output:
+	// loss 1.8235 = (5 + 5/2 + 1/4) / (3 + 2/2 + 1/4)
+	// ∂/∂V(2) -0.9412 = 2 (−1 + 0 − 2/2) / 4.25
+	// ∂/∂r of the exit 0.5882 = 2 (1 + 1/2 − 1/4) / 4.25
+}
+
+// Sub-EB both ways against its definition summed over all pairs of states of a walk, with cotangents by central
+// differences; forward, with R_F, it is SubTB with −V for log F and log R − log Z for log R.
+func TestSubEB(t *testing.T) {
+	onDAGs(t, func(t *testing.T, rng *rand.Rand, g *gfn.Graph) {
+		b, v, d := sampled(t, rng, g, true)
+		const λ = 0.9
+		for _, way := range []gfn.Direction{gfn.Forward, gfn.Backward} {
+			r, V := normal(rng, len(b.Steps)), normal(rng, b.Len())
+			slow := func() (loss float64) {
+				for i := range b.Trajectories() {
+					steps := b.Trajectory(i)
+					rows, rewards := []int32{}, r[b.Start[i]:b.Start[i+1]]
+					for _, s := range steps {
+						rows = append(rows, s.Row)
+					}
+					if way == gfn.Backward { // x first, and its exit is not on the way; s0 is the end
+						rewards = slices.Clone(rewards[:len(rewards)-1])
+						slices.Reverse(rewards)
+						slices.Reverse(rows)
+						rows = rows[:len(rows)-1]
+					}
+					sum, norm := 0.0, 0.0
+					for from := range rows {
+						between := 0.0
+						for to := from + 1; to <= len(rows); to++ {
+							between += rewards[to-1]
+							residual := V[rows[from]] - between
+							if to < len(rows) {
+								residual -= V[rows[to]]
+							}
+							w := math.Pow(λ, float64(to-from-1))
+							sum, norm = sum+w*residual*residual, norm+w
+						}
+					}
+					if norm > 0 {
+						loss += sum / norm / float64(b.Trajectories())
+					}
+				}
+				return loss
+			}
+			dV, dR := slices.Repeat([]float64{1}, b.Len()), slices.Repeat([]float64{1}, len(r))
+			closeTo(t, slow(), gfn.SubEB(b, way, r, V, λ, dV, dR), 1e-12)
+			for i, want := range central(V, slow) {
+				require.InDelta(t, 1+want, dV[i], 1e-6, "cotangents accumulate")
+			}
+			for i, want := range central(r, slow) {
+				require.InDelta(t, 1+want, dR[i], 1e-6)
+			}
+			again := slices.Repeat([]float64{1}, b.Len())
+			gfn.SubEB(b, way, r, V, λ, again, nil)
+			require.Equal(t, dV, again)
+		}
+
+		r, V := make([]float64, len(b.Steps)), normal(rng, b.Len())
+		dV, dR, dPB := make([]float64, b.Len()), make([]float64, len(r)), make([]float64, len(v.LogPB))
+		gfn.RewardsF(b, v, r)
+		loss := gfn.SubEB(b, gfn.Forward, r, V, λ, dV, dR)
+		for row := range V {
+			v.LogF[row] = -V[row]
+			b.LogR[row] -= v.LogZ
+		}
+		closeTo(t, gfn.SubTB(λ)(b, v, d), loss, 1e-12)
+		for row := range V {
+			require.InDelta(t, -d.LogF[row], dV[row], 1e-12)
+		}
+		for i, s := range b.Steps {
+			if s.B >= 0 {
+				dPB[s.B] -= dR[i]
+			}
+		}
+		require.InDeltaSlice(t, d.LogPB, dPB, 1e-12)
+	})
+}
+
+// At the optimum V_F = log Z − log F*, and there Sub-EB and its cotangents are 0. Away from it they are not: on the
+// fork with a uniform policy and λ = 0 it is least at V(1) = V_F(1) − ¼ log 3, V(2) = V_F(2) + ¼ log 3.
+func TestSubEBMinimiser(t *testing.T) {
+	onDAGs(t, func(t *testing.T, rng *rand.Rand, g *gfn.Graph) {
+		b, v, _ := sampled(t, rng, g, true)
+		logPB := randomPB(rng, g)
+		atOptimum(g, b, logPB, v)
+		v.LogZ += 0.7 // any log Z
+		logPF := g.ForwardOf(logPB)
+		exact, r := g.Value(logPF, g.RewardF(logPF, logPB, v.LogZ)), make([]float64, len(b.Steps))
+		V, dV := make([]float64, b.Len()), make([]float64, b.Len())
+		for row := range V {
+			at := g.Row(b.State(nil, row))
+			V[row] = exact[at]
+			closeTo(t, v.LogZ-g.LogFlows(logPB)[at], V[row], 1e-12)
+		}
+		gfn.RewardsF(b, v, r)
+		require.Less(t, gfn.SubEB(b, gfn.Forward, r, V, 0.9, dV, nil), 1e-24)
+		require.InDeltaSlice(t, make([]float64, len(dV)), dV, 1e-12)
+	})
+
+	b, v, d := backFrom(fork(), []int{1}, []int{2}) // each trajectory once, as the policy has them
+	v.LogZ = math.Log(4)
+	r, V := make([]float64, len(b.Steps)), make([]float64, 3)
+	gfn.RewardsF(b, v, r)
+	s0, one, two := b.Row([]int{0}), b.Row([]int{1}), b.Row([]int{2})
+	V[s0], V[one], V[two] = math.Log(4.0/3)/2, math.Log(4), math.Log(4.0/3) // V_F
+	bias := math.Log(3) / 4
+	gfn.SubEB(b, gfn.Forward, r, V, 0, d.LogF, nil)
+	require.InDelta(t, bias, d.LogF[one], 1e-12)
+	require.InDelta(t, -bias, d.LogF[two], 1e-12)
+	V[one], V[two] = V[one]-bias, V[two]+bias
+	clear(d.LogF)
+	gfn.SubEB(b, gfn.Forward, r, V, 0, d.LogF, nil)
+	require.InDeltaSlice(t, make([]float64, 3), d.LogF, 1e-12)
+}
+
+// The critics' second steps are down the gradient of Sub-EB with the rewards held fixed, by central differences in
+// their parameters, with a λ of their own, and so is PB's where it is asked for; PF's first step is the one that it
+// takes with any critic.
+func TestSubEBStep(t *testing.T) {
+	for _, name := range []string{"subeb", "subeb-b", "subeb-b subeb", "rl-g"} {
+		method, step, _ := strings.Cut(name, " ")
+		c := gfn.DefaultConfig(method)
+		c.Batch, c.Hidden, c.HiddenV, c.Layers, c.LayersV, c.LogZ, c.Critic, c.LambdaV = 20, 4, 4, 1, 1, 0.5, "subeb", 0.8
+		c.BackwardStep = cmp.Or(step, "pg")
+		env := parse(t, "hypergrid:dim=2,height=3,r0=0.1")
+		tr, other := trainer(t, env, c), c
+		other.Critic, other.BackwardStep = "lambda", "pg"
+		λReturns := trainer(t, env, other)
+		for _, tr := range []*gfn.Trainer{tr, λReturns} {
+			_, err := tr.Step()
+			require.NoError(t, err)
+		}
+		f := 3 // where the lists of the critic begin
+		if method != "subeb" {
+			f = 6
+		}
+		require.Equal(t, λReturns.Lists()[0], tr.Lists()[0])
+		require.NotEqual(t, λReturns.Lists()[f], tr.Lists()[f])
+		var before [][]float64
+		for _, list := range tr.Lists() {
+			before = append(before, slices.Clone(list))
+		}
+		logZ := tr.LogZ()
+		_, err := tr.Step()
+		require.NoError(t, err)
+		slow := func(b *gfn.Batch, way gfn.Direction, v *gfn.Flows, guide gfn.Guide, V []float64) float64 {
+			r := make([]float64, len(b.Steps))
+			if way == gfn.Forward {
+				gfn.RewardsF(b, v, r)
+			} else {
+				pg := make([]float64, len(r))
+				guide.LogPG(b, v.LogPF, v.LogPB, pg)
+				gfn.RewardsB(b, v, pg, r)
+			}
+			return gfn.SubEB(b, way, r, V, 0.8, make([]float64, b.Len()), nil)
+		}
+		check := func(at int, n *gfn.Net, f func() float64) {
+			t.Helper()
+			for i, want := range central(n.Params, f) {
+				require.InDelta(t, want, (tr.Lists()[at+1][i]-0.9*before[at+1][i])/0.1, 1e-6*max(1, math.Abs(want)), name)
+			}
+		}
+		net := func(at int, head gfn.Head) *gfn.Net {
+			n := gfn.NewNet(rand.NewPCG(1, 1), env.Shape(), head, []int{4})
+			copy(n.Params, before[at])
+			return n
+		}
+		b := tr.Batch()
+		v := gfn.Flows{LogPF: b.LogPF, LogPB: slices.Clone(b.LogPB), LogZ: logZ}
+		V := make([]float64, b.Len())
+		critic := net(f, gfn.ScalarHead)
+		check(f, critic, func() float64 {
+			critic.Eval(&b.States, 0, b.Len(), V)
+			return slow(b, gfn.Forward, &v, nil, V)
+		})
+		critic.Eval(&b.States, 0, b.Len(), V)
+		switch {
+		case step == "subeb":
+			pb := net(3, gfn.BackwardHead)
+			check(3, pb, func() float64 {
+				pb.Eval(&b.States, 0, b.Len(), v.LogPB)
+				return slow(b, gfn.Forward, &v, nil, V)
+			})
+			require.Equal(t, before[9:12], tr.Lists()[9:12], "no walks back, no critic of them")
+		case method != "subeb":
+			b := tr.Back()
+			guide := gfn.Guide(gfn.Unguided{})
+			if method == "rl-g" {
+				guide = env.(gfn.Guided).Guide()
+			}
+			backward, V := net(9, gfn.ScalarHead), make([]float64, b.Len())
+			check(9, backward, func() float64 {
+				backward.Eval(&b.States, 0, b.Len(), V)
+				return slow(b, gfn.Backward, &gfn.Flows{LogPF: b.LogPF, LogPB: b.LogPB}, guide, V)
+			})
+		}
+	}
 }
 
 // ---- trust region ----
@@ -4381,7 +4601,7 @@ func saved(t testing.TB, env gfn.Env, c gfn.Config) []byte {
 
 // seal gives a payload a proper frame.
 func seal(payload []byte) []byte {
-	file := binary.LittleEndian.AppendUint32([]byte("gfn checkpoint\n"), 3)
+	file := binary.LittleEndian.AppendUint32([]byte("gfn checkpoint\n"), 4)
 	file = append(binary.LittleEndian.AppendUint64(file, uint64(len(payload))), payload...)
 	return binary.LittleEndian.AppendUint32(file, crc32.ChecksumIEEE(file))
 }
@@ -4404,8 +4624,8 @@ func TestDamagedCheckpoints(t *testing.T) {
 	require.ErrorContains(t, load([]byte("PNG and so on"), nil, nil), "not a gfn checkpoint")
 	require.ErrorContains(t, load(append(slices.Clone(file), 0), nil, nil), "data follows its end")
 	newer := slices.Clone(file)
-	newer[15] = 4
-	require.EqualError(t, load(newer, nil, nil), "gfn: checkpoint: format version 4; this program reads 3")
+	newer[15] = 5
+	require.EqualError(t, load(newer, nil, nil), "gfn: checkpoint: format version 5; this program reads 4")
 	huge := slices.Clone(file)
 	binary.LittleEndian.PutUint64(huge[19:], 1<<60)
 	require.ErrorContains(t, load(huge, nil, nil), "truncated")
@@ -5785,6 +6005,11 @@ func TestReads(t *testing.T) {
 		"LRV": func(c *gfn.Config) { c.LRV = 0.3 }, "HiddenV": func(c *gfn.Config) { c.HiddenV = 7 }, "LayersV": func(c *gfn.Config) { c.LayersV = 2 },
 		"Hidden": func(c *gfn.Config) { c.Hidden = 7 }, "Layers": func(c *gfn.Config) { c.Layers = 2 }, "Tabular": func(c *gfn.Config) { c.Tabular = true },
 		"Estimator": func(c *gfn.Config) { c.Estimator = "baseline" }, "Centring": func(c *gfn.Config) { c.Centring = "none" },
+		"Critic": func(c *gfn.Config) {
+			if c.BackwardStep != "subeb" { // which is down its loss
+				c.Critic = map[string]string{"lambda": "subeb", "subeb": "lambda"}[c.Critic]
+			}
+		},
 		"LambdaV": func(c *gfn.Config) { c.LambdaV = 0.3 }, "LambdaB": func(c *gfn.Config) { c.LambdaB = 0.3 },
 		"BackwardStep": func(c *gfn.Config) { c.BackwardStep = "tb" }, "Trust": func(c *gfn.Config) { c.Trust = !c.Trust },
 		"KL": func(c *gfn.Config) { c.KL = 1e-4 }, "Damping": func(c *gfn.Config) { c.Damping = 1 }, "CG": func(c *gfn.Config) { c.CG = 1 },
@@ -5798,6 +6023,7 @@ func TestReads(t *testing.T) {
 	bases := map[string]change{ // settings beside which others are idle
 		"": func(c *gfn.Config) {}, "tabular": func(c *gfn.Config) { c.Tabular = true }, "togo": func(c *gfn.Config) { c.Estimator = "togo" },
 		"baseline": func(c *gfn.Config) { c.Estimator = "baseline" }, "tb": func(c *gfn.Config) { c.BackwardStep = "tb" },
+		"subeb":  func(c *gfn.Config) { c.Critic, c.BackwardStep = "subeb", "subeb" },
 		"replay": func(c *gfn.Config) { c.Replay = 40 }, "guide": func(c *gfn.Config) { c.Guide, c.GuideThreshold, c.GuideReplay = "replay", 0, 10 },
 	}
 	for _, method := range methodNames() {

@@ -270,6 +270,47 @@ func Critic(b *Batch, way Direction, a, dV []float64) (loss float64) {
 	return loss
 }
 
+// SubEB is sub-trajectory evaluation balance (Niu et al. 2026), another loss of a critic: with the potentials
+//
+//	p_k = V(s_k) + Σ_{t<k} r_t    V = 0 at the end of the walk
+//
+// p_i − p_j is V(s_i) less the rewards between s_i and s_j and V(s_j), and the loss the mean over walks of
+// [SubTB]'s quadratic form of them. Forward, with R_F, it is SubTB itself with −V in place of log F and log R −
+// log Z in place of log R. It returns the loss and adds its cotangents in V by row to dV, and in r by step, where
+// not nil, to dR.
+//
+// All residuals are 0 where every trajectory has the same return from a state on, as at the optimum, V = log Z −
+// log F*. Away from it the minimiser is not V_F: it weighs squares, as Bellman residuals do.
+func SubEB(b *Batch, way Direction, r, value []float64, λ float64, dV, dR []float64) (loss float64) {
+	n := float64(b.Trajectories())
+	for i := range b.Trajectories() {
+		p, path := b.u[:0], 0.0
+		eachStep(b, way, i, false, func(t int, row int32) {
+			if len(p) == 0 {
+				path = -value[row] // potentials are relative to the first, as in quadratic
+			}
+			p = append(p, value[row]+path)
+			path += r[t]
+		})
+		if len(p) == 0 {
+			continue // the walk back from s0
+		}
+		p = append(p, path)
+		b.u, b.du = p, resize(b.du, len(p))
+		loss += geometric(λ, p, b.du) / n
+		k := len(p) - 1
+		after := 0.0 // Σ_{j>k} ∂L/∂p_j
+		eachStep(b, way, i, true, func(t int, row int32) {
+			if after += b.du[k] / n; dR != nil {
+				dR[t] += after
+			}
+			k--
+			dV[row] += b.du[k] / n
+		})
+	}
+	return loss
+}
+
 // residualB writes to every step a the factor of ∇log PB in half the gradient of mean c(τ)², the
 // step of the TB-style variant: c(τ) less what depends on x alone is −Σ R_B, so that the factor is
 // Σ R_B + log R(x) − log PF(sf|x) − log Z. By fact 3 its mean is ∇J_B.

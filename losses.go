@@ -477,6 +477,7 @@ type Method struct {
 	Loss    func(λ, α float64) Objective // nil: the policy gradient of the policy-dependent reward
 	Trust   bool                         // its steps are trust-region steps
 	Guided  bool                         // PB is trained against a guide in place of PF
+	SubEB   bool                         // its critics are trained by sub-trajectory evaluation balance
 	Parents bool                         // the objective reads the parents of visited states
 	Shaped  bool                         // log F(s) has an intermediate reward within, [Intermediate]
 	Soft    bool                         // maximum-entropy control: it has a temperature α, else 1
@@ -557,6 +558,8 @@ func Methods() []Method {
 		{Name: "rl-b", Title: "policy gradient, PB learned by its own", Flow: TotalFlow, LearnPB: true, Lambda: 0.99},
 		{Name: "rl-t", Title: "trust-region steps, uniform PB", Flow: TotalFlow, Lambda: 0.99, Trust: true},
 		{Name: "rl-g", Title: "policy gradient, PB learned against a guide", Flow: TotalFlow, LearnPB: true, Lambda: 0.99, Guided: true},
+		{Name: "subeb", Title: "policy gradient, critic by sub-trajectory evaluation balance (Niu et al. 2026), uniform PB", Flow: TotalFlow, Lambda: 0.99, SubEB: true},
+		{Name: "subeb-b", Title: "the same, PB learned as by rl-b", Flow: TotalFlow, LearnPB: true, Lambda: 0.99, SubEB: true},
 		{Name: "vargrad", Title: "log-partition variance (Richter et al. 2020), uniform PB", Flow: NoFlow, Lambda: none, Loss: plain(VarGrad)},
 		{Name: "vargrad-b", Title: "log-partition variance, learned PB", Flow: NoFlow, LearnPB: true, Lambda: none, Loss: plain(VarGrad)},
 		{Name: "mdb", Title: "modified detailed balance (Deleu et al. 2022): every state terminating", Flow: ExitFlow, Lambda: none, Loss: plain(MDB)},

@@ -42,8 +42,9 @@ type Config struct {
 	// Of the policy-gradient methods (spec §4) alone:
 	Estimator        string  // of advantages: lambda, or with λ = 1 baseline; without critic togo (reward-to-go) and return (of the whole trajectory)
 	Centring         string  // of advantages: batch, as the reference, others, without bias, or none
-	LambdaV, LambdaB float64 // λ of the critics' targets and of the backward policy's advantages
-	BackwardStep     string  // of PB: pg, or tb, down c(τ)² of the same trajectories
+	Critic           string  // what critics learn by: lambda, their λ-returns, or subeb, [SubEB]
+	LambdaV, LambdaB float64 // λ of the critics' targets, or of the weights of SubEB, and of the backward policy's advantages
+	BackwardStep     string  // of PB: pg; tb, down c(τ)² of the same trajectories; or subeb, down the critic's loss of those of PF
 	Trust            bool    // trust-region steps for PF
 	KL, Damping      float64 // of the trust region, as [TrustRegion]
 	CG, Backtracks   int
@@ -71,7 +72,7 @@ func DefaultConfig(method string) Config {
 		Method: method, Iterations: 2000, Batch: 64, Hidden: 256, Layers: 2, HiddenV: 256, LayersV: 2,
 		LR: 2e-3, LRZ: 0.1, LRV: 2e-3, Schedule: "cosine", Temperature: 1, ReplayBatch: 16,
 		ReplayOf: "best", Alpha: 1,
-		Estimator: "lambda", Centring: "batch", LambdaV: 1, LambdaB: 1, BackwardStep: "pg",
+		Estimator: "lambda", Centring: "batch", Critic: "lambda", LambdaV: 1, LambdaB: 1, BackwardStep: "pg",
 		KL: trust.KL, Damping: trust.Damping, CG: trust.Iterations, CGTolerance: trust.Tolerance, Backtracks: trust.Backtracks,
 		Guide: "auto", GuideCap: defaultGuideCap, GuideReplay: 1e6,
 		Workers: runtime.GOMAXPROCS(0), EvalEvery: 100, EvalSamples: 10000, Limit: 1 << 21,
@@ -82,6 +83,9 @@ func DefaultConfig(method string) Config {
 		}
 		if c.Trust = m.Trust; m.Loss == nil || m.Flow == TwinFlow { // critics
 			c.LRV = 5e-3
+		}
+		if m.SubEB {
+			c.Critic, c.LambdaV = "subeb", 0.9
 		}
 		if m.Target {
 			c.Polyak, c.Replay, c.ReplayBatch, c.ReplayOf = 0.05, 1000, 0, "past"
@@ -141,7 +145,7 @@ func (c Config) Reads(field string) bool {
 		return c.Replay > 0
 	case "Estimator", "Centring", "Trust":
 		return gradient
-	case "LambdaV":
+	case "Critic", "LambdaV":
 		return gradient && critic
 	case "LambdaB":
 		return gradient && m.LearnPB && c.BackwardStep == "pg" && c.Estimator == "lambda"
@@ -150,11 +154,11 @@ func (c Config) Reads(field string) bool {
 	case "KL", "Damping", "CG", "CGTolerance", "Backtracks", "Penalised":
 		return gradient && c.Trust
 	case "Guide":
-		return m.Guided
+		return m.Guided && c.BackwardStep != "subeb"
 	case "GuideCap", "GuideThreshold": // of auto, the environment's own has them
-		return m.Guided && c.Guide == "exit"
+		return c.Reads("Guide") && c.Guide == "exit"
 	case "GuideReplay":
-		return m.Guided && c.Guide != "exit"
+		return c.Reads("Guide") && c.Guide != "exit"
 	}
 	return true
 }
@@ -213,7 +217,10 @@ func (c Config) Validate() error {
 	oneOf("Estimator", c.Estimator, "lambda", "baseline", "togo", "return")
 	oneOf("ReplayOf", c.ReplayOf, "best", "past")
 	oneOf("Centring", c.Centring, "batch", "others", "none")
-	oneOf("BackwardStep", c.BackwardStep, "pg", "tb")
+	oneOf("Critic", c.Critic, "lambda", "subeb")
+	oneOf("BackwardStep", c.BackwardStep, "pg", "tb", "subeb")
+	check(c.BackwardStep != "subeb" || c.Critic == "subeb" && (c.Estimator == "lambda" || c.Estimator == "baseline"),
+		"BackwardStep", c.BackwardStep, "is down the loss of a critic by subeb, and there is none")
 	oneOf("Guide", c.Guide, "auto", "exit", "replay")
 	unit("LambdaV", c.LambdaV)
 	unit("LambdaB", c.LambdaB)
@@ -237,7 +244,7 @@ func (c Config) Validate() error {
 		check(c.Replay == 0, "Replay", c.Replay, onPolicy)
 		check(c.Temperature == 1, "Temperature", c.Temperature, strings.Replace(onPolicy, "0", "1", 1))
 	} else {
-		check(!c.Trust, "Trust", c.Trust, "is for the policy-gradient methods rl-*")
+		check(!c.Trust, "Trust", c.Trust, "is for the policy-gradient methods rl-* and subeb*")
 	}
 	return errors.Join(all...)
 }
@@ -308,7 +315,7 @@ type Trainer struct {
 	batch     Batch
 	v, d      Flows
 	back      Batch     // walks backwards from the endpoints of batch
-	r, a      []float64 // by step: rewards and advantages
+	r, a, dR  []float64 // by step: rewards and advantages, and the rewards' cotangents in the critic's loss
 	val, dVal []float64 // by row: the critic's values and their cotangents
 	trust     trustLog
 	w         Flows     // of the target networks
@@ -706,7 +713,17 @@ func (t *Trainer) reinforce() (loss float64, err error) {
 		t.pf.Step(rate*c.LR, c.Clip)
 	}
 	t.adamZ.Update(t.logZ[:], []float64{loss}, rate*c.LRZ)
-	if t.pb != nil {
+	switch {
+	case t.pb == nil:
+	case c.BackwardStep == "subeb": // the reward has −log PB
+		for i, s := range b.Steps {
+			if s.B >= 0 {
+				d.LogPB[s.B] -= t.dR[i]
+			}
+		}
+		t.pb.Backward(d.LogPB, nil)
+		t.pb.Step(rate*c.LR, c.Clip)
+	default:
 		err = t.reinforceBackward()
 	}
 	return loss, err
@@ -720,9 +737,15 @@ func (t *Trainer) advantages(b *Batch, way Direction, critic *Net, λ float64) {
 	if c.Estimator == "lambda" || c.Estimator == "baseline" {
 		t.val, t.dVal = resize(t.val, b.Len()), resize(t.dVal, b.Len())
 		critic.Eval(&b.States, 0, b.Len(), t.val)
-		Advantages(b, way, t.r, t.val, c.LambdaV, t.a)
 		clear(t.dVal)
-		Critic(b, way, t.a, t.dVal)
+		if c.Critic == "subeb" {
+			t.dR = resize(t.dR, len(b.Steps))
+			clear(t.dR)
+			SubEB(b, way, t.r, t.val, c.LambdaV, t.dVal, t.dR)
+		} else {
+			Advantages(b, way, t.r, t.val, c.LambdaV, t.a)
+			Critic(b, way, t.a, t.dVal)
+		}
 		critic.Backward(t.dVal, nil)
 		critic.Step(c.rate(t.Iteration)*c.LRV, c.Clip)
 	}
@@ -1083,7 +1106,7 @@ func (r *replay) draw(n int, o Sampling) [][]int {
 // Floats are stored bit for bit.
 const (
 	magic   = "gfn checkpoint\n"
-	version = 3
+	version = 4
 )
 
 // header is what a checkpoint says in JSON.
