@@ -610,12 +610,15 @@ func (tr TrustRegion) Step(n *Net, st *States, logPF, gain, visits []float64) Tr
 }
 
 // Visits returns by row the mean number of steps of a trajectory of b that leave it.
-func (b *Batch) Visits() []float64 {
-	visits := make([]float64, b.Len())
+func (b *Batch) Visits() []float64 { return b.visits(nil) }
+
+func (b *Batch) visits(dst []float64) []float64 {
+	dst = resize(dst, b.Len())
+	clear(dst)
 	for _, s := range b.Steps {
-		visits[s.Row] += 1 / float64(b.Trajectories())
+		dst[s.Row] += 1 / float64(b.Trajectories())
 	}
-	return visits
+	return dst
 }
 
 // Fisher writes the product of the Fisher matrix of a forward policy and v to dst: the Hessian of
@@ -988,6 +991,45 @@ func Control(g *Graph, logPF, logPB, logF []float64, α float64) []Bound {
 	return bounds
 }
 
+// UniformValue returns the statements of spec §7 about the evaluation of the uniform policy, d being its visits; on any
+// graph
+//
+//	V(s0) = Σ_x d(x) g(x) R(x)    PF⊤(x) = d(x) g(x) R(x)/V(s0)
+//
+// and if g does not depend on the path PF⊤ = R/Z*, V = g F* with the flows of the uniform backward policy, and g = 1/d.
+// Otherwise a bound on the bias stands in place of these, [SamplingError]. The first is of logarithms, nats; of what
+// is equal by x or s the total variation, or the largest difference of logarithms, is stated to be 0.
+func UniformValue(g *Graph) []Bound {
+	logV, logPF, err := g.RandomPolicyEvaluation()
+	logG, _ := g.LogG(nil)
+	d, uniform := g.LogVisits(g.Forward(UniformPF)), g.Backward(UniformPB)
+	sampled, dgR := g.LogTerminating(logPF), slices.Clone(g.LogR)
+	for row := range dgR {
+		dgR[row] += d[row] + logG[row]
+	}
+	total := LogSumExp(dgR)
+	for row := range dgR {
+		dgR[row] -= total
+	}
+	bounds := []Bound{
+		{"random policy value", logV[0], total, true},
+		{"random policy", TV(sampled, dgR), 0, true},
+	}
+	if err != nil {
+		bias := SamplingError(g, logPF, uniform)
+		bias.Name = "random policy bias"
+		return append(bounds, bias)
+	}
+	flows, visits := 0.0, 0.0
+	for row, f := range g.LogFlows(uniform) {
+		flows, visits = max(flows, math.Abs(logV[row]-logG[row]-f)), max(visits, math.Abs(logG[row]+d[row]))
+	}
+	return append(bounds,
+		Bound{"random policy target", TV(sampled, g.LogTarget()), 0, true},
+		Bound{"random policy flows", flows, 0, true},
+		Bound{"random policy visits", visits, 0, true})
+}
+
 // Editing returns the bounds of spec §8 on the edits x̂ of a seed x of length T, over the words of g, π being the
 // editor's sampler; the last one as logarithms, nats:
 //
@@ -1022,7 +1064,7 @@ func Editing(g *Graph, e *Editor, seed []int) []Bound {
 }
 
 // Check tries every guarantee on random policies of g and returns for each the bound with the least
-// slack, relative to its size, in the order of spec §5, §6 and §8. The policies P, P' and PB are softmaxes of
+// slack, relative to its size, in the order of spec §5 to §8. The policies P, P' and PB are softmaxes of
 // normal logits; every third P' lies within 1 % of P, every third P is the oracle of PB, for which
 // all gaps close. Guides: P itself with its exits capped, and one drawn anew for each endpoint.
 func Check(g *Graph, policies int, seed uint64) []Bound {
@@ -1066,6 +1108,9 @@ func Check(g *Graph, policies int, seed uint64) []Bound {
 			logF[row] = rng.NormFloat64()
 		}
 		note(Control(g, logPF, logPB, logF, α)...)
+		if i == 0 { // of the uniform policy alone
+			note(UniformValue(g)...)
+		}
 		if words, ok := Unwrap(g.Env).(*Sequence); ok && words.order == Append {
 			σ, seed := math.Exp(rng.NormFloat64()), words.word(0)
 			if i%3 == 1 {

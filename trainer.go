@@ -39,6 +39,7 @@ type Config struct {
 	ReplayOf                         string  // best: distinct endpoints of highest reward, drawn ∝ R and walked back from; past: the last trajectories, as they were
 	Alpha                            float64 // temperature of the maximum-entropy methods (spec §6)
 	Polyak                           float64 // share of the networks in their targets' step θ̄ ← (1−τ) θ̄ + τ θ; 0: no targets
+	Biased                           bool    // train by rpe also where g depends on the path
 	// Of the policy-gradient methods (spec §4) alone:
 	Estimator        string  // of advantages: lambda, or with λ = 1 baseline; without critic togo (reward-to-go) and return (of the whole trajectory)
 	Centring         string  // of advantages: batch, as the reference, others, without bias, or none
@@ -87,6 +88,9 @@ func DefaultConfig(method string) Config {
 		if m.SubEB {
 			c.Critic, c.LambdaV = "subeb", 0.9
 		}
+		if m.Flow == ValueFlow { // it evaluates the uniform policy
+			c.Epsilon, c.EpsilonEnd = 1, 1
+		}
 		if m.Target {
 			c.Polyak, c.Replay, c.ReplayBatch, c.ReplayOf = 0.05, 1000, 0, "past"
 		}
@@ -124,11 +128,11 @@ func (c Config) Reads(field string) bool {
 	critic := c.Estimator == "lambda" || c.Estimator == "baseline"
 	switch field {
 	case "Hidden", "Layers":
-		return !c.Tabular
+		return !c.Tabular && m.Flow != ValueFlow
 	case "Lambda":
 		return !math.IsNaN(m.Lambda) && (!gradient || c.Estimator == "lambda")
 	case "LR": // steps of the trust region have their length by KL
-		return !c.Trust || m.LearnPB
+		return m.Flow != ValueFlow && (!c.Trust || m.LearnPB)
 	case "Clip":
 		return c.Reads("LR") || c.Reads("LRV")
 	case "LRZ", "LogZ":
@@ -141,6 +145,10 @@ func (c Config) Reads(field string) bool {
 		return m.Soft
 	case "Polyak":
 		return m.Target
+	case "Temperature": // of no use to uniform actions
+		return min(c.Epsilon, c.EpsilonEnd) < 1
+	case "Biased":
+		return m.Flow == ValueFlow
 	case "ReplayOf", "ReplayBatch":
 		return c.Replay > 0
 	case "Estimator", "Centring", "Trust":
@@ -210,6 +218,7 @@ func (c Config) Validate() error {
 	unit("Polyak", c.Polyak)
 	check(err != nil || method.Target || c.Polyak == 0, "Polyak", c.Polyak, "is for target networks, which sql, pisql and sac have")
 	check(err != nil || method.Flow != TwinFlow || c.Polyak > 0, "Polyak", c.Polyak, "must be above 0: the critics of sac have target networks")
+	check(err != nil || method.Flow == ValueFlow || !c.Biased, "Biased", c.Biased, "is for rpe")
 	oneOf := func(field, value string, list ...string) {
 		check(slices.Contains(list, value), field, value, "must be one of "+strings.Join(list, ", "))
 	}
@@ -301,8 +310,9 @@ type Trainer struct {
 	TrainSeconds float64
 	Curve        []Evaluation
 
-	pf, pb    *Net // pb, f, fb: nil where the method learns none
-	f, fb     *Net // log F or the critic V, and the backward critic
+	pf, pb    *Net   // nil where the method learns none, as f, fb
+	extracted Policy // PF where pf is nil
+	f, fb     *Net   // log F or the critic V, and the backward critic
 	q         [2]*Net
 	bar       []targetNet
 	logZ      [1]float64
@@ -364,8 +374,11 @@ func NewTrainer(env Env, c Config) (*Trainer, error) {
 		t.Env.Source(first.s)
 		first.Add(first.s)
 	}
-	if err := t.Method.Applies(first); err != nil {
+	if err := t.applies(first); err != nil {
 		return nil, err
+	}
+	if t.pf == nil {
+		t.extracted = ValuePolicy(t.f.Eval)
 	}
 	t.guide = t.newGuide()
 	t.found.Reset(t.Env)
@@ -383,6 +396,14 @@ func NewTrainer(env Env, c Config) (*Trainer, error) {
 		t.bar = append(t.bar, targetNet{bar, n})
 	}
 	return t, nil
+}
+
+// applies is [Method.Applies], and nothing where the bias is asked for.
+func (t *Trainer) applies(st *States) error {
+	if t.Config.Biased {
+		return nil
+	}
+	return t.Method.Applies(st)
 }
 
 // targetNet is a network that follows another one slowly.
@@ -435,6 +456,9 @@ func (t *Trainer) Close() { t.pool.close() }
 // PF returns the forward policy learned so far. It and PB share the trainer's networks: they are for
 // one goroutine, and rows are evaluated in order, one set of states at a time.
 func (t *Trainer) PF() Policy {
+	if t.pf == nil {
+		return t.extracted
+	}
 	return func(st *States, lo, hi int, dst []float64) {
 		t.pf.Eval(st, lo, hi, dst)
 		t.temper(st.FStart[lo:hi+1], dst)
@@ -492,6 +516,11 @@ func (t *Trainer) Step() (float64, error) {
 			return 0, err
 		}
 	}
+	if t.Method.Flow == ValueFlow {
+		if err := b.AddChildren(); err != nil {
+			return 0, err
+		}
+	}
 	learn := t.balance
 	if t.Method.Loss == nil {
 		learn = t.reinforce
@@ -532,8 +561,10 @@ func (t *Trainer) find(b *Batch, row int) {
 // its gradient.
 func (t *Trainer) balance() (loss float64, err error) {
 	c, b, v, d := &t.Config, &t.batch, &t.v, &t.d
-	if err := t.Method.Applies(&b.States); err != nil {
-		return 0, err
+	if t.Graph == nil { // else it is decided
+		if err := t.applies(&b.States); err != nil {
+			return 0, err
+		}
 	}
 	t.flows(b, v)
 	t.next(b, v)
@@ -545,6 +576,7 @@ func (t *Trainer) balance() (loss float64, err error) {
 
 	rate := c.rate(t.Iteration)
 	switch {
+	case t.pf == nil:
 	case t.Method.Flow == EdgeFlow && c.Alpha == 1:
 		t.pf.Backward(d.LogPF, d.LogF)
 	case t.Method.Flow == EdgeFlow:
@@ -558,13 +590,15 @@ func (t *Trainer) balance() (loss float64, err error) {
 	default:
 		t.pf.Backward(d.LogPF, nil)
 	}
-	t.pf.Step(rate*c.LR, c.Clip)
+	if t.pf != nil {
+		t.pf.Step(rate*c.LR, c.Clip)
+	}
 	if t.pb != nil {
 		t.pb.Backward(d.LogPB, nil)
 		t.pb.Step(rate*c.LR, c.Clip)
 	}
 	switch t.Method.Flow {
-	case StateFlow:
+	case StateFlow, ValueFlow:
 		for row := range d.LogF {
 			d.LogF[row] /= c.Alpha
 		}
@@ -591,14 +625,19 @@ func (t *Trainer) balance() (loss float64, err error) {
 // flows evaluates the policies on b, and the networks that stand for flows, which give them in units
 // of 1/α: V = α log F and Q = α log F(s→s').
 func (t *Trainer) flows(b *Batch, v *Flows) {
-	b.Evaluate(t.PF(), t.PB())
+	if t.pf != nil {
+		b.Evaluate(t.PF(), t.PB())
+	}
 	v.LogPF, v.LogPB, v.LogZ = b.LogPF, b.LogPB, t.logZ[0]
 	switch t.Method.Flow {
-	case StateFlow:
+	case StateFlow, ValueFlow:
 		v.LogF = resize(v.LogF, b.Len())
 		t.f.Eval(&b.States, 0, b.Len(), v.LogF)
 		for row := range v.LogF {
 			v.LogF[row] /= t.Config.Alpha
+		}
+		if t.Method.Flow == ValueFlow {
+			v.LogG, _ = b.LogG(v.LogG)
 		}
 	case EdgeFlow:
 		v.LogF = append(v.LogF[:0], t.pf.LSE...) // log Σ exp Q, and Q = V + α log π
@@ -865,6 +904,8 @@ func (t *Trainer) LogZ() float64 {
 		b.exitFlows(v.LogPF, logF)
 	case t.Method.Flow == TwinFlow:
 		SoftState(&b.States, &v, logF)
+	case t.Method.Flow == ValueFlow:
+		logF[0] = b.logValue(0, v.LogG, v.LogF)
 	case t.Method.Shaped:
 		logF[0] = v.LogF[0] + v.LogRhat[0]
 	default:
@@ -881,10 +922,19 @@ func (t *Trainer) Policies() (logPF, logPB []float64) {
 
 // policies is Policies until ctx is done; the error is ctx's.
 func (t *Trainer) policies(ctx context.Context) (logPF, logPB []float64, err error) {
-	if logPF, err = t.pf.table(ctx, &t.Graph.States); err != nil {
+	if t.pf == nil {
+		var logV []float64
+		if logV, err = t.f.table(ctx, &t.Graph.States); err == nil {
+			logPF = make([]float64, len(t.Graph.FAction))
+			logG, _ := t.Graph.LogG(nil)
+			t.Graph.valuePolicy(t.Graph.Len(), logG, logV, logPF)
+		}
+	} else if logPF, err = t.pf.table(ctx, &t.Graph.States); err == nil {
+		t.temper(t.Graph.FStart, logPF)
+	}
+	if err != nil {
 		return nil, nil, err
 	}
-	t.temper(t.Graph.FStart, logPF)
 	if t.pb == nil {
 		return logPF, t.Graph.Backward(UniformPB), nil
 	}
@@ -892,8 +942,9 @@ func (t *Trainer) policies(ctx context.Context) (logPF, logPB []float64, err err
 	return logPF, logPB, err
 }
 
-// Value returns what the network of log F says (log F̃ of fldb, V = α log F of pcl), or the critic V,
-// by row of the enumerated graph; nil where the method learns none.
+// Value returns what the network of log F says (log F̃ of fldb, V = α log F of pcl, log V of rpe, which is not
+// learned where there is nothing but an exit), or the critic V, by row of the enumerated graph; nil where the method
+// learns none.
 func (t *Trainer) Value() []float64 {
 	if t.f == nil {
 		return nil

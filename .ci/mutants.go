@@ -177,9 +177,6 @@ var list = []place{
 		m("no gradient", "TB(b, v, d)", "TB(b, v, &Flows{LogPF: make([]float64, len(d.LogPF)), LogPB: make([]float64, len(d.LogPB))})"),
 	}},
 	{"losses.go", "FM", []mutant{
-		m("visits not divided by n", "1 / float64(b.Trajectories())", "1"),
-		m("a state counted once, however often visited", "b.u[s.Row] += ", "b.u[s.Row] = "),
-		m("visits kept from the batch before", "clear(b.u)", ""),
 		m("unvisited parents balanced too", "if visits == 0", "if false"),
 		m("in-flows without the parent's flow", "v.LogF[b.From[e]]+v.LogPF[e]", "v.LogPF[e]"),
 		m("in-flows without the edge's share", "v.LogF[b.From[e]]+v.LogPF[e]", "v.LogF[b.From[e]]"),
@@ -207,7 +204,7 @@ var list = []place{
 		m("no ε in the flow's cotangent", "d.LogF[row] += 2 * visits * ε", ""),
 		m("sign of ε in the exit's cotangent", "d.LogPF[e] += 2 * visits * ε", "d.LogPF[e] -= 2 * visits * ε"),
 		m("no ε in the exit's cotangent", "d.LogPF[e] += 2 * visits * ε", ""),
-		m("loss and gradient doubled", "1 / float64(b.Trajectories())", "2 / float64(b.Trajectories())"),
+		m("loss and gradient doubled", "range b.u {", "range b.u {\n\t\tvisits *= 2"),
 	}},
 	{"losses.go", "FLDB", []mutant{
 		m("no R̂", "v.LogF[row] + v.LogRhat[row]", "v.LogF[row]"),
@@ -276,7 +273,20 @@ var list = []place{
 		m("no entropy", "v.minQ(int32(e))-v.LogPF[e]", "v.minQ(int32(e))"),
 		m("sign of the entropy", "v.minQ(int32(e))-v.LogPF[e]", "v.minQ(int32(e))+v.LogPF[e]"),
 	}},
+	{"losses.go", "RPE", []mutant{
+		m("states that are not visited learned", "visits == 0 || ", ""),
+		m("what is known learned", "visits == 0 || b.onlyExits(row)", "visits == 0"),
+		m("loss of the last state only", "loss += visits * δ * δ", "loss = visits * δ * δ"),
+		m("each state once", "loss += visits * δ * δ", "loss += δ * δ"),
+		m("sign of the gradient", "d.LogF[row] += 2 * visits * δ", "d.LogF[row] -= 2 * visits * δ"),
+		m("cotangents not accumulated", "d.LogF[row] += 2 * visits * δ", "d.LogF[row] = 2 * visits * δ"),
+		m("the update held constant", "d.LogF[c] -= 2 * visits * δ * math.Exp(term-update)", "_ = term"),
+		m("children alike", "math.Exp(term-update)", "math.Exp(0*term)"),
+		m("known children have a gradient", " && !b.onlyExits(int(c))", ""),
+		m("the first child twice", "b.Child[lo+k]", "b.Child[lo+min(k, 0)]"),
+	}},
 	{"losses.go", "Method.Applies", []mutant{
+		m("RPE everywhere", "m.Flow == ValueFlow", "false"),
 		m("FL-DB everywhere", "!m.Shaped", "true"),
 		m("MDB everywhere", "m.Flow != ExitFlow", "true"),
 		m("nowhere an intermediate reward", "intermediateOf(st.Env) == nil", "true"),
@@ -531,6 +541,46 @@ var list = []place{
 		m("the policy not normalised", "logPF[e] -= total;", ""),
 		m("states without reward not foreseen", "-math.Log(float64(hi - lo))", "logPF[e] + 0*float64(hi)"),
 	}},
+	{"gfn.go", "States.LogG", []mutant{
+		m("g upside down", "dst[row] -= math.Log", "dst[row] += math.Log", "dst[row] += math.Log(float64(len(st.list)))\n\t\t\tif at", "dst[row] -= math.Log(float64(len(st.list)))\n\t\t\tif at"),
+		m("no B", "dst[row] -= math.Log(float64(len(st.list)))", ""),
+		m("no A", "dst[row] += math.Log(float64(len(st.list)))", ""),
+		m("not beyond the last row known", "dst[row] += dst[at]", ""),
+		m("rows that are not known yet taken for known", "at >= 0 && at < row", "at >= 0"),
+		m("the last backward action of more than one", "st.Env.Undo(s, st.list[0])", "st.Env.Undo(s, st.list[len(st.list)-1])"),
+		m("what dst held kept", "s, dst[row] = st.State(s, row), 0", "s = st.State(s, row)"),
+		m("differences accepted", "> 1e-9*max(1, math.Abs(first))", "> 1e9"),
+		m("rounding errors refused", "> 1e-9*max(1, math.Abs(first))", "> 0"),
+		m("A of the child", "float64(st.FStart[parent+1]-st.FStart[parent])", "float64(st.FStart[row+1]-st.FStart[row])"),
+		m("the first parent named twice", "other, st.Format(parent))", "other, Format(st.Env, s))"),
+		m("edges that are not joined followed", "if e < 0 {\n\t\t\t\tcontinue", "if false {\n\t\t\t\tcontinue"),
+	}},
+	{"gfn.go", "Graph.RandomPolicyEvaluation", []mutant{
+		m("no g", "logG[row] + l", "0*logG[row] + l"),
+		m("no reward", "logG[row] + l", "logG[row] + 0*l"),
+		m("rewards multiplied by A", "logG[row] + l", "logG[row] + l - r[e]"),
+		m("another policy than the uniform one", "g.Forward(UniformPF)", "make([]float64, len(g.FAction))"),
+		m("no error", "logPF, err\n", "logPF, nil\n"),
+	}},
+	{"gfn.go", "ValuePolicy", []mutant{
+		m("rows of the start of st", "row := lo; row < hi; row++", "row := 0; row < hi-lo; row++"),
+	}},
+	{"gfn.go", "States.followAll", []mutant{
+		m("all but the last slot", "st.FStart[st.Len()]", "st.FStart[st.Len()] - 1"),
+	}},
+	{"gfn.go", "States.valuePolicy", []mutant{
+		m("not normalised", "normalise(dst, st.FStart[:n+1])", ""),
+	}},
+	{"gfn.go", "States.logValue", []mutant{
+		m("asked for what is known", "st.onlyExits(row)", "false"),
+		m("taken for known where there are other edges", "st.onlyExits(row)", "st.Exit(row) >= 0"),
+		m("R without g", "logG[row] + st.LogR[row]", "st.LogR[row]"),
+	}},
+	{"gfn.go", "States.valueTerms", []mutant{
+		m("no A", "- math.Log(float64(len(dst)))", ""),
+		m("an exit shared among A", "= logG[row] + st.LogR[row]", "= logG[row] + st.LogR[row] - math.Log(float64(len(dst)))"),
+		m("an exit without g", "= logG[row] + st.LogR[row]", "= st.LogR[row]"),
+	}},
 	{"gfn.go", "Graph.BackwardOf", []mutant{
 		m("not divided by d(s')", "+ logPF[e] - d[row]", "+ logPF[e]"),
 		m("PF forgotten", "d[g.From[e]] + logPF[e] - d[row]", "d[g.From[e]] - d[row]"),
@@ -679,13 +729,15 @@ var list = []place{
 		m("targets stand still", "(1-c.Polyak)*θ + c.Polyak*bar.of.Params[i]", "θ"),
 		m("targets are the networks", "(1-c.Polyak)*θ + c.Polyak*bar.of.Params[i]", "bar.of.Params[i] + 0*θ"),
 		m("no target values", "t.next(b, v)", ""),
-		m("states where the method is not defined accepted", "err := t.Method.Applies(&b.States); err != nil", "false"),
+		m("states where the method is not defined accepted", "err := t.applies(&b.States); err != nil", "false"),
+		m("log V stands still", "case StateFlow, ValueFlow:", "case StateFlow:"),
 	}},
 	{"trainer.go", "Trainer.flows", []mutant{
 		m("V without α", "v.LogF[row] /= t.Config.Alpha", "_ = row"),
 		m("V of Q as if α were 1", "α != 1", "false"),
 		m("V without its part of the policy", "v.LogF[row] - LogSumExp(t.u)", "v.LogF[row]"),
 		m("a policy's temperature twice", "α*l", "l"),
+		m("the LogG of the batch before", "v.LogG, _ = b.LogG(v.LogG)", "v.LogG = resize(v.LogG, b.Len())"),
 		m("one critic twice", "t.evalQ(q, b, v.LogQ[k])", "t.evalQ(t.q[0], b, v.LogQ[k]); _ = q"),
 	}},
 	{"trainer.go", "Trainer.next", []mutant{
@@ -720,8 +772,12 @@ var list = []place{
 		m("without log R̂", "v.LogF[0] + v.LogRhat[0]", "v.LogF[0]"),
 		m("SAC's is 0", "SoftState(&b.States, &v, logF)", ""),
 		m("MDB's is 0", "b.exitFlows(v.LogPF, logF)", ""),
+		m("log V of a source that only exits learned", "b.logValue(0, v.LogG, v.LogF)", "v.LogF[0]"),
 	}},
-	{"trainer.go", "Trainer.Policies", []mutant{
+	{"trainer.go", "Trainer.applies", []mutant{
+		m("refused although the bias is asked for", "t.Config.Biased", "false"),
+	}},
+	{"trainer.go", "Trainer.policies", []mutant{
 		m("not tempered", "t.temper(t.Graph.FStart, logPF)", ""),
 	}},
 
@@ -875,8 +931,10 @@ var list = []place{
 		m("penalised steps unlimited", "min(scale, 1/length)", "scale"),
 		m("ratio forgotten in the surrogate", "math.Exp(logp[e]-logPF[e]) * gain[e]", "(logp[e] - logPF[e]) * gain[e]"),
 	}},
-	{"grad.go", "Batch.Visits", []mutant{
+	{"grad.go", "Batch.visits", []mutant{
 		m("not divided by n", "1 / float64(b.Trajectories())", "1"),
+		m("a state counted once, however often visited", "dst[s.Row] += ", "dst[s.Row] = "),
+		m("kept from the batch before", "clear(dst)", ""),
 	}},
 	{"grad.go", "Fisher", []mutant{
 		m("no weights", "weight[row] * math.Exp", "math.Exp(0*weight[row]) * math.Exp"),
@@ -933,6 +991,13 @@ var list = []place{
 		m("no shaping of the child", "shape[child] - shape[row]", "-shape[row]"),
 		m("no R̂ in the flows", "whole[row] += l", ""),
 		m("the policy's form with learned flows", "values(byExit)", "values(logF)"),
+	}},
+	{"grad.go", "UniformValue", []mutant{
+		m("d n for d g", "dgR[row] += d[row] + logG[row]", "dgR[row] += d[row] - logG[row]"),
+		m("a bound on the bias where there is none", "err != nil", "err == nil || true"),
+		m("none where there is one", "err != nil", "err != nil && false"),
+		m("F* of V", "math.Abs(logV[row]-logG[row]-f)", "math.Abs(logV[row]-f)"),
+		m("g = d", "math.Abs(logG[row]+d[row])", "math.Abs(logG[row]-d[row])"),
 	}},
 	{"grad.go", "Graph.trajectoryTV", []mutant{
 		m("L1 for TV", "math.Abs(math.Exp(p)-math.Exp(q)) / 2", "math.Abs(math.Exp(p) - math.Exp(q))"),
@@ -1059,8 +1124,8 @@ var list = []place{
 	{"trainer.go", "Config.Reads", []mutant{
 		m("λ read by all", "!math.IsNaN(m.Lambda) && ", ""),
 		m("λ read by all estimators", "(!gradient || c.Estimator == \"lambda\")", "true"),
-		m("layers of a table", "!c.Tabular\n", "true\n"),
-		m("critics of a table", "!c.Tabular && ", ""),
+		m("layers of a table", "!c.Tabular && m.Flow", "m.Flow"),
+		m("critics of a table", "!c.Tabular && c.Reads", "c.Reads"),
 		m("critics of all estimators", "c.Estimator == \"lambda\" || c.Estimator == \"baseline\"", "true"),
 		m("a baseline without a critic", " || c.Estimator == \"baseline\"", ""),
 		m("a batch from no memory", "c.Replay > 0", "true"),
@@ -1072,6 +1137,11 @@ var list = []place{
 		m("λ of the backward policy without one", "gradient && m.LearnPB && c.Back", "gradient && c.Back"),
 		m("trust region's flags without one", "gradient && c.Trust", "gradient"),
 		m("the rate of PF in trust-region steps", "!c.Trust || m.LearnPB", "true"),
+		m("the rate of no policy", "m.Flow != ValueFlow && (", "("),
+		m("the layers of no policy", "!c.Tabular && m.Flow != ValueFlow", "!c.Tabular"),
+		m("the temperature of uniform actions", "min(c.Epsilon, c.EpsilonEnd) < 1", "true"),
+		m("the temperature of actions that are uniform at the end only", "min(c.Epsilon, c.EpsilonEnd) < 1", "max(c.Epsilon, c.EpsilonEnd) < 1"),
+		m("a bias of every method", "return m.Flow == ValueFlow", "return true"),
 	}},
 	{"trainer.go", "Trainer.evaluationDue", []mutant{
 		m("evaluated again after a resume", "t.lossCount > 0 && ", ""),

@@ -123,6 +123,10 @@ func TestUnusableArguments(t *testing.T) {
 		{"train -method subeb-b -backward-step subeb -estimator return", "-backward-step is subeb: is down"},
 		{"train -method rl-g -critic subeb -backward-step subeb -guide exit", "-guide would have no effect beside -backward-step; leave one of them out"},
 		{"train -method rl-u -critic none", "-critic is none: must be one of lambda, subeb"},
+		{"train -method rpe", `-method is rpe: g depends on the path: log g of "2,1" is 1.90954 by way of "1,1" and 2.60269 by way of "2,0"; it is for environments such as sequence, and with -biased trains`},
+		{"train -biased", "-biased is true: is for rpe"},
+		{"train -method rpe -env sequence -hidden 8", "-hidden would have no effect with rpe; leave it out (it is for any but rpe)"},
+		{"train -method rpe -env sequence -temperature 2", "-temperature would have no effect with rpe"},
 		{"train -replay-batch 4", "-replay-batch would have no effect with tb-b; leave it out (it is for sql pisql sac, with -replay any"},
 		{"train -method rl-b -lambda-b 0.1 -backward-step tb -estimator togo", "-lambda-b would have no effect beside the other flags; leave it out"},
 		{"compare -methods tb-u,fm -seeds 2 -layers-v 1", "-layers-v would have no effect with tb-u, fm; leave it out"},
@@ -510,6 +514,18 @@ func TestPolicyGradientFlags(t *testing.T) {
 	want = plain
 	want.LambdaB, want.Guide, want.GuideReplay = 0.8, "replay", 7
 	assert.Equal(t, want, read())
+}
+
+// The policy of rpe is extracted from its values, and is used like any other's.
+func TestRandomPolicyEvaluation(t *testing.T) {
+	checkpoint := trained(t, "-method", "rpe", "-env", "sequence:length=4,order=append")
+	assert.Contains(t, must(t, "eval", checkpoint, "-samples", "100"), "total variation")
+	assert.Len(t, strings.Split(must(t, "sample", checkpoint, "-n", "5"), "\n"), 7)
+	assert.Contains(t, must(t, "edit", checkpoint, "-n", "2", "ACGT"), "property improvement")
+	assert.Contains(t, must(t, small("-method", "rpe", "-biased")...), "total variation")
+	code, _, stderr := gfnRun(t, small("-method", "rpe", "-limit", "0")...)
+	assert.Equal(t, 1, code)
+	assert.Contains(t, stderr, "gfn train: -method is rpe: g depends on the path: log g of ")
 }
 
 func TestTrustRegionReport(t *testing.T) {
