@@ -279,8 +279,8 @@ func Critic(b *Batch, way Direction, a, dV []float64) (loss float64) {
 // log Z in place of log R. It returns the loss and adds its cotangents in V by row to dV, and in r by step, where
 // not nil, to dR.
 //
-// All residuals are 0 where every trajectory has the same return from a state on, as at the optimum, V = log Z −
-// log F*. Away from it the minimiser is not V_F: it weighs squares, as Bellman residuals do.
+// All residuals are 0 if every trajectory has return V(s) from each of its states s on, as at the optimum, where V =
+// log Z − log F*. Away from it the minimiser is not V_F: it weighs squares, as Bellman residuals do.
 func SubEB(b *Batch, way Direction, r, value []float64, λ float64, dV, dR []float64) (loss float64) {
 	n := float64(b.Trajectories())
 	for i := range b.Trajectories() {

@@ -322,7 +322,7 @@ var list = []place{
 	{"mlp.go", "nonZero", []mutant{
 		m("negative inputs dropped", "v != 0", "v > 0"),
 	}},
-	{"mlp.go", "Net.Table", []mutant{
+	{"mlp.go", "Net.table", []mutant{
 		m("only the first block of rows", "0, st.Len(), block)", "0, min(block, st.Len()), block)"),
 	}},
 	{"mlp.go", "Net.tableRows", []mutant{
