@@ -78,6 +78,7 @@
 //   - [Graph.GradJF], [Graph.GradJB]: J_F, J_B and their exact gradients in logits: half those of TB, on policy
 //   - [RewardsF], [RewardsB]: the rewards of sampled steps
 //   - [Advantages], [Returns]: estimators: λ-returns with or without a critic ([Critic]), whole returns; [Centre] subtracts means
+//   - [SubEB]: a critic by sub-trajectory evaluation balance: SubTB with −V in place of log F, PF and PB held fixed
 //   - [PolicyGradient]: their cotangents
 //   - [Guide]: what PB is trained against: [Unguided] (PF), [ExitCapped], [Replayed]
 //   - [TrustRegion]: natural-gradient steps within a KL: [Fisher] products and [ConjugateGradients]
@@ -106,6 +107,17 @@
 //   - [PiSQL]: the same in the policy's parameters: α² MDB, likewise
 //   - [SAC]: soft actor-critic: two critics with targets by [SoftState], the actor by their KL
 //   - [Control]: all of these statements with both sides, for [Check]
+//
+// # 7 Random policy evaluation
+//
+// Let g(s0) = 1, g(s') = g(s) A(s)/B(s'). Where g does not depend on the path, as of words and on trees, V = g F* is the
+// value of the uniform policy for exits worth A(x) g(x) R(x), and the policy PF(s'|s) = V(s')/(A(s) V(s)) samples R/Z*.
+// Elsewhere it samples x ∝ d(x) g(x) R(x), d the visits of the uniform policy.
+//
+//   - [States.LogG]: log g, and an error that names two parents by which it differs
+//   - [Graph.RandomPolicyEvaluation]: V(s) = (1/A(s)) (Σ V(s') + [s ∈ X] A(s) g(s) R(s)) as a soft value, and the policy
+//   - [RPE]: log V regressed on its update; [ValuePolicy]: the policy of learned values
+//   - [UniformValue]: all of these statements with both sides, for [Check]
 //
 // # 8 Editing sequences
 //
@@ -147,11 +159,13 @@
 // The exit cap of a guide applies to probabilities, not to raw logits. FM trains the exit flow of
 // every visited terminating state. Log rewards have one floor, a parameter of the environment. The
 // balance losses' log Z is the network's log F(s0) wherever there are state flows. Errors of soft
-// Q-learning and SAC are squared, not Huber's, at any temperature (the reference has α = 1).
+// Q-learning and SAC are squared, not Huber's, at any temperature (the reference has α = 1). Random policy
+// evaluation learns log V by errors of logarithms, not F by errors of V.
 //
 // # References
 //
-// Niu, Wu, Fan, Qian, GFlowNet training by policy gradients, ICML 2024. Bengio et al., Flow network
+// Niu, Wu, Fan, Qian, GFlowNet training by policy gradients, ICML 2024. Niu, Wu, Qian, Evaluating GFlowNet
+// from partial episodes for stable and flexible policy-based training, ICLR 2026. Bengio et al., Flow network
 // based generative models for non-iterative diverse candidate generation, NeurIPS 2021. Bengio et
 // al., GFlowNet foundations, JMLR 2023. Malkin et al., Trajectory balance: improved credit
 // assignment in GFlowNets, NeurIPS 2022. Madan et al., Learning GFlowNets from partial episodes for
@@ -165,5 +179,6 @@
 // entropy-regularized RL, AISTATS 2024. Nachum et al., Bridging the gap between value and policy based
 // reinforcement learning, NeurIPS 2017. Haarnoja et al., Reinforcement learning with deep energy-based
 // policies, ICML 2017, and Soft actor-critic, ICML 2018. Christodoulou, Soft actor-critic for discrete
-// action settings, 2019.
+// action settings, 2019. He, Bengio, Cai, Pan, Random policy evaluation uncovers policies of generative flow
+// networks, 2024.
 package gfn

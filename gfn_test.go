@@ -3024,6 +3024,10 @@ func TestNoCancellation(t *testing.T) {
 		return gfn.SubTB(0.9)(b, v, d)
 	}
 	require.InEpsilon(t, at(0), at(300), 1e-6) // 1e-6 itself has lost 8 of its digits beside 300
+	critic := func(offset float64) float64 {
+		return gfn.SubEB(b, gfn.Forward, []float64{0, 0, offset}, []float64{offset, offset + 1e-6, offset + 2e-6}, 0.9, d.LogF, nil)
+	}
+	require.InEpsilon(t, critic(0), critic(333.3), 1e-6)
 }
 
 // Each method has the objective, the flow and the backward policy that its name says.
@@ -3061,6 +3065,12 @@ func TestMethods(t *testing.T) {
 		case "rl":
 			require.Equal(t, gfn.TotalFlow, m.Flow)
 			require.Equal(t, 0.99, m.Lambda)
+			require.Nil(t, m.Loss)
+		case "subeb":
+			c := gfn.DefaultConfig("rl-u") // and the same but for the critic
+			c.Method, c.Critic, c.LambdaV = m.Name, "subeb", 0.9
+			require.Equal(t, c, gfn.DefaultConfig(m.Name))
+			require.Equal(t, gfn.TotalFlow, m.Flow)
 			require.Nil(t, m.Loss)
 		}
 	}
@@ -3555,6 +3565,229 @@ func TestCritic(t *testing.T) {
 			require.InDeltaSlice(t, central(v, slow), dV, 1e-6)
 		}
 	})
+}
+
+func ExampleSubEB() {
+	b, _, d := backFrom(line(), []int{2})
+	V := make([]float64, 3)
+	V[b.Row([]int{0})], V[b.Row([]int{1})], V[b.Row([]int{2})] = 5, 2, 1
+	r, dR := []float64{1, 1, 2}, make([]float64, 3)
+	// p = 5 3 3 4: squares 4 0 1 of length 1, 4 1 of length 2, 1 of length 3
+	fmt.Printf("loss %.4f = (5 + 5/2 + 1/4) / (3 + 2/2 + 1/4)\n", gfn.SubEB(b, gfn.Forward, r, V, 0.5, d.LogF, dR))
+	fmt.Printf("∂/∂V(2) %.4f = 2 (−1 + 0 − 2/2) / 4.25\n", d.LogF[b.Row([]int{2})])
+	fmt.Printf("∂/∂r of the exit %.4f = 2 (1 + 1/2 − 1/4) / 4.25\n", dR[2])
+	// Output:
+	// loss 1.8235 = (5 + 5/2 + 1/4) / (3 + 2/2 + 1/4)
+	// ∂/∂V(2) -0.9412 = 2 (−1 + 0 − 2/2) / 4.25
+	// ∂/∂r of the exit 0.5882 = 2 (1 + 1/2 − 1/4) / 4.25
+}
+
+// Sub-EB both ways against its definition summed over all pairs of states of a walk, with cotangents by central
+// differences; forward, with R_F, it is SubTB with −V for log F and log R − log Z for log R.
+func TestSubEB(t *testing.T) {
+	onDAGs(t, func(t *testing.T, rng *rand.Rand, g *gfn.Graph) {
+		b, v, d := sampled(t, rng, g, true)
+		const λ = 0.9
+		for _, way := range []gfn.Direction{gfn.Forward, gfn.Backward} {
+			r, V := normal(rng, len(b.Steps)), normal(rng, b.Len())
+			slow := func() (loss float64) {
+				for i := range b.Trajectories() {
+					steps := b.Trajectory(i)
+					rows, rewards := []int32{}, r[b.Start[i]:b.Start[i+1]]
+					for _, s := range steps {
+						rows = append(rows, s.Row)
+					}
+					if way == gfn.Backward { // x first, and its exit is not on the way; s0 is the end
+						rewards = slices.Clone(rewards[:len(rewards)-1])
+						slices.Reverse(rewards)
+						slices.Reverse(rows)
+						rows = rows[:len(rows)-1]
+					}
+					sum, norm := 0.0, 0.0
+					for from := range rows {
+						between := 0.0
+						for to := from + 1; to <= len(rows); to++ {
+							between += rewards[to-1]
+							residual := V[rows[from]] - between
+							if to < len(rows) {
+								residual -= V[rows[to]]
+							}
+							w := math.Pow(λ, float64(to-from-1))
+							sum, norm = sum+w*residual*residual, norm+w
+						}
+					}
+					if norm > 0 {
+						loss += sum / norm / float64(b.Trajectories())
+					}
+				}
+				return loss
+			}
+			dV, dR := slices.Repeat([]float64{1}, b.Len()), slices.Repeat([]float64{1}, len(r))
+			closeTo(t, slow(), gfn.SubEB(b, way, r, V, λ, dV, dR), 1e-12)
+			for i, want := range central(V, slow) {
+				require.InDelta(t, 1+want, dV[i], 1e-6, "cotangents accumulate")
+			}
+			for i, want := range central(r, slow) {
+				require.InDelta(t, 1+want, dR[i], 1e-6)
+			}
+			again := slices.Repeat([]float64{1}, b.Len())
+			gfn.SubEB(b, way, r, V, λ, again, nil)
+			require.Equal(t, dV, again)
+		}
+
+		r, V := make([]float64, len(b.Steps)), normal(rng, b.Len())
+		dV, dR, dPB := make([]float64, b.Len()), make([]float64, len(r)), make([]float64, len(v.LogPB))
+		gfn.RewardsF(b, v, r)
+		loss := gfn.SubEB(b, gfn.Forward, r, V, λ, dV, dR)
+		for row := range V {
+			v.LogF[row] = -V[row]
+			b.LogR[row] -= v.LogZ
+		}
+		closeTo(t, gfn.SubTB(λ)(b, v, d), loss, 1e-12)
+		for row := range V {
+			require.InDelta(t, -d.LogF[row], dV[row], 1e-12)
+		}
+		for i, s := range b.Steps {
+			if s.B >= 0 {
+				dPB[s.B] -= dR[i]
+			}
+		}
+		require.InDeltaSlice(t, d.LogPB, dPB, 1e-12)
+	})
+}
+
+// At the optimum V_F = log Z − log F*, and there Sub-EB and its cotangents are 0. Away from it they are not: on the
+// fork with a uniform policy and λ = 0 it is least at V(1) = V_F(1) − ¼ log 3, V(2) = V_F(2) + ¼ log 3.
+func TestSubEBMinimiser(t *testing.T) {
+	onDAGs(t, func(t *testing.T, rng *rand.Rand, g *gfn.Graph) {
+		b, v, _ := sampled(t, rng, g, true)
+		logPB := randomPB(rng, g)
+		atOptimum(g, b, logPB, v)
+		v.LogZ += 0.7 // any log Z
+		logPF := g.ForwardOf(logPB)
+		exact, r := g.Value(logPF, g.RewardF(logPF, logPB, v.LogZ)), make([]float64, len(b.Steps))
+		V, dV := make([]float64, b.Len()), make([]float64, b.Len())
+		for row := range V {
+			at := g.Row(b.State(nil, row))
+			V[row] = exact[at]
+			closeTo(t, v.LogZ-g.LogFlows(logPB)[at], V[row], 1e-12)
+		}
+		gfn.RewardsF(b, v, r)
+		require.Less(t, gfn.SubEB(b, gfn.Forward, r, V, 0.9, dV, nil), 1e-24)
+		require.InDeltaSlice(t, make([]float64, len(dV)), dV, 1e-12)
+	})
+
+	b, v, d := backFrom(fork(), []int{1}, []int{2}) // each trajectory once, as the policy has them
+	v.LogZ = math.Log(4)
+	r, V := make([]float64, len(b.Steps)), make([]float64, 3)
+	gfn.RewardsF(b, v, r)
+	s0, one, two := b.Row([]int{0}), b.Row([]int{1}), b.Row([]int{2})
+	V[s0], V[one], V[two] = math.Log(4.0/3)/2, math.Log(4), math.Log(4.0/3) // V_F
+	bias := math.Log(3) / 4
+	gfn.SubEB(b, gfn.Forward, r, V, 0, d.LogF, nil)
+	require.InDelta(t, bias, d.LogF[one], 1e-12)
+	require.InDelta(t, -bias, d.LogF[two], 1e-12)
+	V[one], V[two] = V[one]-bias, V[two]+bias
+	clear(d.LogF)
+	gfn.SubEB(b, gfn.Forward, r, V, 0, d.LogF, nil)
+	require.InDeltaSlice(t, make([]float64, 3), d.LogF, 1e-12)
+}
+
+// The critics' second steps are down the gradient of Sub-EB with the rewards held fixed, by central differences in
+// their parameters, with a λ of their own, and so is PB's where it is asked for; PF's first step is the one that it
+// takes with any critic.
+func TestSubEBStep(t *testing.T) {
+	for _, name := range []string{"subeb", "subeb-b", "subeb-b subeb", "rl-g"} {
+		method, step, _ := strings.Cut(name, " ")
+		c := gfn.DefaultConfig(method)
+		c.Batch, c.Hidden, c.HiddenV, c.Layers, c.LayersV, c.LogZ, c.Critic, c.LambdaV = 20, 4, 4, 1, 1, 0.5, "subeb", 0.8
+		c.BackwardStep = cmp.Or(step, "pg")
+		env := parse(t, "hypergrid:dim=2,height=3,r0=0.1")
+		tr, other := trainer(t, env, c), c
+		other.Critic, other.BackwardStep = "lambda", "pg"
+		λReturns := trainer(t, env, other)
+		for _, tr := range []*gfn.Trainer{tr, λReturns} {
+			_, err := tr.Step()
+			require.NoError(t, err)
+		}
+		f := 3 // where the lists of the critic begin
+		if method != "subeb" {
+			f = 6
+		}
+		require.Equal(t, λReturns.Lists()[0], tr.Lists()[0])
+		require.NotEqual(t, λReturns.Lists()[f], tr.Lists()[f])
+		var before [][]float64
+		for _, list := range tr.Lists() {
+			before = append(before, slices.Clone(list))
+		}
+		logZ := tr.LogZ()
+		_, err := tr.Step()
+		require.NoError(t, err)
+		slow := func(b *gfn.Batch, way gfn.Direction, v *gfn.Flows, guide gfn.Guide, V []float64) float64 {
+			r := make([]float64, len(b.Steps))
+			if way == gfn.Forward {
+				gfn.RewardsF(b, v, r)
+			} else {
+				pg := make([]float64, len(r))
+				guide.LogPG(b, v.LogPF, v.LogPB, pg)
+				gfn.RewardsB(b, v, pg, r)
+			}
+			return gfn.SubEB(b, way, r, V, 0.8, make([]float64, b.Len()), nil)
+		}
+		check := func(at int, n *gfn.Net, f func() float64) {
+			t.Helper()
+			for i, want := range central(n.Params, f) {
+				require.InDelta(t, want, (tr.Lists()[at+1][i]-0.9*before[at+1][i])/0.1, 1e-6*max(1, math.Abs(want)), name)
+			}
+		}
+		net := func(at int, head gfn.Head) *gfn.Net {
+			n := gfn.NewNet(rand.NewPCG(1, 1), env.Shape(), head, []int{4})
+			copy(n.Params, before[at])
+			return n
+		}
+		b := tr.Batch()
+		v := gfn.Flows{LogPF: b.LogPF, LogPB: slices.Clone(b.LogPB), LogZ: logZ}
+		V := make([]float64, b.Len())
+		critic := net(f, gfn.ScalarHead)
+		check(f, critic, func() float64 {
+			critic.Eval(&b.States, 0, b.Len(), V)
+			return slow(b, gfn.Forward, &v, nil, V)
+		})
+		critic.Eval(&b.States, 0, b.Len(), V)
+		switch {
+		case step == "subeb":
+			pb := net(3, gfn.BackwardHead)
+			check(3, pb, func() float64 {
+				pb.Eval(&b.States, 0, b.Len(), v.LogPB)
+				return slow(b, gfn.Forward, &v, nil, V)
+			})
+			require.Equal(t, before[9:12], tr.Lists()[9:12], "no walks back, no critic of them")
+		case method != "subeb":
+			b := tr.Back()
+			guide := gfn.Guide(gfn.Unguided{})
+			if method == "rl-g" {
+				guide = env.(gfn.Guided).Guide()
+			}
+			backward, V := net(9, gfn.ScalarHead), make([]float64, b.Len())
+			check(9, backward, func() float64 {
+				backward.Eval(&b.States, 0, b.Len(), V)
+				return slow(b, gfn.Backward, &gfn.Flows{LogPF: b.LogPF, LogPB: b.LogPB}, guide, V)
+			})
+		}
+	}
+}
+
+// The critic serves the other policy-gradient methods too, and its loss PB.
+func TestSubEBElsewhere(t *testing.T) {
+	for _, name := range []string{"rl-g", "rl-t", "subeb-b subeb"} {
+		method, step, _ := strings.Cut(name, " ")
+		c := gfn.DefaultConfig(method)
+		c.Iterations, c.Batch, c.EvalEvery, c.Workers, c.Tabular, c.LR, c.LRV = 500, 32, 0, 1, true, 0.05, 0.05
+		c.Critic, c.LambdaV, c.BackwardStep = "subeb", 0.9, cmp.Or(step, "pg")
+		tr := trainer(t, parse(t, "hypergrid:dim=2,height=4,r0=0.1"), c)
+		require.NoError(t, tr.Run(context.Background(), nil))
+		require.Less(t, tr.Curve[0].TV, 0.01, name)
+	}
 }
 
 // ---- trust region ----
@@ -4147,6 +4380,7 @@ func quick(method string) gfn.Config {
 	if method == "rl-g" {
 		c.Guide, c.GuideReplay = "replay", 20 // it forgets, too
 	}
+	c.Biased = method == "rpe"                           // on every environment
 	if m, _ := gfn.MethodByName(method); m.Loss != nil { // the policy gradient is on policy
 		c.Epsilon, c.Replay, c.ReplayBatch = 0.1, 20, 4
 		if m.Soft {
@@ -4292,7 +4526,7 @@ func saved(t testing.TB, env gfn.Env, c gfn.Config) []byte {
 
 // seal gives a payload a proper frame.
 func seal(payload []byte) []byte {
-	file := binary.LittleEndian.AppendUint32([]byte("gfn checkpoint\n"), 3)
+	file := binary.LittleEndian.AppendUint32([]byte("gfn checkpoint\n"), 4)
 	file = append(binary.LittleEndian.AppendUint64(file, uint64(len(payload))), payload...)
 	return binary.LittleEndian.AppendUint32(file, crc32.ChecksumIEEE(file))
 }
@@ -4315,8 +4549,8 @@ func TestDamagedCheckpoints(t *testing.T) {
 	require.ErrorContains(t, load([]byte("PNG and so on"), nil, nil), "not a gfn checkpoint")
 	require.ErrorContains(t, load(append(slices.Clone(file), 0), nil, nil), "data follows its end")
 	newer := slices.Clone(file)
-	newer[15] = 4
-	require.EqualError(t, load(newer, nil, nil), "gfn: checkpoint: format version 4; this program reads 3")
+	newer[15] = 5
+	require.EqualError(t, load(newer, nil, nil), "gfn: checkpoint: format version 5; this program reads 4")
 	huge := slices.Clone(file)
 	binary.LittleEndian.PutUint64(huge[19:], 1<<60)
 	require.ErrorContains(t, load(huge, nil, nil), "truncated")
@@ -4510,7 +4744,7 @@ func TestCorrelate(t *testing.T) {
 func paper(b *testing.B, spec, method string) *gfn.Trainer {
 	c, env := gfn.DefaultConfig(method), parse(b, spec)
 	c.Paper(env)
-	c.Limit = 0 // evaluation has a benchmark of its own
+	c.Limit, c.Biased = 0, method == "rpe" // evaluation has a benchmark of its own
 	tr := trainer(b, env, c)
 	warm := 50
 	if testing.Short() {
@@ -5742,6 +5976,11 @@ func TestReads(t *testing.T) {
 		"LRV": func(c *gfn.Config) { c.LRV = 0.3 }, "HiddenV": func(c *gfn.Config) { c.HiddenV = 7 }, "LayersV": func(c *gfn.Config) { c.LayersV = 2 },
 		"Hidden": func(c *gfn.Config) { c.Hidden = 7 }, "Layers": func(c *gfn.Config) { c.Layers = 2 }, "Tabular": func(c *gfn.Config) { c.Tabular = true },
 		"Estimator": func(c *gfn.Config) { c.Estimator = "baseline" }, "Centring": func(c *gfn.Config) { c.Centring = "none" },
+		"Critic": func(c *gfn.Config) {
+			if c.BackwardStep != "subeb" { // which is down its loss
+				c.Critic = map[string]string{"lambda": "subeb", "subeb": "lambda"}[c.Critic]
+			}
+		},
 		"LambdaV": func(c *gfn.Config) { c.LambdaV = 0.3 }, "LambdaB": func(c *gfn.Config) { c.LambdaB = 0.3 },
 		"BackwardStep": func(c *gfn.Config) { c.BackwardStep = "tb" }, "Trust": func(c *gfn.Config) { c.Trust = !c.Trust },
 		"KL": func(c *gfn.Config) { c.KL = 1e-4 }, "Damping": func(c *gfn.Config) { c.Damping = 1 }, "CG": func(c *gfn.Config) { c.CG = 1 },
@@ -5755,6 +5994,7 @@ func TestReads(t *testing.T) {
 	bases := map[string]change{ // settings beside which others are idle
 		"": func(c *gfn.Config) {}, "tabular": func(c *gfn.Config) { c.Tabular = true }, "togo": func(c *gfn.Config) { c.Estimator = "togo" },
 		"baseline": func(c *gfn.Config) { c.Estimator = "baseline" }, "tb": func(c *gfn.Config) { c.BackwardStep = "tb" },
+		"subeb":  func(c *gfn.Config) { c.Critic, c.BackwardStep = "subeb", "subeb" },
 		"replay": func(c *gfn.Config) { c.Replay = 40 }, "guide": func(c *gfn.Config) { c.Guide, c.GuideThreshold, c.GuideReplay = "replay", 0, 10 },
 	}
 	for _, method := range methodNames() {
@@ -5784,6 +6024,31 @@ func TestReads(t *testing.T) {
 				}
 			}
 		}
+	}
+}
+
+// A temperature is of no use to uniform actions, and a bias to methods that have none.
+func TestReadsOfUniformActions(t *testing.T) {
+	env := parse(t, "hypergrid:height=3")
+	run := func(c gfn.Config) []float64 {
+		tr := trainer(t, env, c)
+		require.NoError(t, tr.Run(context.Background(), nil))
+		return tr.Lists()[0]
+	}
+	for _, method := range []string{"tb-u", "rpe"} {
+		for _, ε := range [][2]float64{{1, 1}, {1, 0.5}, {0.5, 1}, {0, 0}} {
+			c := quick(method)
+			c.Epsilon, c.EpsilonEnd = ε[0], ε[1]
+			hot := c
+			hot.Temperature = 30
+			require.Equal(t, c.Reads("Temperature"), !slices.Equal(run(c), run(hot)), "%s %v", method, ε)
+		}
+	}
+	for _, method := range methodNames() {
+		c := gfn.DefaultConfig(method)
+		require.Equal(t, method == "rpe", c.Reads("Biased"))
+		c.Biased = true
+		require.Equal(t, method == "rpe", c.Validate() == nil)
 	}
 }
 
@@ -6601,4 +6866,577 @@ func levenshtein(a, b []int) int {
 		replaced++
 	}
 	return min(replaced, levenshtein(a[1:], b)+1, levenshtein(a, b[1:])+1)
+}
+
+// ---- random policy evaluation (spec §7) ----
+
+// 0 → 1 and 0 → 2 exit at once, R = 1 and 3, and so may 0 itself, R = 2.
+func ExampleGraph_RandomPolicyEvaluation() {
+	env, err := gfn.NewExplicit([][2]int{{0, 1}, {0, 2}}, map[int]float64{0: 2, 1: 1, 2: 3}, -50)
+	if err != nil {
+		panic(err)
+	}
+	g, err := gfn.Enumerate(env, 10)
+	if err != nil {
+		panic(err)
+	}
+	logG, err := g.LogG(nil)
+	logV, logPF, _ := g.RandomPolicyEvaluation()
+	fmt.Printf("g %.0f %.0f %.0f, error %v\n", math.Exp(logG[0]), math.Exp(logG[1]), math.Exp(logG[2]), err)
+	fmt.Printf("V(1) %.0f = 3·1, V(2) %.0f = 3·3, V(0) %.0f = (3 + 9 + 3·2)/3 = Z\n", math.Exp(logV[1]), math.Exp(logV[2]), math.Exp(logV[0]))
+	fmt.Printf("PF(1|0) %.4f = 3/(3·6), PF(sf|0) %.4f = 2/6\n", math.Exp(logPF[0]), math.Exp(logPF[g.Exit(0)]))
+	// Output:
+	// g 1 3 3, error <nil>
+	// V(1) 3 = 3·1, V(2) 9 = 3·3, V(0) 6 = (3 + 9 + 3·2)/3 = Z
+	// PF(1|0) 0.1667 = 3/(3·6), PF(sf|0) 0.3333 = 2/6
+}
+
+func ExampleRPE() {
+	env, err := gfn.NewExplicit([][2]int{{0, 1}, {0, 2}, {1, 3}}, map[int]float64{1: 1, 2: 3, 3: 5}, -50)
+	if err != nil {
+		panic(err)
+	}
+	b, v, d := backFrom(env, []int{1})
+	if err := b.AddChildren(); err != nil {
+		panic(err)
+	}
+	v.Reset(b, true)
+	d.Reset(b, true)
+	s0, one := b.Row([]int{0}), b.Row([]int{1})
+	v.LogG, _ = b.LogG(nil) // log 2 of 1 and 2, log 4 of 3
+	v.LogF[s0], v.LogF[one] = 1, 2
+	fmt.Printf("δ(0) %.4f = 1 − log ½(e² + 2·3), δ(1) %.4f = 2 − log ½(4·5 + 2·2·1)\n", 1-math.Log((math.Exp(2)+6)/2), 2-math.Log(12))
+	fmt.Printf("loss %.4f\n", gfn.RPE(b, v, d))
+	fmt.Printf("∂/∂log V(1) %.4f = 2 δ(1) − 2 δ(0) e²/(e² + 6)\n", d.LogF[one])
+	// Output:
+	// δ(0) -0.9013 = 1 − log ½(e² + 2·3), δ(1) -0.4849 = 2 − log ½(4·5 + 2·2·1)
+	// loss 1.0475
+	// ∂/∂log V(1) 0.0250 = 2 δ(1) − 2 δ(0) e²/(e² + 6)
+}
+
+// randomTree returns a tree of n states, some of them both terminating and inner.
+func randomTree(rng *rand.Rand, n int) gfn.Env {
+	var edges [][2]int
+	inner, rewards := map[int]bool{}, map[int]float64{}
+	for s := 1; s < n; s++ {
+		p := rng.IntN(s)
+		edges, inner[p] = append(edges, [2]int{p, s}), true
+	}
+	for s := range n {
+		if !inner[s] || rng.IntN(3) == 0 {
+			rewards[s] = math.Exp(2 * rng.NormFloat64())
+		}
+	}
+	env, err := gfn.NewExplicit(edges, rewards, -50)
+	if err != nil {
+		panic(err)
+	}
+	return env
+}
+
+// independent are environments on which g does not depend on the path.
+func independent(t *testing.T) (envs map[string]gfn.Env) {
+	envs = map[string]gfn.Env{}
+	for seed := range uint64(10) {
+		rng := rand.New(rand.NewPCG(seed, 7))
+		envs[fmt.Sprint("tree ", seed)] = randomTree(rng, 3+rng.IntN(30))
+	}
+	for _, spec := range []string{"sequence:length=4,tokens=ABC,order=append", "sequence:length=4,tokens=ABC,order=ends", "sequence:length=4,tokens=ABC,order=any",
+		"sequence:length=10,tokens=AB,order=append", "sequence:length=10,tokens=AB,order=ends", "sequence:length=10,tokens=AB,order=any",
+		"hypergrid:dim=5,height=2", "dag:nodes=2"} {
+		envs[spec] = parse(t, spec)
+	}
+	return envs
+}
+
+// lengths are the products of A/B along every path to a state, as logarithms, the slow way.
+func pathProducts(g *gfn.Graph) [][]float64 {
+	all := make([][]float64, g.Len())
+	all[0] = []float64{0}
+	for row := range all { // in topological order
+		for e := g.FStart[row]; e < g.FStart[row+1]; e++ {
+			if c := int(g.Child[e]); c < g.Len() {
+				A, B := float64(g.FStart[row+1]-g.FStart[row]), float64(g.BStart[c+1]-g.BStart[c])
+				for _, p := range all[row] {
+					all[c] = append(all[c], p+math.Log(A/B))
+				}
+			}
+		}
+	}
+	return all
+}
+
+// log g is that of the paths where they agree, and the error says where they do not: of the first such state two
+// parents by which they differ.
+func TestLogG(t *testing.T) {
+	agree, differ := 0, 0
+	try := func(g *gfn.Graph) {
+		first := -1
+		logG, err := g.LogG(nil)
+		for row, paths := range pathProducts(g) {
+			if slices.Max(paths)-slices.Min(paths) > 1e-9 {
+				first = row
+				break
+			}
+			closeTo(t, paths[0], logG[row], 1e-12)
+		}
+		if first < 0 {
+			agree++
+			require.NoError(t, err)
+			return
+		}
+		differ++
+		require.ErrorContains(t, err, fmt.Sprintf("gfn: g depends on the path: log g of %q is ", g.Format(first)))
+		var way [2]string
+		var by [2]float64
+		_, rest, _ := strings.Cut(err.Error(), " is ")
+		n, scan := fmt.Sscanf(rest, "%g by way of %q and %g by way of %q", &by[0], &way[0], &by[1], &way[1])
+		require.NoError(t, scan)
+		require.Equal(t, 4, n)
+		require.Greater(t, math.Abs(by[0]-by[1]), 1e-6)
+		found := 0
+		for i := range way {
+			for k := g.BStart[first]; k < g.BStart[first+1]; k++ {
+				e := g.Edge[k]
+				if p := g.From[e]; g.Format(int(p)) == way[i] {
+					A, B := float64(g.FStart[p+1]-g.FStart[p]), float64(g.BStart[first+1]-g.BStart[first])
+					require.InDelta(t, pathProducts(g)[p][0]+math.Log(A/B), by[i], 1e-4, "to six digits")
+					found++
+					break
+				}
+			}
+		}
+		require.Equal(t, 2, found, "both are parents")
+	}
+	onDAGs(t, func(t *testing.T, _ *rand.Rand, g *gfn.Graph) { try(g) })
+	require.Greater(t, differ, 5)
+	require.Greater(t, agree, 5)
+	for name, env := range independent(t) {
+		if !strings.Contains(name, "length=10") { // of 10! paths
+			try(enumerate(t, env))
+		}
+	}
+	for _, spec := range []string{"hypergrid:dim=2,height=8", "hypergrid:dim=3,height=4", "hypergrid:dim=2,height=3", "dag:nodes=3", "explicit"} {
+		differ = 0
+		try(enumerate(t, parse(t, spec)))
+		require.Equal(t, 1, differ, spec)
+	}
+	_, err := enumerate(t, parse(t, "hypergrid:height=8")).LogG(nil)
+	// A = 3 away from the edges: 3·3/2·3/2 by way of 1,1, where both coordinates have grown, and 3·3·3/2 by way of 2,0
+	require.EqualError(t, err, `gfn: g depends on the path: log g of "2,1" is 1.90954 by way of "1,1" and 2.60269 by way of "2,0"`)
+}
+
+// In a batch of any trajectories, and of single states, log g is what it is on the graph.
+func TestLogGOfBatches(t *testing.T) {
+	for name, env := range independent(t) {
+		g := enumerate(t, env)
+		want, err := g.LogG(nil)
+		require.NoError(t, err)
+		var b gfn.Batch
+		b.Reset(env)
+		require.NoError(t, b.Sample(gfn.UniformPF, 3, gfn.Sampling{}))
+		ends := [][]int{}
+		for row := range g.Len() {
+			if g.Exit(row) >= 0 && len(ends) < 5 {
+				ends = append(ends, g.State(nil, row))
+			}
+		}
+		require.NoError(t, b.SampleBackward(gfn.UniformPB, ends, gfn.Sampling{Seed: 1}))
+		b.Add(g.State(nil, g.Len()-1)) // of which nothing is joined
+		require.NoError(t, b.AddChildren())
+		got, err := b.LogG([]float64{3})
+		require.NoError(t, err)
+		require.Len(t, got, b.Len())
+		for row := range got {
+			closeTo(t, want[g.Row(b.State(nil, row))], got[row], 1e-12, name)
+		}
+	}
+	var b gfn.Batch // and in one that has seen both parents g is found to depend on the path
+	b.Reset(parse(t, "hypergrid:height=8"))
+	for _, path := range [][]int{{0, 0, 1, 2}, {0, 1, 0, 2}} {
+		require.NoError(t, b.Walk(path))
+	}
+	_, err := b.LogG(nil)
+	require.ErrorContains(t, err, `log g of "2,1" is 1.90954 by way of "1,1" and 2.60269 by way of "2,0"`)
+}
+
+// Where g does not depend on the path the policy extracted samples R/Z*, and its flows are those of the uniform backward
+// policy. On any graph V is the value of the uniform policy, and the policy samples x ∝ d(x) g(x) R(x).
+func TestRandomPolicyEvaluation(t *testing.T) {
+	anywhere := func(g *gfn.Graph) (logG, logV, logPF []float64, err error) {
+		logG, err = g.LogG(nil)
+		logV, logPF, failed := g.RandomPolicyEvaluation()
+		require.Equal(t, err, failed)
+		r, uniform := make([]float64, len(g.FAction)), g.Forward(gfn.UniformPF)
+		for row := range g.Len() {
+			if e := g.Exit(row); e >= 0 {
+				r[e] = float64(g.FStart[row+1]-g.FStart[row]) * math.Exp(logG[row]+g.LogR[row])
+			}
+		}
+		d, p, sum := g.LogVisits(uniform), g.LogTerminating(logPF), 0.0
+		value := g.Value(uniform, r)
+		for row := range g.Len() {
+			closeTo(t, math.Log(value[row]), logV[row], 1e-10)
+			require.InDelta(t, math.Exp(d[row]+logG[row]+g.LogR[row]-logV[0]), math.Exp(p[row]), 1e-10)
+			sum += math.Exp(d[row] + logG[row] + g.LogR[row])
+			require.InDelta(t, 0, gfn.LogSumExp(logPF[g.FStart[row]:g.FStart[row+1]]), 1e-10)
+		}
+		closeTo(t, math.Log(sum), logV[0], 1e-10)
+		return logG, logV, logPF, err
+	}
+	onDAGs(t, func(t *testing.T, _ *rand.Rand, g *gfn.Graph) { anywhere(g) })
+	for name, env := range independent(t) {
+		g := enumerate(t, env)
+		logG, logV, logPF, err := anywhere(g)
+		require.NoError(t, err, name)
+		p, target, d := g.LogTerminating(logPF), g.LogTarget(), g.LogVisits(g.Forward(gfn.UniformPF))
+		flows := g.LogFlows(g.Backward(gfn.UniformPB))
+		for row := range g.Len() {
+			require.InDelta(t, math.Exp(target[row]), math.Exp(p[row]), 1e-10, name)
+			closeTo(t, flows[row], logV[row]-logG[row], 1e-10, name)
+			closeTo(t, -d[row], logG[row], 1e-10, name)
+		}
+		for e, row := range g.From { // PF as spec §7 has it
+			if c := int(g.Child[e]); c < g.Len() {
+				B := float64(g.BStart[c+1] - g.BStart[c])
+				closeTo(t, flows[c]-math.Log(B)-flows[row], logPF[e], 1e-10, name)
+			} else {
+				closeTo(t, g.LogR[row]-flows[row], logPF[e], 1e-10, name)
+			}
+		}
+	}
+}
+
+// Where g depends on the path the policy is biased; go test -run RandomPolicyBias -v . prints by how much.
+func TestRandomPolicyBias(t *testing.T) {
+	for _, spec := range small {
+		g := enumerate(t, parse(t, spec))
+		_, logPF, err := g.RandomPolicyEvaluation()
+		tv := gfn.TV(g.LogTerminating(logPF), g.LogTarget())
+		t.Logf("%-42s TV %.3g, %v", spec, tv, err)
+		if strings.HasPrefix(spec, "sequence") {
+			require.NoError(t, err)
+			require.Less(t, tv, 1e-10)
+		} else {
+			require.Error(t, err)
+			require.Greater(t, tv, 0.04, spec)
+		}
+	}
+}
+
+// g grows with A/B: in words of 10 letters to 10⁶ or 10¹³, and beyond the floating-point numbers in 1,200 steps, each of
+// which halves what is left. Nothing overflows.
+func TestLargeG(t *testing.T) {
+	for spec, most := range map[string]float64{
+		"tokens=ACGT,order=append": 1 << 20, "tokens=ACGT,order=ends": 1 << 20, "tokens=ACGT,order=any": 45 << 16, // 8 of 10 slots, 4⁸
+		"tokens=ABCDEFGHIJKLMNOPQRST,order=append": 1e10 * 1024, "tokens=ABCDEFGHIJKLMNOPQRST,order=any": 1e10 * 1024,
+	} {
+		var b gfn.Batch
+		env := parse(t, "sequence:length=10,"+spec)
+		b.Reset(env)
+		require.NoError(t, b.Sample(gfn.UniformPF, 20, gfn.Sampling{}))
+		logG, err := b.LogG(nil)
+		require.NoError(t, err)
+		closeTo(t, math.Log(most), slices.Max(logG), 1e-12)
+		tokens := env.Shape().Features / 10
+		for row, got := range logG {
+			letters := 0.0
+			for _, a := range b.State(nil, row) {
+				if a < tokens {
+					letters++
+				}
+			}
+			want := letters * math.Log(float64(tokens))
+			if strings.HasSuffix(spec, "any") { // times the ways to choose the slots
+				n, _ := math.Lgamma(11)
+				k, _ := math.Lgamma(letters + 1)
+				rest, _ := math.Lgamma(11 - letters)
+				want += n - k - rest
+			}
+			closeTo(t, want, got, 1e-12)
+		}
+	}
+
+	const steps = 1200
+	var edges [][2]int
+	rewards := map[int]float64{}
+	for i := range steps {
+		edges = append(edges, [2]int{2 * i, 2*i + 1}, [2]int{2 * i, 2*i + 2})
+		rewards[2*i+1] = 1 + float64(i%7)
+	}
+	rewards[2*steps] = 1
+	env, err := gfn.NewExplicit(edges, rewards, -50)
+	require.NoError(t, err)
+	g := enumerate(t, env)
+	logG, err := g.LogG(nil)
+	require.NoError(t, err)
+	closeTo(t, steps*math.Ln2, slices.Max(logG), 1e-12)
+	require.True(t, math.IsInf(math.Exp(slices.Max(logG)), 1))
+	logV, logPF, err := g.RandomPolicyEvaluation()
+	require.NoError(t, err)
+	closeTo(t, g.LogZ(), logV[0], 1e-10)
+	require.Less(t, gfn.TV(g.LogTerminating(logPF), g.LogTarget()), 1e-10)
+}
+
+// RPE against its definition; its cotangents by central differences; 0 at the values.
+func TestRPE(t *testing.T) {
+	onDAGs(t, func(t *testing.T, rng *rand.Rand, g *gfn.Graph) {
+		b, v, d := sampled(t, rng, g, true)
+		require.NoError(t, b.AddChildren())
+		v.Reset(b, true)
+		d.Reset(b, true)
+		v.LogF, v.LogG = normal(rng, b.Len()), normal(rng, b.Len())
+		only := func(row int) bool { return b.Exit(row) == int(b.FStart[row]) }
+		slow := func() (loss float64) {
+			for _, s := range b.Steps {
+				row, update := int(s.Row), 0.0
+				A := float64(b.FStart[row+1] - b.FStart[row])
+				for e := int(b.FStart[row]); e < int(b.FStart[row+1]); e++ {
+					switch c := int(b.Child[e]); {
+					case e == b.Exit(row):
+						update += math.Exp(v.LogG[row] + b.LogR[row])
+					case only(c):
+						update += math.Exp(v.LogG[c]+b.LogR[c]) / A
+					default:
+						update += math.Exp(v.LogF[c]) / A
+					}
+				}
+				if δ := v.LogF[row] - math.Log(update); !only(row) {
+					loss += δ * δ / float64(b.Trajectories())
+				}
+			}
+			return loss
+		}
+		closeTo(t, slow(), gfn.RPE(b, v, d), 1e-12)
+		gfn.RPE(b, v, d)
+		for row, want := range central(v.LogF, slow) {
+			require.InDelta(t, 2*want, d.LogF[row], 1e-5*max(1, math.Abs(want)), "cotangents accumulate")
+		}
+		require.Zero(t, slices.Max(d.LogPF))
+
+		logG, _ := g.LogG(nil) // any g
+		logV, _, _ := g.RandomPolicyEvaluation()
+		for row := range v.LogF {
+			at := g.Row(b.State(nil, row))
+			v.LogF[row], v.LogG[row] = logV[at], logG[at]
+		}
+		d.Reset(b, true)
+		require.Less(t, gfn.RPE(b, v, d), 1e-24)
+		require.InDeltaSlice(t, make([]float64, b.Len()), d.LogF, 1e-12)
+	})
+}
+
+// byRow is a policy that looks a table by row of g up.
+func byRow(g *gfn.Graph, table []float64) gfn.Policy {
+	return func(st *gfn.States, lo, hi int, dst []float64) {
+		for row := lo; row < hi; row++ {
+			dst[row-lo] = table[g.Row(st.State(nil, row))]
+		}
+	}
+}
+
+// ValuePolicy of the exact values is the policy of the evaluation, on the graph and on states whose children are not
+// there; of any values it is what its formula says. Of a state with nothing but an exit the value is known.
+func TestValuePolicy(t *testing.T) {
+	try := func(g *gfn.Graph, rng *rand.Rand) {
+		logV, want, _ := g.RandomPolicyEvaluation()
+		p := gfn.ValuePolicy(byRow(g, logV))
+		require.InDeltaSlice(t, want, g.Forward(p), 1e-10)
+		var b gfn.Batch
+		b.Reset(g.Env)
+		for range 6 {
+			b.Add(g.State(nil, rng.IntN(g.Len())))
+		}
+		n := b.Len()
+		got, table := b.Forward(p), b.Forward(g.Policy(want))
+		require.InDeltaSlice(t, table, got, 1e-10)
+		require.Equal(t, n, b.Len(), "nothing was added")
+		require.NoError(t, b.Sample(p, 5, gfn.Sampling{}))
+		b.Evaluate(p, nil) // some rows, and then some more
+		require.InDeltaSlice(t, b.Forward(g.Policy(want)), b.LogPF, 1e-10)
+
+		logG, _ := g.LogG(nil)
+		any := normal(rng, g.Len())
+		got = g.Forward(gfn.ValuePolicy(byRow(g, any)))
+		for row := range g.Len() {
+			lo, hi := int(g.FStart[row]), int(g.FStart[row+1])
+			terms := make([]float64, hi-lo)
+			for k := range terms {
+				c := int(g.Child[lo+k])
+				switch {
+				case c == g.Len():
+					terms[k] = math.Exp(logG[row] + g.LogR[row])
+				case g.Exit(c) == int(g.FStart[c]):
+					terms[k] = math.Exp(logG[c]+g.LogR[c]) / float64(hi-lo)
+				default:
+					terms[k] = math.Exp(any[c]) / float64(hi-lo)
+				}
+			}
+			sum := 0.0
+			for _, term := range terms {
+				sum += term
+			}
+			for k, term := range terms {
+				closeTo(t, math.Log(term/sum), got[lo+k], 1e-10)
+			}
+		}
+	}
+	onDAGs(t, func(t *testing.T, rng *rand.Rand, g *gfn.Graph) { try(g, rng) })
+	for _, env := range independent(t) {
+		if g := enumerate(t, env); g.Len() < 2000 {
+			try(g, rand.New(rand.NewPCG(1, 1)))
+		}
+	}
+	// a broken environment is for the batch to report
+	var b gfn.Batch
+	b.Reset(broken{Env: parse(t, "hypergrid:height=4"), step: func([]int, int) (int, bool) { return 7, false }, backward: func([]int) []int { return []int{} }})
+	require.Error(t, b.Sample(gfn.ValuePolicy(func(*gfn.States, int, int, []float64) {}), 9, gfn.Sampling{}))
+}
+
+// A step of rpe is down the gradient of its loss in the network's parameters, the values of full words known; policy
+// and log Z follow from the network. Trajectories are the uniform policy's, whatever is learned.
+func TestRPEStep(t *testing.T) {
+	for _, spec := range []string{"sequence:length=3,tokens=AB,order=any", "sequence:length=3,tokens=ABC,order=append", "hypergrid:dim=2,height=3,r0=0.1"} {
+		env := parse(t, spec)
+		c := gfn.DefaultConfig("rpe")
+		c.Batch, c.HiddenV, c.LayersV = 5, 4, 1
+		_, biased := env.(*gfn.HyperGrid)
+		c.Biased = biased
+		tr := trainer(t, env, c)
+		require.Len(t, tr.Lists(), 3+3, "one network, and log Z, which is not used")
+		for range 3 {
+			logPF, logPB := tr.Policies()
+			logV, logZ := tr.Value(), tr.LogZ()
+			g := tr.Graph
+			require.InDeltaSlice(t, g.Forward(gfn.ValuePolicy(byRow(g, logV))), logPF, 1e-12)
+			require.InDeltaSlice(t, g.Forward(tr.PF()), logPF, 1e-12)
+			require.Equal(t, g.Backward(gfn.UniformPB), logPB)
+			require.Equal(t, logV[0], logZ)
+
+			var before [][]float64
+			for _, list := range tr.Lists() {
+				before = append(before, slices.Clone(list))
+			}
+			_, err := tr.Step()
+			require.NoError(t, err)
+			b := tr.Batch()
+			var uniform gfn.Batch
+			uniform.Reset(env)
+			require.NoError(t, uniform.Sample(gfn.UniformPF, 5, gfn.Sampling{Iteration: uint64(tr.Iteration - 1), Epsilon: 1}))
+			require.Equal(t, uniform.Steps, b.Steps)
+
+			n := gfn.NewNet(rand.NewPCG(1, 1), env.Shape(), gfn.ScalarHead, []int{4})
+			copy(n.Params, before[0])
+			logG, _ := g.LogG(nil)
+			value := func(row int, out []float64) float64 {
+				if at := g.Row(b.State(nil, row)); b.Exit(row) == int(b.FStart[row]) {
+					return logG[at] + b.LogR[row]
+				}
+				return out[row]
+			}
+			out := make([]float64, b.Len())
+			want := central(n.Params, func() (loss float64) {
+				n.Eval(&b.States, 0, b.Len(), out)
+				for _, s := range b.Steps {
+					var terms []float64
+					lo, hi := int(b.FStart[s.Row]), int(b.FStart[s.Row+1])
+					for e := lo; e < hi; e++ {
+						if e == b.Exit(int(s.Row)) {
+							terms = append(terms, logG[g.Row(b.State(nil, int(s.Row)))]+b.LogR[s.Row])
+						} else {
+							terms = append(terms, value(int(b.Child[e]), out)-math.Log(float64(hi-lo)))
+						}
+					}
+					δ := value(int(s.Row), out) - gfn.LogSumExp(terms)
+					loss += δ * δ / 5
+				}
+				return loss
+			})
+			for i := range want {
+				gradient := (tr.Lists()[1][i] - 0.9*before[1][i]) / 0.1
+				require.InDelta(t, want[i], gradient, 1e-5*max(1, math.Abs(want[i])), spec)
+			}
+		}
+	}
+}
+
+// Where s0 has nothing but its exit there is nothing to learn.
+func TestRPEWithoutChoice(t *testing.T) {
+	env, err := gfn.NewExplicit(nil, map[int]float64{0: 5}, -50)
+	require.NoError(t, err)
+	tr := trainer(t, env, gfn.DefaultConfig("rpe"))
+	_, err = tr.Step()
+	require.NoError(t, err)
+	require.InDelta(t, math.Log(5), tr.LogZ(), 1e-12)
+}
+
+// rpe learns trees with inner terminating states, and with Biased what its evaluation samples elsewhere; it refuses that
+// without, where the space is not enumerated at the first batch that shows it.
+func TestRPELearned(t *testing.T) {
+	run := func(env gfn.Env, change func(c *gfn.Config)) (*gfn.Trainer, error) {
+		c := gfn.DefaultConfig("rpe")
+		c.Iterations, c.Batch, c.EvalEvery, c.Workers, c.LRV, c.Tabular = 1000, 64, 0, 1, 0.05, true
+		change(&c)
+		tr, err := gfn.NewTrainer(env, c)
+		if err == nil {
+			err = tr.Run(context.Background(), nil)
+		}
+		return tr, err
+	}
+	for seed := range uint64(3) {
+		for _, tabular := range []bool{true, false} {
+			tr, err := run(randomTree(rand.New(rand.NewPCG(seed, 7)), 20), func(c *gfn.Config) {
+				if c.Tabular = tabular; !tabular {
+					c.HiddenV, c.LRV = 32, 0.01
+				}
+			})
+			require.NoError(t, err)
+			require.Less(t, tr.Curve[0].TV, map[bool]float64{true: 0.01, false: 0.05}[tabular])
+			require.InDelta(t, tr.Curve[0].LogZExact, tr.Curve[0].LogZ, 0.01)
+		}
+	}
+	for _, spec := range []string{"hypergrid:dim=2,height=4,r0=0.1", "explicit"} {
+		env := parse(t, spec)
+		_, err := run(env, func(*gfn.Config) {})
+		require.ErrorContains(t, err, "gfn: Config.Method = rpe: g depends on the path: log g of ")
+		require.ErrorContains(t, err, "with Config.Biased trains all the same")
+		tr, err := run(env, func(c *gfn.Config) { c.Biased = true })
+		require.NoError(t, err)
+		_, biased, _ := tr.Graph.RandomPolicyEvaluation()
+		logPF, _ := tr.Policies()
+		p, q := tr.Graph.LogTerminating(logPF), tr.Graph.LogTerminating(biased)
+		require.Less(t, gfn.TV(p, q), 0.01, spec)
+		require.InDelta(t, gfn.TV(q, tr.Graph.LogTarget()), tr.Curve[0].TV, 0.01)
+		require.Greater(t, tr.Curve[0].TV, 0.05)
+	}
+	large := func(c *gfn.Config) { c.Tabular, c.Limit, c.Iterations, c.HiddenV, c.EvalSamples = false, 0, 5, 8, 100 }
+	_, err := run(parse(t, "hypergrid:dim=4,height=32"), large)
+	require.ErrorContains(t, err, "gfn: Config.Method = rpe: g depends on the path: log g of ")
+	_, err = run(parse(t, "hypergrid:dim=4,height=32"), func(c *gfn.Config) { large(c); c.Biased = true })
+	require.NoError(t, err)
+	tr, err := run(parse(t, "sequence:length=8,tokens=ACGT,order=any"), large)
+	require.NoError(t, err)
+	require.InDelta(t, tr.LogZ(), tr.Curve[0].LogZ, 0)
+	require.False(t, math.IsNaN(tr.Curve[0].ELBO))
+}
+
+// Check covers spec §7: what holds everywhere, and beside it exactness or a bound on the bias.
+func TestCheckCoversRandomPolicy(t *testing.T) {
+	for spec, want := range map[string]string{"sequence:length=3,tokens=ABC,order=ends": "flows policy target value visits", "explicit": "bias policy value"} {
+		var names []string
+		for _, b := range gfn.Check(enumerate(t, parse(t, spec)), 2, 1) {
+			if name, ok := strings.CutPrefix(b.Name, "random policy"); ok {
+				names = append(names, cmp.Or(strings.TrimSpace(name), "policy"))
+				require.True(t, b.Holds(), b.Name)
+				require.Equal(t, name != " bias", b.Equal)
+			}
+		}
+		slices.Sort(names)
+		require.Equal(t, want, strings.Join(names, " "))
+	}
+	onDAGs(t, func(t *testing.T, _ *rand.Rand, g *gfn.Graph) {
+		for _, b := range gfn.UniformValue(g) {
+			require.True(t, b.Holds(), "%s: %v against %v", b.Name, b.Left, b.Right)
+		}
+	})
 }

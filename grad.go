@@ -270,6 +270,47 @@ func Critic(b *Batch, way Direction, a, dV []float64) (loss float64) {
 	return loss
 }
 
+// SubEB is sub-trajectory evaluation balance (Niu et al. 2026), another loss of a critic: with the potentials
+//
+//	p_k = V(s_k) + Σ_{t<k} r_t    V = 0 at the end of the walk
+//
+// p_i − p_j is V(s_i) less the rewards between s_i and s_j and V(s_j), and the loss the mean over walks of
+// [SubTB]'s quadratic form of them. Forward, with R_F, it is SubTB itself with −V in place of log F and log R −
+// log Z in place of log R. It returns the loss and adds its cotangents in V by row to dV, and in r by step, where
+// not nil, to dR.
+//
+// All residuals are 0 if every trajectory has return V(s) from each of its states s on, as at the optimum, where V =
+// log Z − log F*. Away from it the minimiser is not V_F: it weighs squares, as Bellman residuals do.
+func SubEB(b *Batch, way Direction, r, value []float64, λ float64, dV, dR []float64) (loss float64) {
+	n := float64(b.Trajectories())
+	for i := range b.Trajectories() {
+		p, path := b.u[:0], 0.0
+		eachStep(b, way, i, false, func(t int, row int32) {
+			if len(p) == 0 {
+				path = -value[row] // potentials are relative to the first, as in quadratic
+			}
+			p = append(p, value[row]+path)
+			path += r[t]
+		})
+		if len(p) == 0 {
+			continue // the walk back from s0
+		}
+		p = append(p, path)
+		b.u, b.du = p, resize(b.du, len(p))
+		loss += geometric(λ, p, b.du) / n
+		k := len(p) - 1
+		after := 0.0 // Σ_{j>k} ∂L/∂p_j
+		eachStep(b, way, i, true, func(t int, row int32) {
+			if after += b.du[k] / n; dR != nil {
+				dR[t] += after
+			}
+			k--
+			dV[row] += b.du[k] / n
+		})
+	}
+	return loss
+}
+
 // residualB writes to every step a the factor of ∇log PB in half the gradient of mean c(τ)², the
 // step of the TB-style variant: c(τ) less what depends on x alone is −Σ R_B, so that the factor is
 // Σ R_B + log R(x) − log PF(sf|x) − log Z. By fact 3 its mean is ∇J_B.
@@ -573,12 +614,15 @@ func (tr TrustRegion) Step(n *Net, st *States, logPF, gain, visits []float64) Tr
 }
 
 // Visits returns by row the mean number of steps of a trajectory of b that leave it.
-func (b *Batch) Visits() []float64 {
-	visits := make([]float64, b.Len())
+func (b *Batch) Visits() []float64 { return b.visits(nil) }
+
+func (b *Batch) visits(dst []float64) []float64 {
+	dst = resize(dst, b.Len())
+	clear(dst)
 	for _, s := range b.Steps {
-		visits[s.Row] += 1 / float64(b.Trajectories())
+		dst[s.Row] += 1 / float64(b.Trajectories())
 	}
-	return visits
+	return dst
 }
 
 // Fisher writes the product of the Fisher matrix of a forward policy and v to dst: the Hessian of
@@ -954,6 +998,45 @@ func Control(g *Graph, logPF, logPB, logF []float64, α float64) []Bound {
 	return bounds
 }
 
+// UniformValue returns the statements of spec §7 about the evaluation of the uniform policy, d being its visits; on any
+// graph
+//
+//	V(s0) = Σ_x d(x) g(x) R(x)    PF⊤(x) = d(x) g(x) R(x)/V(s0)
+//
+// and if g does not depend on the path PF⊤ = R/Z*, V = g F* with the flows of the uniform backward policy, and g = 1/d.
+// Otherwise a bound on the bias stands in place of these, [SamplingError]. The first is of logarithms, nats; of what
+// is equal by x or s the total variation, or the largest difference of logarithms, is stated to be 0.
+func UniformValue(g *Graph) []Bound {
+	logV, logPF, err := g.RandomPolicyEvaluation()
+	logG, _ := g.LogG(nil)
+	d, uniform := g.LogVisits(g.Forward(UniformPF)), g.Backward(UniformPB)
+	sampled, dgR := g.LogTerminating(logPF), slices.Clone(g.LogR)
+	for row := range dgR {
+		dgR[row] += d[row] + logG[row]
+	}
+	total := LogSumExp(dgR)
+	for row := range dgR {
+		dgR[row] -= total
+	}
+	bounds := []Bound{
+		{"random policy value", logV[0], total, true},
+		{"random policy", TV(sampled, dgR), 0, true},
+	}
+	if err != nil {
+		bias := SamplingError(g, logPF, uniform)
+		bias.Name = "random policy bias"
+		return append(bounds, bias)
+	}
+	flows, visits := 0.0, 0.0
+	for row, f := range g.LogFlows(uniform) {
+		flows, visits = max(flows, math.Abs(logV[row]-logG[row]-f)), max(visits, math.Abs(logG[row]+d[row]))
+	}
+	return append(bounds,
+		Bound{"random policy target", TV(sampled, g.LogTarget()), 0, true},
+		Bound{"random policy flows", flows, 0, true},
+		Bound{"random policy visits", visits, 0, true})
+}
+
 // Editing returns the bounds of spec §8 on the edits x̂ of a seed x of length T, over the words of g, π being the
 // editor's sampler; the last one as logarithms, nats:
 //
@@ -988,7 +1071,7 @@ func Editing(g *Graph, e *Editor, seed []int) []Bound {
 }
 
 // Check tries every guarantee on random policies of g and returns for each the bound with the least
-// slack, relative to its size, in the order of spec §5, §6 and §8. The policies P, P' and PB are softmaxes of
+// slack, relative to its size, in the order of spec §5 to §8. The policies P, P' and PB are softmaxes of
 // normal logits; every third P' lies within 1 % of P, every third P is the oracle of PB, for which
 // all gaps close. Guides: P itself with its exits capped, and one drawn anew for each endpoint.
 func Check(g *Graph, policies int, seed uint64) []Bound {
@@ -1032,6 +1115,9 @@ func Check(g *Graph, policies int, seed uint64) []Bound {
 			logF[row] = rng.NormFloat64()
 		}
 		note(Control(g, logPF, logPB, logF, α)...)
+		if i == 0 { // of the uniform policy alone
+			note(UniformValue(g)...)
+		}
 		if words, ok := Unwrap(g.Env).(*Sequence); ok && words.order == Append {
 			σ, seed := math.Exp(rng.NormFloat64()), words.word(0)
 			if i%3 == 1 {

@@ -12,10 +12,11 @@ import (
 type Flows struct {
 	LogPF []float64 // by forward slot
 	LogPB []float64 // by backward slot
-	LogF  []float64 // by row: log state flow; nil where the objective learns log Z alone
+	LogF  []float64 // by row: log state flow, in [RPE] log V; nil where the objective learns log Z alone
 	LogZ  float64   // log total flow, where LogF is nil; otherwise log F(s0) is in its place
 	// Of some objectives alone:
 	LogRhat []float64    // by row: an intermediate reward log R̂(s), [FLDB]
+	LogG    []float64    // by row: log g(s), [RPE]
 	Next    []float64    // by row, held constant: log F(s') of the child of an edge by a target network, [SQL], [SAC]; nil: LogF
 	LogQ    [2][]float64 // by forward slot: log F(s→s') of two critics, [SAC]
 }
@@ -240,11 +241,7 @@ func VarGrad(b *Batch, v, d *Flows) float64 {
 // are 0, PF samples R/Z, log Z = LogF[s0]. The reference puts R in place of the learned exit flow
 // in δ.
 func FM(b *Batch, v, d *Flows) float64 {
-	b.u = resize(b.u, b.Len()) // visits by row, over the number of trajectories
-	clear(b.u)
-	for _, s := range b.Steps {
-		b.u[s.Row] += 1 / float64(b.Trajectories())
-	}
+	b.u = b.visits(b.u)
 	loss := 0.0
 	for row, visits := range b.u {
 		if visits == 0 {
@@ -454,6 +451,42 @@ func SoftState(st *States, v *Flows, dst []float64) {
 	}
 }
 
+// RPE is random policy evaluation (He et al. 2024, spec §7): log V, V the value of the uniform policy, is regressed on
+// its expected update over all children. At every visited state
+//
+//	δ(s) = log V(s) − log U(s)    U(s) = (1/A(s)) (Σ_{s→s'} V(s') + [s ∈ X] A(s) g(s) R(s))
+//
+// and L is the sum of δ² along a trajectory; ∂L/∂log V(s') is −2 δ(s) times the share of V(s') in the update. Of a
+// state with nothing but an exit V = g(x) R(x) is known, and not learned. The batch needs its children
+// ([Batch.AddChildren]), v.LogG, and v.LogF for log V, and no policy: trajectories are the uniform one's, or any that
+// reach everything. If δ = 0 everywhere, V is that of [Graph.RandomPolicyEvaluation], and log Z = log V(s0).
+//
+// The original learns F = V/g, from the square of the update's own error. In words of 10 of 20 letters g is up to 10¹³,
+// and its squares are of hardly any other states than those of largest g; in logarithms all count alike. And log V
+// varies with what R is below a state, where log F falls with every step from s0 besides. The update is not held
+// constant: networks need not converge then, and as it is a sum over all children, there is no bias to avoid.
+func RPE(b *Batch, v, d *Flows) (loss float64) {
+	b.u = b.visits(b.u)
+	for row, visits := range b.u {
+		if visits == 0 || b.onlyExits(row) {
+			continue
+		}
+		lo := int(b.FStart[row])
+		b.du = resize(b.du, int(b.FStart[row+1])-lo)
+		b.valueTerms(row, v.LogG, v.LogF, b.du)
+		update := LogSumExp(b.du)
+		δ := v.LogF[row] - update
+		loss += visits * δ * δ
+		d.LogF[row] += 2 * visits * δ
+		for k, term := range b.du {
+			if c := b.Child[lo+k]; lo+k != b.Exit(row) && !b.onlyExits(int(c)) {
+				d.LogF[c] -= 2 * visits * δ * math.Exp(term-update)
+			}
+		}
+	}
+	return loss
+}
+
 // Learned says which networks stand for the flow of an objective.
 type Learned int
 
@@ -465,6 +498,7 @@ const (
 	EdgeFlow                 // α log F(s→s'), the forward network itself: its outputs, not normalised
 	ExitFlow                 // nothing: log F(s) = log R(s) − log PF(sf|s), every state being terminating
 	TwinFlow                 // α log F(s→s'), two networks beside the policy
+	ValueFlow                // log V(s), a network and the only one: PF is its [ValuePolicy]
 )
 
 // Method is a way of training: an objective, or the policy gradient of spec §4, and what it needs.
@@ -477,14 +511,20 @@ type Method struct {
 	Loss    func(λ, α float64) Objective // nil: the policy gradient of the policy-dependent reward
 	Trust   bool                         // its steps are trust-region steps
 	Guided  bool                         // PB is trained against a guide in place of PF
+	SubEB   bool                         // its critics are trained by sub-trajectory evaluation balance
 	Parents bool                         // the objective reads the parents of visited states
 	Shaped  bool                         // log F(s) has an intermediate reward within, [Intermediate]
 	Soft    bool                         // maximum-entropy control: it has a temperature α, else 1
 	Target  bool                         // children's values are those of target networks, and trajectories are replayed
 }
 
-// Applies returns an error that names a state of st where the method is not defined.
+// Applies returns an error that names a state of st where the method is not defined, or learns another target.
 func (m Method) Applies(st *States) error {
+	if m.Flow == ValueFlow {
+		if _, err := st.LogG(nil); err != nil {
+			return fmt.Errorf("gfn: Config.Method = %s: %s; it is for environments such as sequence, and with Config.Biased trains all the same, to sample something else than R/Z*", m.Name, strings.TrimPrefix(err.Error(), "gfn: "))
+		}
+	}
 	if m.Flow != ExitFlow && !m.Shaped {
 		return nil
 	}
@@ -519,6 +559,9 @@ func (r role) head() Head {
 
 // roles returns the networks that the method learns, in the order in which checkpoints hold them.
 func (m Method) roles() []role {
+	if m.Flow == ValueFlow {
+		return []role{stateFlow}
+	}
 	roles := []role{forwardPolicy}
 	if m.LearnPB {
 		roles = append(roles, backwardPolicy)
@@ -557,6 +600,8 @@ func Methods() []Method {
 		{Name: "rl-b", Title: "policy gradient, PB learned by its own", Flow: TotalFlow, LearnPB: true, Lambda: 0.99},
 		{Name: "rl-t", Title: "trust-region steps, uniform PB", Flow: TotalFlow, Lambda: 0.99, Trust: true},
 		{Name: "rl-g", Title: "policy gradient, PB learned against a guide", Flow: TotalFlow, LearnPB: true, Lambda: 0.99, Guided: true},
+		{Name: "subeb", Title: "policy gradient, critic by sub-trajectory evaluation balance (Niu et al. 2026), uniform PB", Flow: TotalFlow, Lambda: 0.99, SubEB: true},
+		{Name: "subeb-b", Title: "the same, PB learned as by rl-b", Flow: TotalFlow, LearnPB: true, Lambda: 0.99, SubEB: true},
 		{Name: "vargrad", Title: "log-partition variance (Richter et al. 2020), uniform PB", Flow: NoFlow, Lambda: none, Loss: plain(VarGrad)},
 		{Name: "vargrad-b", Title: "log-partition variance, learned PB", Flow: NoFlow, LearnPB: true, Lambda: none, Loss: plain(VarGrad)},
 		{Name: "mdb", Title: "modified detailed balance (Deleu et al. 2022): every state terminating", Flow: ExitFlow, Lambda: none, Loss: plain(MDB)},
@@ -565,6 +610,7 @@ func Methods() []Method {
 		{Name: "sql", Title: "soft Q-learning (Haarnoja et al. 2017), target network, -alpha", Flow: EdgeFlow, Soft: true, Target: true, Lambda: none, Loss: byα(SQL)},
 		{Name: "pisql", Title: "soft Q-learning of the policy (Deleu et al. 2024): every state terminating, target network, -alpha", Flow: ExitFlow, Soft: true, Target: true, Lambda: none, Loss: byα(PiSQL)},
 		{Name: "sac", Title: "discrete soft actor-critic (Haarnoja et al. 2018), two critics, target networks, -alpha", Flow: TwinFlow, Soft: true, Target: true, Lambda: none, Loss: byα(SAC)},
+		{Name: "rpe", Title: "random policy evaluation (He et al. 2024): where g does not depend on the path, as of words", Flow: ValueFlow, Lambda: none, Loss: plain(RPE)},
 	}
 }
 

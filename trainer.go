@@ -39,11 +39,13 @@ type Config struct {
 	ReplayOf                         string  // best: distinct endpoints of highest reward, drawn ∝ R and walked back from; past: the last trajectories, as they were
 	Alpha                            float64 // temperature of the maximum-entropy methods (spec §6)
 	Polyak                           float64 // share of the networks in their targets' step θ̄ ← (1−τ) θ̄ + τ θ; 0: no targets
+	Biased                           bool    // train by rpe also where g depends on the path
 	// Of the policy-gradient methods (spec §4) alone:
 	Estimator        string  // of advantages: lambda, or with λ = 1 baseline; without critic togo (reward-to-go) and return (of the whole trajectory)
 	Centring         string  // of advantages: batch, as the reference, others, without bias, or none
-	LambdaV, LambdaB float64 // λ of the critics' targets and of the backward policy's advantages
-	BackwardStep     string  // of PB: pg, or tb, down c(τ)² of the same trajectories
+	Critic           string  // what critics learn by: lambda, their λ-returns, or subeb, [SubEB]
+	LambdaV, LambdaB float64 // λ of the critics' targets, or of the weights of SubEB, and of the backward policy's advantages
+	BackwardStep     string  // of PB: pg; tb, down c(τ)² of the same trajectories; or subeb, down the critic's loss of those of PF
 	Trust            bool    // trust-region steps for PF
 	KL, Damping      float64 // of the trust region, as [TrustRegion]
 	CG, Backtracks   int
@@ -71,7 +73,7 @@ func DefaultConfig(method string) Config {
 		Method: method, Iterations: 2000, Batch: 64, Hidden: 256, Layers: 2, HiddenV: 256, LayersV: 2,
 		LR: 2e-3, LRZ: 0.1, LRV: 2e-3, Schedule: "cosine", Temperature: 1, ReplayBatch: 16,
 		ReplayOf: "best", Alpha: 1,
-		Estimator: "lambda", Centring: "batch", LambdaV: 1, LambdaB: 1, BackwardStep: "pg",
+		Estimator: "lambda", Centring: "batch", Critic: "lambda", LambdaV: 1, LambdaB: 1, BackwardStep: "pg",
 		KL: trust.KL, Damping: trust.Damping, CG: trust.Iterations, CGTolerance: trust.Tolerance, Backtracks: trust.Backtracks,
 		Guide: "auto", GuideCap: defaultGuideCap, GuideReplay: 1e6,
 		Workers: runtime.GOMAXPROCS(0), EvalEvery: 100, EvalSamples: 10000, Limit: 1 << 21,
@@ -82,6 +84,12 @@ func DefaultConfig(method string) Config {
 		}
 		if c.Trust = m.Trust; m.Loss == nil || m.Flow == TwinFlow { // critics
 			c.LRV = 5e-3
+		}
+		if m.SubEB {
+			c.Critic, c.LambdaV = "subeb", 0.9
+		}
+		if m.Flow == ValueFlow { // it evaluates the uniform policy
+			c.Epsilon, c.EpsilonEnd = 1, 1
 		}
 		if m.Target {
 			c.Polyak, c.Replay, c.ReplayBatch, c.ReplayOf = 0.05, 1000, 0, "past"
@@ -120,11 +128,11 @@ func (c Config) Reads(field string) bool {
 	critic := c.Estimator == "lambda" || c.Estimator == "baseline"
 	switch field {
 	case "Hidden", "Layers":
-		return !c.Tabular
+		return !c.Tabular && m.Flow != ValueFlow
 	case "Lambda":
 		return !math.IsNaN(m.Lambda) && (!gradient || c.Estimator == "lambda")
 	case "LR": // steps of the trust region have their length by KL
-		return !c.Trust || m.LearnPB
+		return m.Flow != ValueFlow && (!c.Trust || m.LearnPB)
 	case "Clip":
 		return c.Reads("LR") || c.Reads("LRV")
 	case "LRZ", "LogZ":
@@ -137,11 +145,15 @@ func (c Config) Reads(field string) bool {
 		return m.Soft
 	case "Polyak":
 		return m.Target
+	case "Temperature": // of no use to uniform actions
+		return min(c.Epsilon, c.EpsilonEnd) < 1
+	case "Biased":
+		return m.Flow == ValueFlow
 	case "ReplayOf", "ReplayBatch":
 		return c.Replay > 0
 	case "Estimator", "Centring", "Trust":
 		return gradient
-	case "LambdaV":
+	case "Critic", "LambdaV":
 		return gradient && critic
 	case "LambdaB":
 		return gradient && m.LearnPB && c.BackwardStep == "pg" && c.Estimator == "lambda"
@@ -150,11 +162,11 @@ func (c Config) Reads(field string) bool {
 	case "KL", "Damping", "CG", "CGTolerance", "Backtracks", "Penalised":
 		return gradient && c.Trust
 	case "Guide":
-		return m.Guided
+		return m.Guided && c.BackwardStep != "subeb"
 	case "GuideCap", "GuideThreshold": // of auto, the environment's own has them
-		return m.Guided && c.Guide == "exit"
+		return c.Reads("Guide") && c.Guide == "exit"
 	case "GuideReplay":
-		return m.Guided && c.Guide != "exit"
+		return c.Reads("Guide") && c.Guide != "exit"
 	}
 	return true
 }
@@ -206,6 +218,7 @@ func (c Config) Validate() error {
 	unit("Polyak", c.Polyak)
 	check(err != nil || method.Target || c.Polyak == 0, "Polyak", c.Polyak, "is for target networks, which sql, pisql and sac have")
 	check(err != nil || method.Flow != TwinFlow || c.Polyak > 0, "Polyak", c.Polyak, "must be above 0: the critics of sac have target networks")
+	check(err != nil || method.Flow == ValueFlow || !c.Biased, "Biased", c.Biased, "is for rpe")
 	oneOf := func(field, value string, list ...string) {
 		check(slices.Contains(list, value), field, value, "must be one of "+strings.Join(list, ", "))
 	}
@@ -213,7 +226,10 @@ func (c Config) Validate() error {
 	oneOf("Estimator", c.Estimator, "lambda", "baseline", "togo", "return")
 	oneOf("ReplayOf", c.ReplayOf, "best", "past")
 	oneOf("Centring", c.Centring, "batch", "others", "none")
-	oneOf("BackwardStep", c.BackwardStep, "pg", "tb")
+	oneOf("Critic", c.Critic, "lambda", "subeb")
+	oneOf("BackwardStep", c.BackwardStep, "pg", "tb", "subeb")
+	check(c.BackwardStep != "subeb" || c.Critic == "subeb" && (c.Estimator == "lambda" || c.Estimator == "baseline"),
+		"BackwardStep", c.BackwardStep, "is down the loss of a critic by subeb, and there is none")
 	oneOf("Guide", c.Guide, "auto", "exit", "replay")
 	unit("LambdaV", c.LambdaV)
 	unit("LambdaB", c.LambdaB)
@@ -237,7 +253,7 @@ func (c Config) Validate() error {
 		check(c.Replay == 0, "Replay", c.Replay, onPolicy)
 		check(c.Temperature == 1, "Temperature", c.Temperature, strings.Replace(onPolicy, "0", "1", 1))
 	} else {
-		check(!c.Trust, "Trust", c.Trust, "is for the policy-gradient methods rl-*")
+		check(!c.Trust, "Trust", c.Trust, "is for the policy-gradient methods rl-* and subeb*")
 	}
 	return errors.Join(all...)
 }
@@ -294,8 +310,9 @@ type Trainer struct {
 	TrainSeconds float64
 	Curve        []Evaluation
 
-	pf, pb    *Net // pb, f, fb: nil where the method learns none
-	f, fb     *Net // log F or the critic V, and the backward critic
+	pf, pb    *Net   // nil where the method learns none, as f, fb
+	extracted Policy // PF where pf is nil
+	f, fb     *Net   // log F or the critic V, and the backward critic
 	q         [2]*Net
 	bar       []targetNet
 	logZ      [1]float64
@@ -308,7 +325,7 @@ type Trainer struct {
 	batch     Batch
 	v, d      Flows
 	back      Batch     // walks backwards from the endpoints of batch
-	r, a      []float64 // by step: rewards and advantages
+	r, a, dR  []float64 // by step: rewards and advantages, and the rewards' cotangents in the critic's loss
 	val, dVal []float64 // by row: the critic's values and their cotangents
 	trust     trustLog
 	w         Flows     // of the target networks
@@ -357,8 +374,11 @@ func NewTrainer(env Env, c Config) (*Trainer, error) {
 		t.Env.Source(first.s)
 		first.Add(first.s)
 	}
-	if err := t.Method.Applies(first); err != nil {
+	if err := t.applies(first); err != nil {
 		return nil, err
+	}
+	if t.pf == nil {
+		t.extracted = ValuePolicy(t.f.Eval)
 	}
 	t.guide = t.newGuide()
 	t.found.Reset(t.Env)
@@ -376,6 +396,14 @@ func NewTrainer(env Env, c Config) (*Trainer, error) {
 		t.bar = append(t.bar, targetNet{bar, n})
 	}
 	return t, nil
+}
+
+// applies is [Method.Applies], and nothing where the bias is asked for.
+func (t *Trainer) applies(st *States) error {
+	if t.Config.Biased {
+		return nil
+	}
+	return t.Method.Applies(st)
 }
 
 // targetNet is a network that follows another one slowly.
@@ -428,6 +456,9 @@ func (t *Trainer) Close() { t.pool.close() }
 // PF returns the forward policy learned so far. It and PB share the trainer's networks: they are for
 // one goroutine, and rows are evaluated in order, one set of states at a time.
 func (t *Trainer) PF() Policy {
+	if t.pf == nil {
+		return t.extracted
+	}
 	return func(st *States, lo, hi int, dst []float64) {
 		t.pf.Eval(st, lo, hi, dst)
 		t.temper(st.FStart[lo:hi+1], dst)
@@ -485,6 +516,11 @@ func (t *Trainer) Step() (float64, error) {
 			return 0, err
 		}
 	}
+	if t.Method.Flow == ValueFlow {
+		if err := b.AddChildren(); err != nil {
+			return 0, err
+		}
+	}
 	learn := t.balance
 	if t.Method.Loss == nil {
 		learn = t.reinforce
@@ -525,8 +561,10 @@ func (t *Trainer) find(b *Batch, row int) {
 // its gradient.
 func (t *Trainer) balance() (loss float64, err error) {
 	c, b, v, d := &t.Config, &t.batch, &t.v, &t.d
-	if err := t.Method.Applies(&b.States); err != nil {
-		return 0, err
+	if t.Graph == nil { // else it is decided
+		if err := t.applies(&b.States); err != nil {
+			return 0, err
+		}
 	}
 	t.flows(b, v)
 	t.next(b, v)
@@ -538,6 +576,7 @@ func (t *Trainer) balance() (loss float64, err error) {
 
 	rate := c.rate(t.Iteration)
 	switch {
+	case t.pf == nil:
 	case t.Method.Flow == EdgeFlow && c.Alpha == 1:
 		t.pf.Backward(d.LogPF, d.LogF)
 	case t.Method.Flow == EdgeFlow:
@@ -551,13 +590,15 @@ func (t *Trainer) balance() (loss float64, err error) {
 	default:
 		t.pf.Backward(d.LogPF, nil)
 	}
-	t.pf.Step(rate*c.LR, c.Clip)
+	if t.pf != nil {
+		t.pf.Step(rate*c.LR, c.Clip)
+	}
 	if t.pb != nil {
 		t.pb.Backward(d.LogPB, nil)
 		t.pb.Step(rate*c.LR, c.Clip)
 	}
 	switch t.Method.Flow {
-	case StateFlow:
+	case StateFlow, ValueFlow:
 		for row := range d.LogF {
 			d.LogF[row] /= c.Alpha
 		}
@@ -584,14 +625,19 @@ func (t *Trainer) balance() (loss float64, err error) {
 // flows evaluates the policies on b, and the networks that stand for flows, which give them in units
 // of 1/α: V = α log F and Q = α log F(s→s').
 func (t *Trainer) flows(b *Batch, v *Flows) {
-	b.Evaluate(t.PF(), t.PB())
+	if t.pf != nil {
+		b.Evaluate(t.PF(), t.PB())
+	}
 	v.LogPF, v.LogPB, v.LogZ = b.LogPF, b.LogPB, t.logZ[0]
 	switch t.Method.Flow {
-	case StateFlow:
+	case StateFlow, ValueFlow:
 		v.LogF = resize(v.LogF, b.Len())
 		t.f.Eval(&b.States, 0, b.Len(), v.LogF)
 		for row := range v.LogF {
 			v.LogF[row] /= t.Config.Alpha
+		}
+		if t.Method.Flow == ValueFlow {
+			v.LogG, _ = b.LogG(v.LogG)
 		}
 	case EdgeFlow:
 		v.LogF = append(v.LogF[:0], t.pf.LSE...) // log Σ exp Q, and Q = V + α log π
@@ -706,7 +752,17 @@ func (t *Trainer) reinforce() (loss float64, err error) {
 		t.pf.Step(rate*c.LR, c.Clip)
 	}
 	t.adamZ.Update(t.logZ[:], []float64{loss}, rate*c.LRZ)
-	if t.pb != nil {
+	switch {
+	case t.pb == nil:
+	case c.BackwardStep == "subeb": // the reward has −log PB
+		for i, s := range b.Steps {
+			if s.B >= 0 {
+				d.LogPB[s.B] -= t.dR[i]
+			}
+		}
+		t.pb.Backward(d.LogPB, nil)
+		t.pb.Step(rate*c.LR, c.Clip)
+	default:
 		err = t.reinforceBackward()
 	}
 	return loss, err
@@ -720,9 +776,15 @@ func (t *Trainer) advantages(b *Batch, way Direction, critic *Net, λ float64) {
 	if c.Estimator == "lambda" || c.Estimator == "baseline" {
 		t.val, t.dVal = resize(t.val, b.Len()), resize(t.dVal, b.Len())
 		critic.Eval(&b.States, 0, b.Len(), t.val)
-		Advantages(b, way, t.r, t.val, c.LambdaV, t.a)
 		clear(t.dVal)
-		Critic(b, way, t.a, t.dVal)
+		if c.Critic == "subeb" {
+			t.dR = resize(t.dR, len(b.Steps))
+			clear(t.dR)
+			SubEB(b, way, t.r, t.val, c.LambdaV, t.dVal, t.dR)
+		} else {
+			Advantages(b, way, t.r, t.val, c.LambdaV, t.a)
+			Critic(b, way, t.a, t.dVal)
+		}
 		critic.Backward(t.dVal, nil)
 		critic.Step(c.rate(t.Iteration)*c.LRV, c.Clip)
 	}
@@ -842,6 +904,8 @@ func (t *Trainer) LogZ() float64 {
 		b.exitFlows(v.LogPF, logF)
 	case t.Method.Flow == TwinFlow:
 		SoftState(&b.States, &v, logF)
+	case t.Method.Flow == ValueFlow:
+		logF[0] = b.logValue(0, v.LogG, v.LogF)
 	case t.Method.Shaped:
 		logF[0] = v.LogF[0] + v.LogRhat[0]
 	default:
@@ -858,10 +922,19 @@ func (t *Trainer) Policies() (logPF, logPB []float64) {
 
 // policies is Policies until ctx is done; the error is ctx's.
 func (t *Trainer) policies(ctx context.Context) (logPF, logPB []float64, err error) {
-	if logPF, err = t.pf.table(ctx, &t.Graph.States); err != nil {
+	if t.pf == nil {
+		var logV []float64
+		if logV, err = t.f.table(ctx, &t.Graph.States); err == nil {
+			logPF = make([]float64, len(t.Graph.FAction))
+			logG, _ := t.Graph.LogG(nil)
+			t.Graph.valuePolicy(t.Graph.Len(), logG, logV, logPF)
+		}
+	} else if logPF, err = t.pf.table(ctx, &t.Graph.States); err == nil {
+		t.temper(t.Graph.FStart, logPF)
+	}
+	if err != nil {
 		return nil, nil, err
 	}
-	t.temper(t.Graph.FStart, logPF)
 	if t.pb == nil {
 		return logPF, t.Graph.Backward(UniformPB), nil
 	}
@@ -869,8 +942,9 @@ func (t *Trainer) policies(ctx context.Context) (logPF, logPB []float64, err err
 	return logPF, logPB, err
 }
 
-// Value returns what the network of log F says (log F̃ of fldb, V = α log F of pcl), or the critic V,
-// by row of the enumerated graph; nil where the method learns none.
+// Value returns what the network of log F says (log F̃ of fldb, V = α log F of pcl, log V of rpe, which is not
+// learned where there is nothing but an exit), or the critic V, by row of the enumerated graph; nil where the method
+// learns none.
 func (t *Trainer) Value() []float64 {
 	if t.f == nil {
 		return nil
@@ -1083,7 +1157,7 @@ func (r *replay) draw(n int, o Sampling) [][]int {
 // Floats are stored bit for bit.
 const (
 	magic   = "gfn checkpoint\n"
-	version = 3
+	version = 4
 )
 
 // header is what a checkpoint says in JSON.

@@ -117,6 +117,16 @@ func TestUnusableArguments(t *testing.T) {
 		{"train -method rl-b -paper -kl 0.1", "-kl would have no effect with rl-b; leave it out (it is for rl-t, with -trust rl*"},
 		{"train -tabular -hidden 4", "-hidden would have no effect beside -tabular; leave one of them out"},
 		{"train -method rl-u -estimator togo -lambda 0.5", "-lambda would have no effect beside -estimator; leave one of them out"},
+		{"train -method rl-u -estimator togo -critic subeb", "-critic would have no effect beside -estimator; leave one of them out"},
+		{"train -critic subeb", "-critic would have no effect with tb-b; leave it out (it is for rl* subeb*)"},
+		{"train -method rl-b -backward-step subeb", "-backward-step is subeb: is down the loss of a critic by subeb, and there is none"},
+		{"train -method subeb-b -backward-step subeb -estimator return", "-backward-step is subeb: is down"},
+		{"train -method rl-g -critic subeb -backward-step subeb -guide exit", "-guide would have no effect beside -backward-step; leave one of them out"},
+		{"train -method rl-u -critic none", "-critic is none: must be one of lambda, subeb"},
+		{"train -method rpe", `-method is rpe: g depends on the path: log g of "2,1" is 1.90954 by way of "1,1" and 2.60269 by way of "2,0"; it is for environments such as sequence, and with -biased trains`},
+		{"train -biased", "-biased is true: is for rpe"},
+		{"train -method rpe -env sequence -hidden 8", "-hidden would have no effect with rpe; leave it out (it is for any but rpe)"},
+		{"train -method rpe -env sequence -temperature 2", "-temperature would have no effect with rpe"},
 		{"train -replay-batch 4", "-replay-batch would have no effect with tb-b; leave it out (it is for sql pisql sac, with -replay any"},
 		{"train -method rl-b -lambda-b 0.1 -backward-step tb -estimator togo", "-lambda-b would have no effect beside the other flags; leave it out"},
 		{"compare -methods tb-u,fm -seeds 2 -layers-v 1", "-layers-v would have no effect with tb-u, fm; leave it out"},
@@ -198,7 +208,7 @@ func TestHelp(t *testing.T) {
 	}
 	assert.Equal(t, must(t, "train", "-iters", "3", "--help"), must(t, "help", "train"))
 	assert.Contains(t, must(t, "help", "train"), "0.9 for subtb-u")
-	assert.Contains(t, must(t, "help", "train"), "λ of the backward policy's advantages [rl-b rl-g] (default 1)")
+	assert.Contains(t, must(t, "help", "train"), "λ of the backward policy's advantages [rl-b rl-g subeb-b] (default 1)")
 	assert.NotContains(t, must(t, "help", "train"), "iterations [")
 	assert.Contains(t, must(t, "help", "methods"), "subtb-b")
 	assert.Contains(t, must(t, "help", "environments"), "hypergrid")
@@ -496,10 +506,26 @@ func TestPolicyGradientFlags(t *testing.T) {
 	want.Trust, want.KL, want.Damping, want.CG, want.Backtracks, want.Penalised = true, 0.02, 0.1, 3, 4, true
 	want.Guide, want.GuideCap, want.GuideThreshold = "exit", 0.01, -1
 	assert.Equal(t, want, read())
+	must(t, small("-method", "rl-g", "-replay", "0", "-iters", "1", "-critic", "subeb", "-backward-step", "subeb", "-out", dir)...)
+	want = plain
+	want.Critic, want.BackwardStep = "subeb", "subeb"
+	assert.Equal(t, want, read())
 	must(t, small("-method", "rl-g", "-replay", "0", "-iters", "1", "-lambda-b", "0.8", "-guide", "replay", "-guide-replay", "7", "-out", dir)...)
 	want = plain
 	want.LambdaB, want.Guide, want.GuideReplay = 0.8, "replay", 7
 	assert.Equal(t, want, read())
+}
+
+// The policy of rpe is extracted from its values, and is used like any other's.
+func TestRandomPolicyEvaluation(t *testing.T) {
+	checkpoint := trained(t, "-method", "rpe", "-env", "sequence:length=4,order=append")
+	assert.Contains(t, must(t, "eval", checkpoint, "-samples", "100"), "total variation")
+	assert.Len(t, strings.Split(must(t, "sample", checkpoint, "-n", "5"), "\n"), 7)
+	assert.Contains(t, must(t, "edit", checkpoint, "-n", "2", "ACGT"), "property improvement")
+	assert.Contains(t, must(t, small("-method", "rpe", "-biased")...), "total variation")
+	code, _, stderr := gfnRun(t, small("-method", "rpe", "-limit", "0")...)
+	assert.Equal(t, 1, code)
+	assert.Contains(t, stderr, "gfn train: -method is rpe: g depends on the path: log g of ")
 }
 
 func TestTrustRegionReport(t *testing.T) {

@@ -62,9 +62,10 @@ func (a *trainArgs) options() []option {
 		{"lambda", "X", &c.Lambda, lambdaUsage()},
 		{"estimator", "NAME", &c.Estimator, "of advantages, lambda or, with λ = 1, baseline; without a critic togo (reward-to-go) or return"},
 		{"centring", "NAME", &c.Centring, "of advantages, by the mean of the batch, of the others (without bias) or none"},
-		{"lambda-v", "X", &c.LambdaV, "λ of the critics' targets"},
+		{"critic", "NAME", &c.Critic, "what critics learn by: lambda, their λ-returns, or subeb, sub-trajectory evaluation balance (default of subeb*)"},
+		{"lambda-v", "X", &c.LambdaV, "λ of the critics' targets (default 1), or of the weights of subeb (default of subeb* 0.9)"},
 		{"lambda-b", "X", &c.LambdaB, "λ of the backward policy's advantages"},
-		{"backward-step", "NAME", &c.BackwardStep, "step PB by its policy gradient, pg, or down the squared residual of TB, tb"},
+		{"backward-step", "NAME", &c.BackwardStep, "step PB by its policy gradient, pg, down the squared residual of TB, tb, or down the loss of the critic by subeb"},
 		{"trust", "", &c.Trust, "trust-region steps for PF; rl-t has them by default"},
 		{"kl", "X", &c.KL, "trust region: largest mean KL of a step, nats"},
 		{"damping", "X", &c.Damping, "trust region: added to the diagonal of the Fisher matrix"},
@@ -77,11 +78,12 @@ func (a *trainArgs) options() []option {
 		{"guide-threshold", "X", &c.GuideThreshold, "largest log R (nats) of the states at which -guide-cap holds"},
 		{"guide-replay", "N", &c.GuideReplay, "objects that the replay guide keeps"},
 		{"logz", "X", &c.LogZ, "log Z to begin with"},
-		{"epsilon", "X", &c.Epsilon, "probability of a uniform action in sampling, at first"},
+		{"epsilon", "X", &c.Epsilon, "probability of a uniform action in sampling, at first (default 0; rpe 1, at the end too)"},
 		{"epsilon-end", "X", &c.EpsilonEnd, "the same at the end; linear between"},
 		{"temperature", "X", &c.Temperature, "sample ∝ PF^(1/X)"},
 		{"alpha", "X", &c.Alpha, "temperature of maximum-entropy control"},
 		{"polyak", "X", &c.Polyak, "step of target networks towards the learned ones, 0…1; 0 is without (default 0.05)"},
+		{"biased", "", &c.Biased, "train although g depends on the path, for another target than R/Z*"},
 		{"replay", "N", &c.Replay, "objects or trajectories to keep, see -replay-of (default 0; sql pisql sac 1000)"},
 		{"replay-of", "NAME", &c.ReplayOf, "best: distinct objects of highest reward, walked back from, drawn ∝ R; past: the last trajectories (default of sql pisql sac)"},
 		{"replay-batch", "N", &c.ReplayBatch, "trajectories of each batch that are drawn from those kept, 0 for half of it (default 16; sql pisql sac 0)"},
@@ -130,11 +132,13 @@ func readersOf(field string) string {
 	var text []string
 	most := 0
 	for _, s := range settings {
-		var readers []string
+		var readers, others []string
 		for _, m := range gfn.Methods() {
 			c := gfn.DefaultConfig(m.Name)
 			if s.set(&c); c.Reads(field) {
 				readers = append(readers, m.Name)
+			} else {
+				others = append(others, m.Name)
 			}
 		}
 		if len(readers) <= most {
@@ -142,8 +146,10 @@ func readersOf(field string) string {
 		}
 		most = len(readers)
 		names := byStem(readers)
-		if most == len(gfn.Methods()) {
+		if len(others) == 0 {
 			names = "any"
+		} else if len(others) <= 2 {
+			names = "any but " + byStem(others)
 		}
 		switch {
 		case s.flag != "":
@@ -464,6 +470,9 @@ func (c *call) train(ctx context.Context, t *gfn.Trainer, a trainArgs) error {
 		bar.step(t.Iteration, e)
 	})
 	bar.clear()
+	if err != nil && ctx.Err() == nil { // such as a state where the method is not defined
+		err = inFlags(err)
+	}
 	if err == nil {
 		err = c.finish(ctx, t, a)
 	}
