@@ -4740,12 +4740,57 @@ func TestCorrelate(t *testing.T) {
 
 // ---- benchmarks ----
 
-// paper is a trainer with the paper's sizes after some iterations.
-func paper(b *testing.B, spec, method string) *gfn.Trainer {
-	c, env := gfn.DefaultConfig(method), parse(b, spec)
-	c.Paper(env)
-	c.Limit, c.Biased = 0, method == "rpe" // evaluation has a benchmark of its own
+const grid8, grid32, grid32x4 = "hypergrid:dim=2,height=8,r0=0.01", "hypergrid:dim=2,height=32,r0=0.01", "hypergrid:dim=4,height=32,r0=0.01"
+
+// BenchmarkIteration is whole iterations of training with the paper's settings, after some that make the
+// trajectories as long as they are in training.
+func BenchmarkIteration(b *testing.B) {
+	few := []string{"tb-u", "rl-u"}
+	for _, on := range []struct {
+		spec    string
+		methods []string
+	}{
+		{grid8, methodNames()}, {grid32, methodNames()}, {"dag:nodes=5", methodNames()},
+		{"hypergrid:dim=2,height=256,r0=0.01", few}, {grid32x4, few}, {"sequence:length=8,tokens=ACGT,order=ends", few},
+	} {
+		for _, method := range on.methods {
+			b.Run(on.spec+"/"+method, func(b *testing.B) {
+				c, env := gfn.DefaultConfig(method), parse(b, on.spec)
+				c.Paper(env)
+				c.Biased = method == "rpe"
+				iterations(b, env, c)
+			})
+		}
+	}
+}
+
+// BenchmarkCost is iterations of TB as one thing grows: the batch, the width of two hidden layers, the states of
+// the grid and with them the length of trajectories.
+func BenchmarkCost(b *testing.B) {
+	run := func(height, batch, width int) {
+		b.Run(fmt.Sprintf("height=%d/batch=%d/width=%d", height, batch, width), func(b *testing.B) {
+			c, env := gfn.DefaultConfig("tb-u"), parse(b, fmt.Sprintf("hypergrid:dim=2,height=%d,r0=0.01", height))
+			c.Paper(env)
+			c.Batch, c.Layers, c.Hidden = batch, 2, width
+			iterations(b, env, c)
+		})
+	}
+	for _, batch := range []int{8, 32, 128, 512} {
+		run(8, batch, 256)
+	}
+	for _, width := range []int{64, 128, 512, 1024} {
+		run(8, 128, width)
+	}
+	for _, height := range []int{16, 32, 64, 128} {
+		run(height, 128, 256)
+	}
+}
+
+// iterations measures the iterations of a trainer, without evaluations, which have a benchmark of their own.
+func iterations(b *testing.B, env gfn.Env, c gfn.Config) {
+	c.Limit = 0
 	tr := trainer(b, env, c)
+	defer tr.Close()
 	warm := 50
 	if testing.Short() {
 		warm = 2
@@ -4754,31 +4799,18 @@ func paper(b *testing.B, spec, method string) *gfn.Trainer {
 		_, err := tr.Step()
 		require.NoError(b, err)
 	}
-	return tr
-}
-
-const grid8, grid32, grid32x4 = "hypergrid:dim=2,height=8,r0=0.01", "hypergrid:dim=2,height=32,r0=0.01", "hypergrid:dim=4,height=32,r0=0.01"
-
-// BenchmarkIteration is a whole training iteration, batch 128, policies of 4×256.
-func BenchmarkIteration(b *testing.B) {
-	for _, spec := range []string{grid8, grid32, "dag:nodes=5"} {
-		for _, method := range methodNames() {
-			b.Run(spec+"/"+method, func(b *testing.B) {
-				tr := paper(b, spec, method)
-				defer tr.Close()
-				b.ReportAllocs()
-				for b.Loop() {
-					if _, err := tr.Step(); err != nil {
-						b.Fatal(err)
-					}
-				}
-				n := float64(tr.Batch().Trajectories())
-				b.ReportMetric(float64(len(tr.Batch().Steps))/n, "steps/trajectory")
-				b.ReportMetric(float64(tr.Batch().Len()), "states")
-				b.ReportMetric(n*float64(b.N)/b.Elapsed().Seconds(), "trajectories/s")
-			})
+	b.ReportAllocs()
+	steps := 0
+	for b.Loop() {
+		if _, err := tr.Step(); err != nil {
+			b.Fatal(err)
 		}
+		steps += len(tr.Batch().Steps)
 	}
+	n := float64(tr.Batch().Trajectories())
+	b.ReportMetric(float64(steps)/float64(b.N)/n, "steps/trajectory")
+	b.ReportMetric(float64(tr.Batch().Len()), "states")
+	b.ReportMetric(n*float64(b.N)/b.Elapsed().Seconds(), "trajectories/s")
 }
 
 // BenchmarkSample is sampling alone, from the uniform policy.
