@@ -496,7 +496,11 @@ func (t *Trainer) Step() (float64, error) {
 			again = c.Batch / 2
 		}
 	}
-	if err := b.Sample(t.PF(), c.Batch-again, o); err != nil {
+	pf := t.PF()
+	if t.pf == nil && o.Epsilon == 1 { // then it has no say, and rpe does not read it
+		pf = UniformPF
+	}
+	if err := b.Sample(pf, c.Batch-again, o); err != nil {
 		return 0, err
 	}
 	fresh := b.Trajectories()
