@@ -4588,9 +4588,10 @@ func TestCorrelate(t *testing.T) {
 	require.NoError(t, err)
 	require.Greater(t, linear, 0.99)
 	require.Equal(t, 1.0, rank)
-	linear2, _, err := estimated.Correlate(words, 200, 0)
+	linear2, rank2, err := estimated.Correlate(words, 200, 0)
 	require.NoError(t, err)
 	require.InDelta(t, linear, linear2, 0.02)
+	require.Equal(t, rank, rank2)
 }
 
 // ---- benchmarks ----
