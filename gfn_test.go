@@ -4133,14 +4133,18 @@ func TestImprovementBoundsAreTight(t *testing.T) {
 // TestGradientVariance prints (-v) the trace of the covariance of one trajectory's gradient in the
 // logits, on the 16×16 grid, for each estimator, at the policy and the critic of RL-U early and
 // late in a run. Early, log Z is far off and the return of a trajectory far from 0; late, c(τ) is
-// near 0 for every τ, so that it is the reward-to-go that varies.
+// near 0 for every τ, so that it is the reward-to-go that varies. The late policy at log Z = 0 has
+// returns near −log Z*, which a baseline takes out.
 func TestGradientVariance(t *testing.T) {
-	early, late := gradientVariance(t, 10), gradientVariance(t, 300)
+	early, late, zero := gradientVariance(t, 10, true), gradientVariance(t, 300, true), gradientVariance(t, 300, false)
+	t.Logf("%-26s %10s %10s %10s", "", "early", "late", "log Z = 0")
 	for i, name := range []string{"return of the trajectory", "reward-to-go", "learned baseline", "learned critic, λ = 0.9", "learned critic, λ = 0", "exact critic, λ = 1", "exact critic, λ = 0"} {
-		t.Logf("%-26s %10.4f early %10.4f late", name, early[i], late[i])
+		t.Logf("%-26s %10.4f %10.4f %10.4f", name, early[i], late[i], zero[i])
 	}
 	require.Greater(t, early[0], 2*early[1], "reward-to-go has less variance than the return")
 	require.Greater(t, late[1], 10*late[2], "a baseline has less than the reward-to-go")
+	require.Greater(t, zero[0], 2*zero[1])
+	require.InDeltaSlice(t, late[2:], zero[2:], 1e-6, "with a critic log Z cancels")
 	for _, v := range [][]float64{early, late} {
 		require.Greater(t, v[2], v[3])
 		require.Greater(t, v[3], v[4])
@@ -4149,7 +4153,7 @@ func TestGradientVariance(t *testing.T) {
 	}
 }
 
-func gradientVariance(t *testing.T, iterations int) (traces []float64) {
+func gradientVariance(t *testing.T, iterations int, withLogZ bool) (traces []float64) {
 	const n = 4000
 	c := gfn.DefaultConfig("rl-u")
 	c.Iterations, c.Batch, c.Hidden, c.HiddenV, c.EvalEvery, c.Schedule = iterations, 32, 64, 64, 0, "constant"
@@ -4157,22 +4161,28 @@ func gradientVariance(t *testing.T, iterations int) (traces []float64) {
 	require.NoError(t, tr.Run(context.Background(), nil))
 	g := tr.Graph
 	logPF, logPB := tr.Policies()
-	learned := tr.Value()
-	r := g.RewardF(logPF, logPB, tr.LogZ())
+	learned, logZ := tr.Value(), tr.LogZ()
+	if !withLogZ {
+		logZ = 0
+		for row := range learned { // V goes with log Z
+			learned[row] -= tr.LogZ()
+		}
+	}
+	r := g.RewardF(logPF, logPB, logZ)
 	exact := g.Value(logPF, r)
 	var b gfn.Batch
 	b.Reset(g.Env)
 	require.NoError(t, b.Sample(g.Policy(logPF), n, gfn.Sampling{Seed: 1}))
 	b.Evaluate(nil, gfn.UniformPB)
 	rewards := make([]float64, len(b.Steps))
-	gfn.RewardsF(&b, &gfn.Flows{LogPF: b.LogPF, LogPB: b.LogPB, LogZ: tr.LogZ()}, rewards)
+	gfn.RewardsF(&b, &gfn.Flows{LogPF: b.LogPF, LogPB: b.LogPB, LogZ: logZ}, rewards)
 	byRow := func(v []float64) (rows []float64) {
 		for row := range b.Len() {
 			rows = append(rows, v[g.Row(b.State(nil, row))])
 		}
 		return rows
 	}
-	_, mean := g.GradJF(logPF, logPB, tr.LogZ())
+	_, mean := g.GradJF(logPF, logPB, logZ)
 	trace := func(a []float64) float64 { // E|g|² − |E g|²
 		sum := -dot(mean, mean)
 		for i := range n {
