@@ -2939,6 +2939,87 @@ func TestPolicyGradientStep(t *testing.T) {
 	require.NotEqual(t, b[pb], λ[pb])
 }
 
+// Each setting of the policy gradient is what it is called: the gradients that a step gives to PF and PB are those of the rewards,
+// advantages and centring of the same name, with the critic as it was before the step.
+func TestPolicyGradientSettings(t *testing.T) {
+	env := parse(t, small[0])
+	gradient := func(b *gfn.Batch, head gfn.Head, hidden int, params []float64, cotangents func(n *gfn.Net, values []float64)) []float64 {
+		n := gfn.NewNet(rand.NewPCG(0, 0), env.Shape(), head, []int{hidden, hidden})
+		copy(n.Params, params)
+		values := make([]float64, max(b.Len(), len(b.FAction), len(b.BAction)))
+		n.Eval(&b.States, 0, b.Len(), values)
+		cotangents(n, values)
+		return n.Grad
+	}
+	for _, estimator := range []string{"lambda", "baseline", "togo", "return"} {
+		for centring, centre := range map[string]gfn.Centring{"batch": gfn.CentreBatch, "others": gfn.CentreOthers, "none": gfn.CentreNone} {
+			for _, step := range []string{"pg", "tb"} {
+				c := quick("rl-b")
+				c.Estimator, c.Centring, c.BackwardStep = estimator, centring, step
+				c.Lambda, c.LambdaB, c.Clip, c.LogZ, c.Schedule = 0.7, 0.4, 0, 0.5, "constant"
+				tr := trainer(t, env, c)
+				_, err := tr.Step() // so that the critics are not at their start
+				require.NoError(t, err)
+				var before [][]float64
+				for _, list := range tr.Lists() {
+					before = append(before, slices.Clone(list))
+				}
+				_, err = tr.Step()
+				require.NoError(t, err)
+				for way, of := range map[gfn.Direction]struct {
+					b              *gfn.Batch
+					head           gfn.Head
+					policy, critic int // where Lists has them; Adam's first moments are behind
+					logZ, λ        float64
+				}{
+					gfn.Forward:  {tr.Batch(), gfn.ForwardHead, 0, 6, before[12][0], 0.7},
+					gfn.Backward: {tr.Back(), gfn.BackwardHead, 3, 9, tr.LogZ(), 0.4},
+				} {
+					b := of.b
+					v := &gfn.Flows{LogPF: b.LogPF, LogPB: b.LogPB, LogZ: of.logZ}
+					r, pg, a := make([]float64, len(b.Steps)), make([]float64, len(b.Steps)), make([]float64, len(b.Steps))
+					if way == gfn.Forward {
+						gfn.RewardsF(b, v, r)
+					} else {
+						gfn.Unguided{}.LogPG(b, b.LogPF, b.LogPB, pg)
+						gfn.RewardsB(b, v, pg, r)
+					}
+					gradient(b, gfn.ScalarHead, c.HiddenV, before[of.critic], func(_ *gfn.Net, values []float64) {
+						switch estimator {
+						case "lambda":
+							gfn.Advantages(b, way, r, values, of.λ, a)
+						case "baseline":
+							gfn.Advantages(b, way, r, values, 1, a)
+						case "togo":
+							gfn.Advantages(b, way, r, nil, 1, a)
+						case "return":
+							gfn.Returns(b, way, r, a)
+						}
+					})
+					gfn.Centre(b, way, a, centre)
+					if way == gfn.Backward && step == "tb" {
+						gfn.ResidualB(b, v, r, a)
+					}
+					want := gradient(b, of.head, c.Hidden, before[of.policy], func(n *gfn.Net, _ []float64) {
+						var d gfn.Flows
+						d.Reset(b, false)
+						gfn.PolicyGradient(b, way, a, &d)
+						if way == gfn.Forward {
+							n.Backward(d.LogPF, nil)
+						} else {
+							n.Backward(d.LogPB, nil)
+						}
+					})
+					m, m2 := before[of.policy+1], tr.Lists()[of.policy+1]
+					for i, g := range want {
+						require.InDelta(t, 0.1*g, m2[i]-0.9*m[i], 1e-12, "%s %s %s %v", estimator, centring, step, way)
+					}
+				}
+			}
+		}
+	}
+}
+
 func TestClipAndSchedules(t *testing.T) {
 	g := []float64{3, 4}
 	gfn.Clip(g, 0)
@@ -6110,6 +6191,47 @@ func TestLambdaBothWays(t *testing.T) {
 	for way, by := range biased {
 		require.Greater(t, by, 0.1, "an inexact critic biases λ < 1, and this test would see it: %v", way)
 	}
+}
+
+// A guide that depends on the endpoint, PG(τ|x) = Π w_x(s→s'), over all trajectories: the expected gradient of PB is the sum over x
+// of the exact ones of the Markov guides w_x with all of ρ on x. Returns do without a critic; so does the step down c(τ)².
+func TestEndpointGuide(t *testing.T) {
+	onDAGs(t, func(t *testing.T, rng *rand.Rand, g *gfn.Graph) {
+		logPF, logPB, logZ := randomPF(rng, g), randomPB(rng, g), rng.NormFloat64()
+		logρ := g.LogTerminating(logPF)
+		guides := make([][]float64, g.Len())
+		want := make([]float64, len(logPB))
+		for x := range guides {
+			guides[x] = randomPF(rng, g)
+			only := slices.Repeat([]float64{math.Inf(-1)}, g.Len())
+			only[x] = logρ[x]
+			_, grad := g.GradJB(logPB, guides[x], only)
+			addTo(want, 1, grad)
+		}
+		got, down := make([]float64, len(want)), make([]float64, len(want))
+		for _, τ := range trajectories(g) {
+			b := one(g, τ)
+			_, pb, x := along(g, τ, logPF, logPB)
+			v := &gfn.Flows{LogPF: evaluated(b, g.Policy(logPF), len(b.FAction)), LogPB: evaluated(b, g.BackwardPolicy(logPB), len(b.BAction)), LogZ: logZ}
+			pg, r, a := make([]float64, len(τ)), make([]float64, len(τ)), make([]float64, len(τ))
+			for i, e := range τ {
+				pg[i] = guides[x][e]
+			}
+			gfn.RewardsB(b, v, pg, r)
+			for _, sum := range []struct {
+				of       []float64
+				estimate func()
+			}{{got, func() { gfn.Returns(b, gfn.Backward, r, a) }}, {down, func() { gfn.ResidualB(b, v, r, a) }}} {
+				sum.estimate()
+				var d gfn.Flows
+				d.Reset(b, false)
+				gfn.PolicyGradient(b, gfn.Backward, a, &d)
+				addTo(sum.of, math.Exp(logρ[x]+pb), toLogits(g, b, b.BStart, g.BStart, v.LogPB, d.LogPB))
+			}
+		}
+		require.InDeltaSlice(t, want, got, 1e-10)
+		require.InDeltaSlice(t, want, down, 1e-10)
+	})
 }
 
 // evaluated returns a policy on all slots of b, n of them.
