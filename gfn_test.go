@@ -2850,6 +2850,87 @@ func TestPolicyGradientStep(t *testing.T) {
 	require.NotEqual(t, b[pb], λ[pb])
 }
 
+// Each setting of the policy gradient is what it is called: the gradients that a step gives to PF and PB are those of the rewards,
+// advantages and centring of the same name, with the critic as it was before the step.
+func TestPolicyGradientSettings(t *testing.T) {
+	env := parse(t, small[0])
+	gradient := func(b *gfn.Batch, head gfn.Head, hidden int, params []float64, cotangents func(n *gfn.Net, values []float64)) []float64 {
+		n := gfn.NewNet(rand.NewPCG(0, 0), env.Shape(), head, []int{hidden, hidden})
+		copy(n.Params, params)
+		values := make([]float64, max(b.Len(), len(b.FAction), len(b.BAction)))
+		n.Eval(&b.States, 0, b.Len(), values)
+		cotangents(n, values)
+		return n.Grad
+	}
+	for _, estimator := range []string{"lambda", "baseline", "togo", "return"} {
+		for centring, centre := range map[string]gfn.Centring{"batch": gfn.CentreBatch, "others": gfn.CentreOthers, "none": gfn.CentreNone} {
+			for _, step := range []string{"pg", "tb"} {
+				c := quick("rl-b")
+				c.Estimator, c.Centring, c.BackwardStep = estimator, centring, step
+				c.Lambda, c.LambdaB, c.Clip, c.LogZ, c.Schedule = 0.7, 0.4, 0, 0.5, "constant"
+				tr := trainer(t, env, c)
+				_, err := tr.Step() // so that the critics are not at their start
+				require.NoError(t, err)
+				var before [][]float64
+				for _, list := range tr.Lists() {
+					before = append(before, slices.Clone(list))
+				}
+				_, err = tr.Step()
+				require.NoError(t, err)
+				for way, of := range map[gfn.Direction]struct {
+					b              *gfn.Batch
+					head           gfn.Head
+					policy, critic int // where Lists has them; Adam's first moments are behind
+					logZ, λ        float64
+				}{
+					gfn.Forward:  {tr.Batch(), gfn.ForwardHead, 0, 6, before[12][0], 0.7},
+					gfn.Backward: {tr.Back(), gfn.BackwardHead, 3, 9, tr.LogZ(), 0.4},
+				} {
+					b := of.b
+					v := &gfn.Flows{LogPF: b.LogPF, LogPB: b.LogPB, LogZ: of.logZ}
+					r, pg, a := make([]float64, len(b.Steps)), make([]float64, len(b.Steps)), make([]float64, len(b.Steps))
+					if way == gfn.Forward {
+						gfn.RewardsF(b, v, r)
+					} else {
+						gfn.Unguided{}.LogPG(b, b.LogPF, b.LogPB, pg)
+						gfn.RewardsB(b, v, pg, r)
+					}
+					gradient(b, gfn.ScalarHead, c.HiddenV, before[of.critic], func(_ *gfn.Net, values []float64) {
+						switch estimator {
+						case "lambda":
+							gfn.Advantages(b, way, r, values, of.λ, a)
+						case "baseline":
+							gfn.Advantages(b, way, r, values, 1, a)
+						case "togo":
+							gfn.Advantages(b, way, r, nil, 1, a)
+						case "return":
+							gfn.Returns(b, way, r, a)
+						}
+					})
+					gfn.Centre(b, way, a, centre)
+					if way == gfn.Backward && step == "tb" {
+						gfn.ResidualB(b, v, r, a)
+					}
+					want := gradient(b, of.head, c.Hidden, before[of.policy], func(n *gfn.Net, _ []float64) {
+						var d gfn.Flows
+						d.Reset(b, false)
+						gfn.PolicyGradient(b, way, a, &d)
+						if way == gfn.Forward {
+							n.Backward(d.LogPF, nil)
+						} else {
+							n.Backward(d.LogPB, nil)
+						}
+					})
+					m, m2 := before[of.policy+1], tr.Lists()[of.policy+1]
+					for i, g := range want {
+						require.InDelta(t, 0.1*g, m2[i]-0.9*m[i], 1e-12, "%s %s %s %v", estimator, centring, step, way)
+					}
+				}
+			}
+		}
+	}
+}
+
 func TestClipAndSchedules(t *testing.T) {
 	g := []float64{3, 4}
 	gfn.Clip(g, 0)
@@ -4277,14 +4358,18 @@ func TestImprovementBoundsAreTight(t *testing.T) {
 // TestGradientVariance prints (-v) the trace of the covariance of one trajectory's gradient in the
 // logits, on the 16×16 grid, for each estimator, at the policy and the critic of RL-U early and
 // late in a run. Early, log Z is far off and the return of a trajectory far from 0; late, c(τ) is
-// near 0 for every τ, so that it is the reward-to-go that varies.
+// near 0 for every τ, so that it is the reward-to-go that varies. The late policy at log Z = 0 has
+// returns near −log Z*, which a baseline takes out.
 func TestGradientVariance(t *testing.T) {
-	early, late := gradientVariance(t, 10), gradientVariance(t, 300)
+	early, late, zero := gradientVariance(t, 10, true), gradientVariance(t, 300, true), gradientVariance(t, 300, false)
+	t.Logf("%-26s %10s %10s %10s", "", "early", "late", "log Z = 0")
 	for i, name := range []string{"return of the trajectory", "reward-to-go", "learned baseline", "learned critic, λ = 0.9", "learned critic, λ = 0", "exact critic, λ = 1", "exact critic, λ = 0"} {
-		t.Logf("%-26s %10.4f early %10.4f late", name, early[i], late[i])
+		t.Logf("%-26s %10.4f %10.4f %10.4f", name, early[i], late[i], zero[i])
 	}
 	require.Greater(t, early[0], 2*early[1], "reward-to-go has less variance than the return")
 	require.Greater(t, late[1], 10*late[2], "a baseline has less than the reward-to-go")
+	require.Greater(t, zero[0], 2*zero[1])
+	require.InDeltaSlice(t, late[2:], zero[2:], 1e-6, "with a critic log Z cancels")
 	for _, v := range [][]float64{early, late} {
 		require.Greater(t, v[2], v[3])
 		require.Greater(t, v[3], v[4])
@@ -4293,7 +4378,7 @@ func TestGradientVariance(t *testing.T) {
 	}
 }
 
-func gradientVariance(t *testing.T, iterations int) (traces []float64) {
+func gradientVariance(t *testing.T, iterations int, withLogZ bool) (traces []float64) {
 	const n = 4000
 	c := gfn.DefaultConfig("rl-u")
 	c.Iterations, c.Batch, c.Hidden, c.HiddenV, c.EvalEvery, c.Schedule = iterations, 32, 64, 64, 0, "constant"
@@ -4301,22 +4386,28 @@ func gradientVariance(t *testing.T, iterations int) (traces []float64) {
 	require.NoError(t, tr.Run(context.Background(), nil))
 	g := tr.Graph
 	logPF, logPB := tr.Policies()
-	learned := tr.Value()
-	r := g.RewardF(logPF, logPB, tr.LogZ())
+	learned, logZ := tr.Value(), tr.LogZ()
+	if !withLogZ {
+		logZ = 0
+		for row := range learned { // V goes with log Z
+			learned[row] -= tr.LogZ()
+		}
+	}
+	r := g.RewardF(logPF, logPB, logZ)
 	exact := g.Value(logPF, r)
 	var b gfn.Batch
 	b.Reset(g.Env)
 	require.NoError(t, b.Sample(g.Policy(logPF), n, gfn.Sampling{Seed: 1}))
 	b.Evaluate(nil, gfn.UniformPB)
 	rewards := make([]float64, len(b.Steps))
-	gfn.RewardsF(&b, &gfn.Flows{LogPF: b.LogPF, LogPB: b.LogPB, LogZ: tr.LogZ()}, rewards)
+	gfn.RewardsF(&b, &gfn.Flows{LogPF: b.LogPF, LogPB: b.LogPB, LogZ: logZ}, rewards)
 	byRow := func(v []float64) (rows []float64) {
 		for row := range b.Len() {
 			rows = append(rows, v[g.Row(b.State(nil, row))])
 		}
 		return rows
 	}
-	_, mean := g.GradJF(logPF, logPB, tr.LogZ())
+	_, mean := g.GradJF(logPF, logPB, logZ)
 	trace := func(a []float64) float64 { // E|g|² − |E g|²
 		sum := -dot(mean, mean)
 		for i := range n {
@@ -4733,9 +4824,10 @@ func TestCorrelate(t *testing.T) {
 	require.NoError(t, err)
 	require.Greater(t, linear, 0.99)
 	require.Equal(t, 1.0, rank)
-	linear2, _, err := estimated.Correlate(words, 200, 0)
+	linear2, rank2, err := estimated.Correlate(words, 200, 0)
 	require.NoError(t, err)
 	require.InDelta(t, linear, linear2, 0.02)
+	require.Equal(t, rank, rank2)
 }
 
 // ---- benchmarks ----
@@ -6353,6 +6445,47 @@ func TestLambdaBothWays(t *testing.T) {
 	for way, by := range biased {
 		require.Greater(t, by, 0.1, "an inexact critic biases λ < 1, and this test would see it: %v", way)
 	}
+}
+
+// A guide that depends on the endpoint, PG(τ|x) = Π w_x(s→s'), over all trajectories: the expected gradient of PB is the sum over x
+// of the exact ones of the Markov guides w_x with all of ρ on x. Returns do without a critic; so does the step down c(τ)².
+func TestEndpointGuide(t *testing.T) {
+	onDAGs(t, func(t *testing.T, rng *rand.Rand, g *gfn.Graph) {
+		logPF, logPB, logZ := randomPF(rng, g), randomPB(rng, g), rng.NormFloat64()
+		logρ := g.LogTerminating(logPF)
+		guides := make([][]float64, g.Len())
+		want := make([]float64, len(logPB))
+		for x := range guides {
+			guides[x] = randomPF(rng, g)
+			only := slices.Repeat([]float64{math.Inf(-1)}, g.Len())
+			only[x] = logρ[x]
+			_, grad := g.GradJB(logPB, guides[x], only)
+			addTo(want, 1, grad)
+		}
+		got, down := make([]float64, len(want)), make([]float64, len(want))
+		for _, τ := range trajectories(g) {
+			b := one(g, τ)
+			_, pb, x := along(g, τ, logPF, logPB)
+			v := &gfn.Flows{LogPF: evaluated(b, g.Policy(logPF), len(b.FAction)), LogPB: evaluated(b, g.BackwardPolicy(logPB), len(b.BAction)), LogZ: logZ}
+			pg, r, a := make([]float64, len(τ)), make([]float64, len(τ)), make([]float64, len(τ))
+			for i, e := range τ {
+				pg[i] = guides[x][e]
+			}
+			gfn.RewardsB(b, v, pg, r)
+			for _, sum := range []struct {
+				of       []float64
+				estimate func()
+			}{{got, func() { gfn.Returns(b, gfn.Backward, r, a) }}, {down, func() { gfn.ResidualB(b, v, r, a) }}} {
+				sum.estimate()
+				var d gfn.Flows
+				d.Reset(b, false)
+				gfn.PolicyGradient(b, gfn.Backward, a, &d)
+				addTo(sum.of, math.Exp(logρ[x]+pb), toLogits(g, b, b.BStart, g.BStart, v.LogPB, d.LogPB))
+			}
+		}
+		require.InDeltaSlice(t, want, got, 1e-10)
+		require.InDeltaSlice(t, want, down, 1e-10)
+	})
 }
 
 // evaluated returns a policy on all slots of b, n of them.

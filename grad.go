@@ -346,7 +346,8 @@ func (Unguided) LogPG(b *Batch, logPF, _, dst []float64) {
 
 // ExitCapped is PF with the probability of the exit capped at Cap wherever log R(s) ≤ Threshold,
 // and the rest of the row scaled up to make a distribution again, unless the exit is all there is.
-// The reference caps the raw logit instead, which a shift of the logits changes.
+// The reference caps the raw logit instead, which a shift of the logits changes. Threshold is absolute:
+// where no log R is above it PG is, but for Cap, PF given that it goes on.
 type ExitCapped struct{ Cap, Threshold float64 }
 
 // Observe does nothing.

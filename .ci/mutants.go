@@ -1116,6 +1116,10 @@ var list = []place{
 		m("Sub-EB by the advantages' λ", "c.LambdaV, t.dVal", "λ, t.dVal"),
 		m("the critic by its returns whatever is asked for", "c.Critic == \"subeb\"", "false"),
 		m("rewards' cotangents kept", "clear(t.dR)", ""),
+		m("a baseline of λ", "Advantages(b, way, t.r, t.val, 1, t.a)", "Advantages(b, way, t.r, t.val, λ, t.a)"),
+		m("a return that is the reward-to-go", "Returns(b, way, t.r, t.a)", "Advantages(b, way, t.r, nil, 1, t.a)"),
+		m("centred by all where others are asked for", "\"others\": CentreOthers", "\"others\": CentreBatch"),
+		m("centred where none is asked for", "\"none\": CentreNone", "\"none\": CentreOthers"),
 	}},
 	{"envs.go", "NewFactorReward", []mutant{
 		m("β left out", "beta*sum, floor", "sum, floor"),
@@ -1152,6 +1156,9 @@ var list = []place{
 		m("PB stands still", "t.pb.Step(c.rate(t.Iteration)*c.LR, c.Clip)", ""),
 		m("up the gradient", "t.pb.Step(c.rate(t.Iteration)*c.LR", "t.pb.Step(-c.rate(t.Iteration)*c.LR"),
 		m("guided by PF", "t.guide.LogPG", "Unguided{}.LogPG"),
+		m("c(τ)² at log Z = 0", ", LogZ: t.logZ[0]}", "}"),
+		m("the forward critic", "t.fb, c.LambdaB", "t.f, c.LambdaB"),
+		m("λ of the forward policy", "c.LambdaB)", "c.Lambda)"),
 		m("walks back from the streams of training", " | 1<<63", ""),
 	}},
 	{"trainer.go", "Config.Reads", []mutant{
