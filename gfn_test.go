@@ -2772,6 +2772,26 @@ func TestAdam(t *testing.T) {
 	require.InDelta(t, -0.1+0.1*(0.11/0.19)/math.Sqrt(0.004999/0.001999), x[0], 1e-8)
 }
 
+// AMSGrad by hand: g = 1 then 0.1 leaves m = 0.9·0.1 + 0.1·0.1 = 0.1 over 0.19, and v = 0.000999 + 0.001·0.01 =
+// 0.001009 over 0.001999 divides, as it does in Adam; g = 0 then leaves v = 0.001007991, and 0.001009 divides on, over
+// 1 − 0.999³ = 0.002997001, m being 0.09 over 1 − 0.729 = 0.271.
+func TestAMSGrad(t *testing.T) {
+	x, y, a, b := []float64{0}, []float64{0}, gfn.NewAdam(1), gfn.NewAdam(1)
+	a.AMSGrad()
+	for _, g := range []float64{1, 0.1} {
+		a.Update(x, []float64{g}, 0.1)
+		b.Update(y, []float64{g}, 0.1)
+	}
+	require.InDelta(t, -0.1-0.1*(0.1/0.19)/math.Sqrt(0.001009/0.001999), x[0], 1e-8)
+	require.Equal(t, y, x)
+	before := x[0]
+	a.Update(x, []float64{0}, 0.1)
+	b.Update(y, []float64{0}, 0.1)
+	require.InDelta(t, before-0.1*(0.09/0.271)/math.Sqrt(0.001009/0.002997001), x[0], 1e-8)
+	require.InDelta(t, before-0.1*(0.09/0.271)/math.Sqrt(0.001007991/0.002997001), y[0], 1e-8)
+	require.Greater(t, x[0], y[0]+1e-5)
+}
+
 // Net.Step clips before it steps, and clears the gradient behind it.
 func TestNetStep(t *testing.T) {
 	n := gfn.NewNet(rand.NewPCG(1, 1), gfn.Shape{Dim: 1, Forward: 1, Features: 1}, gfn.ScalarHead, nil)
@@ -4578,7 +4598,7 @@ func TestResumeAtAnyIteration(t *testing.T) {
 				continue
 			}
 			c := quick(method)
-			c.Tabular = i%2 == 0
+			c.Tabular, c.AMSGrad = i%2 == 0, i%3 == 0
 			want := trainer(t, parse(t, spec), c)
 			require.NoError(t, want.Run(context.Background(), nil))
 			for stop := range c.Iterations {
@@ -4617,7 +4637,7 @@ func saved(t testing.TB, env gfn.Env, c gfn.Config) []byte {
 
 // seal gives a payload a proper frame.
 func seal(payload []byte) []byte {
-	file := binary.LittleEndian.AppendUint32([]byte("gfn checkpoint\n"), 4)
+	file := binary.LittleEndian.AppendUint32([]byte("gfn checkpoint\n"), 5)
 	file = append(binary.LittleEndian.AppendUint64(file, uint64(len(payload))), payload...)
 	return binary.LittleEndian.AppendUint32(file, crc32.ChecksumIEEE(file))
 }
@@ -4640,8 +4660,8 @@ func TestDamagedCheckpoints(t *testing.T) {
 	require.ErrorContains(t, load([]byte("PNG and so on"), nil, nil), "not a gfn checkpoint")
 	require.ErrorContains(t, load(append(slices.Clone(file), 0), nil, nil), "data follows its end")
 	newer := slices.Clone(file)
-	newer[15] = 5
-	require.EqualError(t, load(newer, nil, nil), "gfn: checkpoint: format version 5; this program reads 4")
+	newer[15] = 6
+	require.EqualError(t, load(newer, nil, nil), "gfn: checkpoint: format version 6; this program reads 5")
 	huge := slices.Clone(file)
 	binary.LittleEndian.PutUint64(huge[19:], 1<<60)
 	require.ErrorContains(t, load(huge, nil, nil), "truncated")
@@ -6148,6 +6168,13 @@ func TestReads(t *testing.T) {
 				}
 			}
 		}
+	}
+	for _, method := range methodNames() { // where a mean square falls again, which takes a while
+		c := quick(method)
+		c.Iterations, c.EvalEvery, c.Hidden, c.HiddenV, c.Layers, c.LayersV = 60, 0, 8, 8, 1, 1
+		divided := c
+		divided.AMSGrad = true
+		require.Equal(t, c.Reads("AMSGrad"), !slices.Equal(learned(c), learned(divided)), method)
 	}
 }
 

@@ -600,15 +600,25 @@ func dot4(w0, w1, w2, w3 []float64, jdx []int32, dy []float64) (s0, s1, s2, s3 f
 // gradient g
 //
 //	m ← β₁m + (1−β₁)g    v ← β₂v + (1−β₂)g²    θ ← θ − lr · m/(1−β₁ᵗ) / (√(v/(1−β₂ᵗ)) + ε)
+//
+// After [Adam.AMSGrad] it is AMSGrad (Reddi et al. 2018), in which the largest v so far stands in place of the last one:
+// steps do not grow again where gradients vanish.
 type Adam struct {
 	M, V []float64
+	Most []float64 // the v that divides: V itself, or its largest values
 	T    int
 }
 
 const beta1, beta2, adamEpsilon = 0.9, 0.999, 1e-8
 
 // NewAdam returns the optimiser's state for n parameters before the first step.
-func NewAdam(n int) Adam { return Adam{make([]float64, n), make([]float64, n), 0} }
+func NewAdam(n int) Adam {
+	v := make([]float64, n)
+	return Adam{make([]float64, n), v, v, 0}
+}
+
+// AMSGrad makes the optimiser AMSGrad, before its first step.
+func (a *Adam) AMSGrad() { a.Most = make([]float64, len(a.V)) }
 
 // adamRate holds what one step shares between parameters.
 type adamRate struct{ lr, correct1, correct2 float64 }
@@ -625,15 +635,16 @@ func (a *Adam) Update(params, grad []float64, lr float64) {
 }
 
 func (a *Adam) update(params, grad []float64, r adamRate, lo, hi int) {
-	adam(params[lo:hi], grad[lo:hi], a.M[lo:hi], a.V[lo:hi], r)
+	adam(params[lo:hi], grad[lo:hi], a.M[lo:hi], a.V[lo:hi], a.Most[lo:hi], r)
 }
 
-func adamPortable(p, g, m, v []float64, r adamRate) {
-	g, m, v = g[:len(p)], m[:len(p)], v[:len(p)]
+func adamPortable(p, g, m, v, most []float64, r adamRate) {
+	g, m, v, most = g[:len(p)], m[:len(p)], v[:len(p)], most[:len(p)]
 	for i := range p {
 		m[i] = beta1*m[i] + (1-beta1)*g[i]
 		v[i] = beta2*v[i] + (1-beta2)*g[i]*g[i]
-		p[i] -= r.lr * (m[i] * r.correct1) / (math.Sqrt(v[i]*r.correct2) + adamEpsilon)
+		most[i] = max(most[i], v[i]) // v[i] itself where they are one
+		p[i] -= r.lr * (m[i] * r.correct1) / (math.Sqrt(most[i]*r.correct2) + adamEpsilon)
 	}
 }
 

@@ -17,7 +17,7 @@ func (m *operand) mulColumns(w *scratch, y, x []float64, width, lo, hi int) {
 	m.mulColumnsPortable(w, y, x, width, lo, hi)
 }
 
-func relu(y []float64)                      { reluPortable(y) }
-func mask(t, h []float64)                   { maskPortable(t, h) }
-func add(y, x []float64)                    { addPortable(y, x) }
-func adam(p, g, m, v []float64, r adamRate) { adamPortable(p, g, m, v, r) }
+func relu(y []float64)                            { reluPortable(y) }
+func mask(t, h []float64)                         { maskPortable(t, h) }
+func add(y, x []float64)                          { addPortable(y, x) }
+func adam(p, g, m, v, most []float64, r adamRate) { adamPortable(p, g, m, v, most, r) }

@@ -340,23 +340,25 @@ func mask(t, h []float64) {
 }
 
 //go:noinline
-func adam(p, g, m, v []float64, r adamRate) {
+func adam(p, g, m, v, most []float64, r adamRate) {
 	if fast() {
 		b1, c1, b2, c2 := all(beta1), all(1-beta1), all(beta2), all(1-beta2)
 		lr, correct1, correct2, ε := all(r.lr), all(r.correct1), all(r.correct2), all(adamEpsilon)
-		for ; len(p) >= 4; p, g, m, v = p[4:], g[4:], m[4:], v[4:] {
-			pp, pm, pv := (*[4]float64)(p), (*[4]float64)(m), (*[4]float64)(v)
+		for ; len(p) >= 4; p, g, m, v, most = p[4:], g[4:], m[4:], v[4:], most[4:] {
+			pp, pm, pv, pmost := (*[4]float64)(p), (*[4]float64)(m), (*[4]float64)(v), (*[4]float64)(most)
 			g := archsimd.LoadFloat64x4((*[4]float64)(g))
 			m := b1.Mul(archsimd.LoadFloat64x4(pm)).Add(c1.Mul(g))
 			v := b2.Mul(archsimd.LoadFloat64x4(pv)).Add(c2.Mul(g).Mul(g))
-			step := lr.Mul(m.Mul(correct1)).Div(v.Mul(correct2).Sqrt().Add(ε))
-			archsimd.LoadFloat64x4(pp).Sub(step).Store(pp)
 			m.Store(pm)
 			v.Store(pv)
+			v = archsimd.LoadFloat64x4(pmost).Max(v)
+			v.Store(pmost)
+			step := lr.Mul(m.Mul(correct1)).Div(v.Mul(correct2).Sqrt().Add(ε))
+			archsimd.LoadFloat64x4(pp).Sub(step).Store(pp)
 		}
 		archsimd.ClearAVXUpperBits()
 	}
-	adamPortable(p, g, m, v, r)
+	adamPortable(p, g, m, v, most, r)
 }
 
 func all(x float64) archsimd.Float64x4 { return archsimd.BroadcastFloat64x4(x) }

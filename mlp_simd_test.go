@@ -150,10 +150,10 @@ func TestElementsBesidePortable(t *testing.T) {
 			{add, addPortable}, {mask, maskPortable},
 			{func(y, _ []float64) { relu(y) }, func(y, _ []float64) { reluPortable(y) }},
 			{func(y, x []float64) {
-				adam(y, x, slices.Clone(x), slices.Repeat([]float64{0.5}, n), adamRate{0.1, 2, 3})
+				adam(y, x, slices.Clone(x), slices.Repeat([]float64{0.5}, n), slices.Repeat([]float64{0.6}, n), adamRate{0.1, 2, 3})
 			},
 				func(y, x []float64) {
-					adamPortable(y, x, slices.Clone(x), slices.Repeat([]float64{0.5}, n), adamRate{0.1, 2, 3})
+					adamPortable(y, x, slices.Clone(x), slices.Repeat([]float64{0.5}, n), slices.Repeat([]float64{0.6}, n), adamRate{0.1, 2, 3})
 				}},
 		} {
 			one, other := slices.Clone(y), slices.Clone(y)

@@ -34,6 +34,7 @@ type Config struct {
 	Epsilon, EpsilonEnd              float64 // probability of a uniform action in sampling, linear over Iterations
 	Temperature                      float64 // the policy samples ∝ PF^(1/Temperature)
 	Clip                             float64 // largest norm of a network's gradient; 0 is off
+	AMSGrad                          bool    // the networks' Adam divides by the largest mean square of a gradient so far
 	LogZ                             float64 // initial log Z
 	Replay, ReplayBatch              int     // endpoints or trajectories kept; trajectories of each batch drawn from them, 0 for half of it
 	ReplayOf                         string  // best: distinct endpoints of highest reward, drawn ∝ R and walked back from; past: the last trajectories, as they were
@@ -133,7 +134,7 @@ func (c Config) Reads(field string) bool {
 		return !math.IsNaN(m.Lambda) && (!gradient || c.Estimator == "lambda")
 	case "LR": // steps of the trust region have their length by KL
 		return m.Flow != ValueFlow && (!c.Trust || m.LearnPB)
-	case "Clip":
+	case "Clip", "AMSGrad":
 		return c.Reads("LR") || c.Reads("LRV")
 	case "LRZ", "LogZ":
 		return m.Flow == TotalFlow
@@ -364,7 +365,10 @@ func NewTrainer(env Env, c Config) (*Trainer, error) {
 			return nil, fmt.Errorf("gfn: Config.Hidden, Layers: a network of %d parameters, want at most %d", n, maxParameters)
 		}
 		rng := stream(c.Seed, math.MaxUint64, uint64(r)) // each network has its own
-		*t.net(r) = newNet(&rng, t.Env.Shape(), r.head(), c.hidden(r), t.pool)
+		n := newNet(&rng, t.Env.Shape(), r.head(), c.hidden(r), t.pool)
+		if *t.net(r) = n; c.AMSGrad {
+			n.AMSGrad()
+		}
 	}
 	first := new(States) // s0, where there is no more
 	if t.Graph != nil {
@@ -1155,13 +1159,13 @@ func (r *replay) draw(n int, o Sampling) [][]int {
 //	"gfn checkpoint\n"   version uint32   length of the rest uint64   payload   CRC-32 (IEEE) of all before it
 //
 // little endian; the payload is a header in JSON and then lists, each behind its length as uint64:
-// for each network PF, PB, F where the method learns it, and the critics, the parameters and Adam's
-// m and v; the parameters of target networks; those of log Z, with m and v; the curve; the states of
+// for each network PF, PB, F where the method learns it, and the critics, the parameters, Adam's m and
+// v and, of AMSGrad, its largest v; the parameters of target networks; those of log Z, with m and v; the curve; the states of
 // the replay, of the guide, and the modes found; the actions of the trajectories kept, exits last.
 // Floats are stored bit for bit.
 const (
 	magic   = "gfn checkpoint\n"
-	version = 4
+	version = 5
 )
 
 // header is what a checkpoint says in JSON.
@@ -1191,7 +1195,9 @@ func specOf(env Env) (string, uint32) {
 func (t *Trainer) lists() [][]float64 {
 	var all [][]float64
 	for _, n := range t.nets() {
-		all = append(all, n.Params, n.M, n.V)
+		if all = append(all, n.Params, n.M, n.V); t.Config.AMSGrad {
+			all = append(all, n.Most)
+		}
 	}
 	for _, bar := range t.bar {
 		all = append(all, bar.Params)
@@ -1367,7 +1373,9 @@ func decode(p []byte, dir string, env Env, change func(*Config)) (*Trainer, erro
 		}
 		n := parameters(r.head().sizes(shape, h.Config.hidden(r)))
 		if want = append(want, n); i < len(method.roles()) {
-			want = append(want, n, n)
+			if want = append(want, n, n); h.Config.AMSGrad {
+				want = append(want, n)
+			}
 		}
 	}
 	want = append(want, 1, 1, 1)

@@ -459,9 +459,10 @@ var list = []place{
 		m("second moment not averaged", "(1-beta2)*g[i]*g[i]", "g[i]*g[i]"),
 		m("second moment of |g|", "(1-beta2)*g[i]*g[i]", "(1-beta2)*math.Abs(g[i])"),
 		m("second moment lost", "v[i] = beta2*v[i] +", "v[i] = 0 +"),
-		m("no square root", "math.Sqrt(v[i]*r.correct2)", "v[i] * r.correct2"),
-		m("ε inside the root", "(math.Sqrt(v[i]*r.correct2) + adamEpsilon)", "math.Sqrt(v[i]*r.correct2+adamEpsilon)"),
-		m("corrections swapped", "m[i] * r.correct1", "m[i] * r.correct2", "v[i]*r.correct2", "v[i]*r.correct1"),
+		m("AMSGrad is Adam", "max(most[i], v[i])", "v[i]"),
+		m("no square root", "math.Sqrt(most[i]*r.correct2)", "most[i] * r.correct2"),
+		m("ε inside the root", "(math.Sqrt(most[i]*r.correct2) + adamEpsilon)", "math.Sqrt(most[i]*r.correct2+adamEpsilon)"),
+		m("corrections swapped", "m[i] * r.correct1", "m[i] * r.correct2", "most[i]*r.correct2", "most[i]*r.correct1"),
 	}},
 	{"mlp.go", "Net.Step", []mutant{
 		m("not clipped", "Clip(n.Grad, clip)", ""),

@@ -492,7 +492,7 @@ func TestExact(t *testing.T) {
 func TestPolicyGradientFlags(t *testing.T) {
 	dir := t.TempDir()
 	must(t, small("-method", "rl-g", "-replay", "0", "-iters", "1", "-estimator", "baseline", "-centring", "others", "-lambda-v", "0.9",
-		"-backward-step", "tb", "-trust", "-kl", "0.02", "-damping", "0.1", "-cg", "3", "-backtracks", "4", "-penalised", "-guide", "exit", "-guide-cap", "0.01",
+		"-backward-step", "tb", "-trust", "-kl", "0.02", "-damping", "0.1", "-cg", "3", "-backtracks", "4", "-penalised", "-amsgrad", "-guide", "exit", "-guide-cap", "0.01",
 		"-guide-threshold", "-1", "-out", dir)...)
 	read := func() gfn.Config {
 		trainer, err := gfn.LoadFile(filepath.Join(dir, checkpointName), nil, nil)
@@ -503,7 +503,7 @@ func TestPolicyGradientFlags(t *testing.T) {
 	plain.Hidden, plain.HiddenV, plain.Batch, plain.Iterations, plain.EvalEvery = 8, 8, 8, 1, 10
 	want := plain
 	want.Estimator, want.Centring, want.LambdaV, want.BackwardStep = "baseline", "others", 0.9, "tb"
-	want.Trust, want.KL, want.Damping, want.CG, want.Backtracks, want.Penalised = true, 0.02, 0.1, 3, 4, true
+	want.Trust, want.KL, want.Damping, want.CG, want.Backtracks, want.Penalised, want.AMSGrad = true, 0.02, 0.1, 3, 4, true, true
 	want.Guide, want.GuideCap, want.GuideThreshold = "exit", 0.01, -1
 	assert.Equal(t, want, read())
 	must(t, small("-method", "rl-g", "-replay", "0", "-iters", "1", "-critic", "subeb", "-backward-step", "subeb", "-out", dir)...)

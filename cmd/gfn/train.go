@@ -59,6 +59,7 @@ func (a *trainArgs) options() []option {
 		{"lr-v", "X", &c.LRV, fmt.Sprintf("rate of log F (default %v), or of critics (default %v)", gfn.DefaultConfig("db-u").LRV, gfn.DefaultConfig("rl-u").LRV)},
 		{"schedule", "NAME", &c.Schedule, "of all rates: constant, or linear or cosine decay to 0"},
 		{"clip", "X", &c.Clip, "largest norm of a network's gradient; 0 is off"},
+		{"amsgrad", "", &c.AMSGrad, "divide Adam's steps by the largest mean square of a gradient so far: steps that do not grow again near the optimum"},
 		{"lambda", "X", &c.Lambda, lambdaUsage()},
 		{"estimator", "NAME", &c.Estimator, "of advantages, lambda or, with λ = 1, baseline; without a critic togo (reward-to-go) or return"},
 		{"centring", "NAME", &c.Centring, "of advantages, by the mean of the batch, of the others (without bias) or none"},
