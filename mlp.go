@@ -185,7 +185,8 @@ func (n *Net) Eval(st *States, lo, hi int, dst []float64) {
 	for l := 1; l < len(n.h); l++ {
 		n.h[l] = resize(n.h[l], hi*n.Sizes[l])
 	}
-	n.pool.run(n, (*Net).evalRows, lo, hi, 4)
+	each := (hi - lo + n.pool.workers() - 1) / n.pool.workers()
+	n.pool.run(n, (*Net).evalRows, lo, hi, max(4, min(block, each))) // few rows in as few pieces: each reads all weights
 }
 
 func resize(s []float64, n int) []float64 { return slices.Grow(s, max(0, n-len(s)))[:n] }
