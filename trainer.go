@@ -74,7 +74,7 @@ func DefaultConfig(method string) Config {
 		Method: method, Iterations: 2000, Batch: 64, Hidden: 256, Layers: 2, HiddenV: 256, LayersV: 2,
 		LR: 2e-3, LRZ: 0.1, LRV: 2e-3, Schedule: "cosine", Temperature: 1, ReplayBatch: 16,
 		ReplayOf: "best", Alpha: 1,
-		Estimator: "lambda", Centring: "batch", Critic: "lambda", LambdaV: 1, LambdaB: 1, BackwardStep: "pg",
+		Estimator: "lambda", Centring: "batch", Critic: "lambda", LambdaB: 1, BackwardStep: "pg",
 		KL: trust.KL, Damping: trust.Damping, CG: trust.Iterations, CGTolerance: trust.Tolerance, Backtracks: trust.Backtracks,
 		Guide: "auto", GuideCap: defaultGuideCap, GuideReplay: 1e6,
 		Workers: runtime.GOMAXPROCS(0), EvalEvery: 100, EvalSamples: 10000, Limit: 1 << 21,
@@ -87,7 +87,7 @@ func DefaultConfig(method string) Config {
 			c.LRV = 5e-3
 		}
 		if m.SubEB {
-			c.Critic, c.LambdaV = "subeb", 0.9
+			c.Critic = "subeb"
 		}
 		if m.Flow == ValueFlow { // it evaluates the uniform policy
 			c.Epsilon, c.EpsilonEnd = 1, 1
@@ -96,7 +96,17 @@ func DefaultConfig(method string) Config {
 			c.Polyak, c.Replay, c.ReplayBatch, c.ReplayOf = 0.05, 1000, 0, "past"
 		}
 	}
+	c.LambdaV = DefaultLambdaV(c.Critic)
 	return c
+}
+
+// DefaultLambdaV returns the default of Config.LambdaV for a Config.Critic, of whatever method: 0.9, the weights of
+// [SubEB] (Niu et al. 2026), or 1, which makes λ-returns the rewards-to-go.
+func DefaultLambdaV(critic string) float64 {
+	if critic == "subeb" {
+		return 0.9
+	}
+	return 1
 }
 
 // Paper sets the sizes and rates of Niu et al. 2024 (spec §4) for an environment: batch 128,

@@ -508,12 +508,34 @@ func TestPolicyGradientFlags(t *testing.T) {
 	assert.Equal(t, want, read())
 	must(t, small("-method", "rl-g", "-replay", "0", "-iters", "1", "-critic", "subeb", "-backward-step", "subeb", "-out", dir)...)
 	want = plain
-	want.Critic, want.BackwardStep = "subeb", "subeb"
+	want.Critic, want.LambdaV, want.BackwardStep = "subeb", 0.9, "subeb"
 	assert.Equal(t, want, read())
 	must(t, small("-method", "rl-g", "-replay", "0", "-iters", "1", "-lambda-b", "0.8", "-guide", "replay", "-guide-replay", "7", "-out", dir)...)
 	want = plain
 	want.LambdaB, want.Guide, want.GuideReplay = 0.8, "replay", 7
 	assert.Equal(t, want, read())
+}
+
+// λ follows the critic, in every command and of every method, where no flag gives it; a checkpoint keeps its own.
+func TestLambdaOfCritics(t *testing.T) {
+	dir := t.TempDir()
+	for _, c := range []struct {
+		args string
+		want float64
+	}{
+		{"rl-t", 1}, {"rl-t -critic lambda", 1}, {"rl-t -critic subeb", 0.9}, {"rl-t -critic subeb -lambda-v 0.4", 0.4},
+		{"subeb", 0.9}, {"subeb -critic subeb", 0.9}, {"subeb -critic lambda", 1}, {"subeb -lambda-v 0.4 -critic lambda", 0.4},
+	} {
+		must(t, small(strings.Fields("-replay 0 -iters 1 -out "+dir+" -method "+c.args)...)...)
+		trainer, err := gfn.LoadFile(filepath.Join(dir, checkpointName), nil, nil)
+		require.NoError(t, err)
+		assert.Equal(t, c.want, trainer.Config.LambdaV, c.args)
+		must(t, "train", "-resume", filepath.Join(dir, checkpointName), "-critic", trainer.Config.Critic)
+	}
+	must(t, smallCompare("-methods", "rl-u,subeb", "-seeds", "1", "-iters", "1", "-critic", "subeb", "-out", dir)...)
+	text, err := os.ReadFile(filepath.Join(dir, runsName))
+	require.NoError(t, err)
+	assert.Equal(t, 2, strings.Count(string(text), `"LambdaV":0.9`))
 }
 
 // The policy of rpe is extracted from its values, and is used like any other's.

@@ -64,7 +64,7 @@ func (a *trainArgs) options() []option {
 		{"estimator", "NAME", &c.Estimator, "of advantages, lambda or, with λ = 1, baseline; without a critic togo (reward-to-go) or return"},
 		{"centring", "NAME", &c.Centring, "of advantages, by the mean of the batch, of the others (without bias) or none"},
 		{"critic", "NAME", &c.Critic, "what critics learn by: lambda, their λ-returns, or subeb, sub-trajectory evaluation balance (default of subeb*)"},
-		{"lambda-v", "X", &c.LambdaV, "λ of the critics' targets (default 1), or of the weights of subeb (default of subeb* 0.9)"},
+		{"lambda-v", "X", &c.LambdaV, fmt.Sprintf("λ of the critics' targets (default %v), or of the weights of -critic subeb (default %v)", gfn.DefaultLambdaV("lambda"), gfn.DefaultLambdaV("subeb"))},
 		{"lambda-b", "X", &c.LambdaB, "λ of the backward policy's advantages"},
 		{"backward-step", "NAME", &c.BackwardStep, "step PB by its policy gradient, pg, down the squared residual of TB, tb, or down the loss of the critic by subeb"},
 		{"trust", "", &c.Trust, "trust-region steps for PF; rl-t has them by default"},
@@ -320,10 +320,14 @@ func defaults(a trainArgs, method string, env gfn.Env) gfn.Config {
 	return c
 }
 
-// again reads the arguments on top of what a, to which options write, holds.
+// again reads the arguments on top of what a, to which options write, holds. Another critic comes with its own λ.
 func (c *call) again(a *trainArgs, options []option) error {
+	critic := a.config.Critic
 	if _, err := c.parse(options); err != nil {
 		return err
+	}
+	if a.config.Critic != critic && !slices.Contains(c.given, "lambda-v") {
+		a.config.LambdaV = gfn.DefaultLambdaV(a.config.Critic)
 	}
 	if err := a.config.Validate(); err != nil {
 		return usageError{inFlags(err)}
