@@ -143,7 +143,7 @@ func (c Config) Reads(field string) bool {
 	case "Lambda":
 		return !math.IsNaN(m.Lambda) && (!gradient || c.Estimator == "lambda")
 	case "LR": // steps of the trust region have their length by KL
-		return m.Flow != ValueFlow && (!c.Trust || m.LearnPB)
+		return m.Flow != ValueFlow && (!gradient || !c.Trust || m.LearnPB)
 	case "Clip", "AMSGrad":
 		return c.Reads("LR") || c.Reads("LRV")
 	case "LRZ", "LogZ":
@@ -225,11 +225,8 @@ func (c Config) Validate() error {
 	check(finite(c.LogZ), "LogZ", c.LogZ, "must be finite")
 	check(c.Replay == 0 || c.ReplayBatch >= 0 && c.ReplayBatch < c.Batch, "ReplayBatch", c.ReplayBatch, "must be less than Batch, and 0 for half of it")
 	positive("Alpha", c.Alpha)
-	check(err != nil || method.Soft || c.Alpha == 1, "Alpha", c.Alpha, "is the temperature of pcl, sql, pisql and sac, and with another method would do nothing")
 	unit("Polyak", c.Polyak)
-	check(err != nil || method.Target || c.Polyak == 0, "Polyak", c.Polyak, "is for target networks, which sql, pisql and sac have")
 	check(err != nil || method.Flow != TwinFlow || c.Polyak > 0, "Polyak", c.Polyak, "must be above 0: the critics of sac have target networks")
-	check(err != nil || method.Flow == ValueFlow || !c.Biased, "Biased", c.Biased, "is for rpe")
 	oneOf := func(field, value string, list ...string) {
 		check(slices.Contains(list, value), field, value, "must be one of "+strings.Join(list, ", "))
 	}
@@ -239,7 +236,7 @@ func (c Config) Validate() error {
 	oneOf("Centring", c.Centring, "batch", "others", "none")
 	oneOf("Critic", c.Critic, "lambda", "subeb")
 	oneOf("BackwardStep", c.BackwardStep, "pg", "tb", "subeb")
-	check(c.BackwardStep != "subeb" || c.Critic == "subeb" && (c.Estimator == "lambda" || c.Estimator == "baseline"),
+	check(!c.Reads("BackwardStep") || c.BackwardStep != "subeb" || c.Critic == "subeb" && (c.Estimator == "lambda" || c.Estimator == "baseline"),
 		"BackwardStep", c.BackwardStep, "is down the loss of a critic by subeb, and there is none")
 	oneOf("Guide", c.Guide, "auto", "exit", "replay")
 	unit("LambdaV", c.LambdaV)
@@ -263,8 +260,6 @@ func (c Config) Validate() error {
 		check(c.EpsilonEnd == 0, "EpsilonEnd", c.EpsilonEnd, onPolicy)
 		check(c.Replay == 0, "Replay", c.Replay, onPolicy)
 		check(c.Temperature == 1, "Temperature", c.Temperature, strings.Replace(onPolicy, "0", "1", 1))
-	} else {
-		check(!c.Trust, "Trust", c.Trust, "is for the policy-gradient methods rl-* and subeb*")
 	}
 	return errors.Join(all...)
 }
@@ -414,7 +409,7 @@ func NewTrainer(env Env, c Config) (*Trainer, error) {
 
 // applies is [Method.Applies], and nothing where the bias is asked for.
 func (t *Trainer) applies(st *States) error {
-	if t.Config.Biased {
+	if t.Config.Biased && t.Method.Flow == ValueFlow {
 		return nil
 	}
 	return t.Method.Applies(st)
@@ -479,9 +474,17 @@ func (t *Trainer) PF() Policy {
 	}
 }
 
+// alpha returns the temperature of maximum-entropy control, and 1 of a method that has none.
+func (t *Trainer) alpha() float64 {
+	if t.Method.Soft {
+		return t.Config.Alpha
+	}
+	return 1
+}
+
 // temper turns the softmax of the forward network into that of its outputs over α where they are Q.
 func (t *Trainer) temper(start []int32, logp []float64) {
-	if α := t.Config.Alpha; t.Method.Flow == EdgeFlow && α != 1 {
+	if α := t.alpha(); t.Method.Flow == EdgeFlow && α != 1 {
 		for i := range logp {
 			logp[i] /= α
 		}
@@ -578,7 +581,7 @@ func (t *Trainer) find(b *Batch, row int) {
 // balance evaluates the networks on the batch, the objective on their values, and steps them down
 // its gradient.
 func (t *Trainer) balance() (loss float64, err error) {
-	c, b, v, d := &t.Config, &t.batch, &t.v, &t.d
+	c, b, v, d, α := &t.Config, &t.batch, &t.v, &t.d, t.alpha()
 	if t.Graph == nil { // else it is decided
 		if err := t.applies(&b.States); err != nil {
 			return 0, err
@@ -590,12 +593,12 @@ func (t *Trainer) balance() (loss float64, err error) {
 	if t.Method.Flow == TwinFlow {
 		d.ResetLogQ(b)
 	}
-	loss = t.Method.Loss(c.Lambda, c.Alpha)(b, v, d)
+	loss = t.Method.Loss(c.Lambda, α)(b, v, d)
 
 	rate := c.rate(t.Iteration)
 	switch {
 	case t.pf == nil:
-	case t.Method.Flow == EdgeFlow && c.Alpha == 1:
+	case t.Method.Flow == EdgeFlow && α == 1:
 		t.pf.Backward(d.LogPF, d.LogF)
 	case t.Method.Flow == EdgeFlow:
 		for e, row := range b.From { // log PF = (Q − V)/α, log F = V/α: by slot first ∂L/∂V, then ∂L/∂Q
@@ -618,7 +621,7 @@ func (t *Trainer) balance() (loss float64, err error) {
 	switch t.Method.Flow {
 	case StateFlow, ValueFlow:
 		for row := range d.LogF {
-			d.LogF[row] /= c.Alpha
+			d.LogF[row] /= α
 		}
 		t.f.Backward(d.LogF, nil)
 		t.f.Step(rate*c.LRV, c.Clip)
@@ -652,14 +655,14 @@ func (t *Trainer) flows(b *Batch, v *Flows) {
 		v.LogF = resize(v.LogF, b.Len())
 		t.f.Eval(&b.States, 0, b.Len(), v.LogF)
 		for row := range v.LogF {
-			v.LogF[row] /= t.Config.Alpha
+			v.LogF[row] /= t.alpha()
 		}
 		if t.Method.Flow == ValueFlow {
 			v.LogG, _ = b.LogG(v.LogG)
 		}
 	case EdgeFlow:
 		v.LogF = append(v.LogF[:0], t.pf.LSE...) // log Σ exp Q, and Q = V + α log π
-		if α := t.Config.Alpha; α != 1 {
+		if α := t.alpha(); α != 1 {
 			for row := range v.LogF {
 				t.u = t.u[:0]
 				for _, l := range b.LogPF[b.FStart[row]:b.FStart[row+1]] {
@@ -709,7 +712,7 @@ func (t *Trainer) evalQ(n *Net, b *Batch, q []float64) []float64 {
 	q = resize(q, len(b.FAction))
 	n.Eval(&b.States, 0, b.Len(), q)
 	for e, row := range b.From {
-		q[e] = (q[e] + n.LSE[row]) / t.Config.Alpha
+		q[e] = (q[e] + n.LSE[row]) / t.alpha()
 	}
 	return q
 }
@@ -719,7 +722,7 @@ func (t *Trainer) backwardQ(n *Net, b *Batch, dQ []float64) {
 	t.u = resize(t.u, b.Len()) // by row: the cotangent of log Σ exp Q, which log PF has less
 	clear(t.u)
 	for e, row := range b.From {
-		dQ[e] /= t.Config.Alpha
+		dQ[e] /= t.alpha()
 		t.u[row] += dQ[e]
 	}
 	n.Backward(dQ, t.u)

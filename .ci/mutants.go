@@ -755,10 +755,10 @@ var list = []place{
 		m("PF stands still", "t.pf.Step(rate*c.LR, c.Clip)", ""),
 		m("FM's out-flows have no gradient", "t.pf.Backward(d.LogPF, d.LogF)", "t.pf.Backward(d.LogPF, nil)"),
 		m("critics stand still", "q.Step(rate*c.LRV, c.Clip)", ""),
-		m("Q's gradient as if α were 1", "t.Method.Flow == EdgeFlow && c.Alpha == 1", "t.Method.Flow == EdgeFlow"),
+		m("Q's gradient as if α were 1", "t.Method.Flow == EdgeFlow && α == 1", "t.Method.Flow == EdgeFlow"),
 		m("V's gradient without log PF's", "d.LogF[row] -= d.LogPF[e]", "_, _ = e, row"),
 		m("Q's gradient without V's", "math.Exp(b.LogPF[e]) * d.LogF[row]", "0*d.LogF[row]"),
-		m("V's gradient without α", "d.LogF[row] /= c.Alpha", "_ = row"),
+		m("V's gradient without α", "d.LogF[row] /= α", "_ = row"),
 		m("targets stand still", "(1-c.Polyak)*θ + c.Polyak*bar.of.Params[i]", "θ"),
 		m("targets are the networks", "(1-c.Polyak)*θ + c.Polyak*bar.of.Params[i]", "bar.of.Params[i] + 0*θ"),
 		m("no target values", "t.next(b, v)", ""),
@@ -766,7 +766,7 @@ var list = []place{
 		m("log V stands still", "case StateFlow, ValueFlow:", "case StateFlow:"),
 	}},
 	{"trainer.go", "Trainer.flows", []mutant{
-		m("V without α", "v.LogF[row] /= t.Config.Alpha", "_ = row"),
+		m("V without α", "v.LogF[row] /= t.alpha()", "_ = row"),
 		m("V of Q as if α were 1", "α != 1", "false"),
 		m("V without its part of the policy", "v.LogF[row] - LogSumExp(t.u)", "v.LogF[row]"),
 		m("a policy's temperature twice", "α*l", "l"),
@@ -782,10 +782,10 @@ var list = []place{
 	}},
 	{"trainer.go", "Trainer.evalQ", []mutant{
 		m("the softmax for the outputs", "q[e] + n.LSE[row]", "q[e] + 0*n.LSE[row]"),
-		m("Q without α", "/ t.Config.Alpha", "/ 1"),
+		m("Q without α", "/ t.alpha()", "/ 1"),
 	}},
 	{"trainer.go", "Trainer.backwardQ", []mutant{
-		m("without α", "dQ[e] /= t.Config.Alpha", "dQ[e] /= 1"),
+		m("without α", "dQ[e] /= t.alpha()", "dQ[e] /= 1"),
 		m("the outputs' gradient through the softmax", "t.u[row] += dQ[e]", "_ = row"),
 	}},
 	{"trainer.go", "Trainer.temper", []mutant{
@@ -809,6 +809,10 @@ var list = []place{
 	}},
 	{"trainer.go", "Trainer.applies", []mutant{
 		m("refused although the bias is asked for", "t.Config.Biased", "false"),
+		m("a bias of every method", " && t.Method.Flow == ValueFlow", ""),
+	}},
+	{"trainer.go", "Trainer.alpha", []mutant{
+		m("a temperature of every method", "t.Method.Soft", "true"),
 	}},
 	{"trainer.go", "Trainer.policies", []mutant{
 		m("not tempered", "t.temper(t.Graph.FStart, logPF)", ""),
@@ -1178,6 +1182,7 @@ var list = []place{
 		m("λ of the backward policy without one", "gradient && m.LearnPB && c.Back", "gradient && c.Back"),
 		m("trust region's flags without one", "gradient && c.Trust", "gradient"),
 		m("the rate of PF in trust-region steps", "!c.Trust || m.LearnPB", "true"),
+		m("no rate beside a trust region that is not read", "!gradient || !c.Trust", "!c.Trust"),
 		m("the rate of no policy", "m.Flow != ValueFlow && (", "("),
 		m("the layers of no policy", "!c.Tabular && m.Flow != ValueFlow", "!c.Tabular"),
 		m("the temperature of uniform actions", "min(c.Epsilon, c.EpsilonEnd) < 1", "true"),

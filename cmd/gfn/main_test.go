@@ -124,7 +124,9 @@ func TestUnusableArguments(t *testing.T) {
 		{"train -method rl-g -critic subeb -backward-step subeb -guide exit", "-guide would have no effect beside -backward-step; leave one of them out"},
 		{"train -method rl-u -critic none", "-critic is none: must be one of lambda, subeb"},
 		{"train -method rpe", `-method is rpe: g depends on the path: log g of "2,1" is 1.90954 by way of "1,1" and 2.60269 by way of "2,0"; it is for environments such as sequence, and with -biased trains`},
-		{"train -biased", "-biased is true: is for rpe"},
+		{"train -biased", "-biased would have no effect with tb-b; leave it out (it is for rpe)"},
+		{"train -alpha 2", "-alpha would have no effect with tb-b; leave it out (it is for pcl sql pisql sac)"},
+		{"train -method pcl -polyak 0.1", "-polyak would have no effect with pcl; leave it out (it is for sql pisql sac)"},
 		{"train -method rpe -env sequence -hidden 8", "-hidden would have no effect with rpe; leave it out (it is for any but rpe)"},
 		{"train -method rpe -env sequence -temperature 2", "-temperature would have no effect with rpe"},
 		{"train -replay-batch 4", "-replay-batch would have no effect with tb-b; leave it out (it is for sql pisql sac, with -replay any"},
@@ -144,7 +146,7 @@ func TestUnusableArguments(t *testing.T) {
 		{"train -resume " + checkpoint + " -workers 0", "-workers is 0: must lie in 1"},
 		{"train -guide none", "-guide is none: must be one of auto, exit, replay"},
 		{"train -method rl-u -epsilon 0.1", "-epsilon is 0.1: must be 0"},
-		{"train -trust", "-trust is true: is for the policy-gradient methods"},
+		{"train -trust", "-trust would have no effect with tb-b; leave it out (it is for rl* subeb*)"},
 		{"train -resume " + checkpoint + " -damping 0.5", "-damping is 1e-06 in the checkpoint"},
 		{"check -policies 0", "-policies is 0; write a number from 1"},
 		{"check -limit 0", "-limit is 0; write a number from 1"},
@@ -545,9 +547,6 @@ func TestRandomPolicyEvaluation(t *testing.T) {
 	assert.Len(t, strings.Split(must(t, "sample", checkpoint, "-n", "5"), "\n"), 7)
 	assert.Contains(t, must(t, "edit", checkpoint, "-n", "2", "ACGT"), "property improvement")
 	assert.Contains(t, must(t, small("-method", "rpe", "-biased")...), "total variation")
-	code, _, stderr := gfnRun(t, small("-method", "rpe", "-limit", "0")...)
-	assert.Equal(t, 1, code)
-	assert.Contains(t, stderr, "gfn train: -method is rpe: g depends on the path: log g of ")
 }
 
 func TestTrustRegionReport(t *testing.T) {
@@ -645,6 +644,27 @@ func TestCompare(t *testing.T) {
 	assert.Regexp(t, `\nrl-t  \d\.\d+ ± \d\.\d+ `, table)
 	assert.Regexp(t, `\nrl-t +2 +320 `, table)
 	assert.Contains(t, must(t, smallCompare("-limit", "10", "-seeds", "1")...), "ELBO")
+}
+
+// A flag is for the methods that read it, and beside them the runs of another are what they are without it.
+func TestCompareMixed(t *testing.T) {
+	runs := func(of string, more ...string) (runs []map[string]any) {
+		for _, o := range timeless(t, must(t, smallCompare(append(more, "-seeds", "1", "-iters", "4", "-json")...)...)) {
+			if o["method"] == of {
+				runs = append(runs, o)
+			}
+		}
+		require.Len(t, runs, 2, "a run, and the mean")
+		return runs
+	}
+	alone := runs("tb-u")
+	for method, flag := range map[string]string{"rpe": "-biased", "pcl": "-alpha=2", "sql": "-polyak=0.5", "rl-u": "-trust", "subeb-b": "-backward-step=subeb"} {
+		methods := []string{"-methods", "rl-t,tb-u," + method}
+		assert.Equal(t, alone, runs("tb-u", append(methods, flag)...), flag)
+		if method != "rpe" { // which refuses without
+			assert.NotEqual(t, runs(method, methods...), runs(method, append(methods, flag)...), flag)
+		}
+	}
 }
 
 func TestCompareResumes(t *testing.T) {
