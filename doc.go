@@ -114,7 +114,7 @@
 // value of the uniform policy for exits worth A(x) g(x) R(x), and the policy PF(s'|s) = V(s')/(A(s) V(s)) samples R/Z*.
 // Elsewhere it samples x ∝ d(x) g(x) R(x), d the visits of the uniform policy.
 //
-//   - [States.LogG]: log g, and an error that names two parents by which it differs
+//   - [States.LogG]: log g, and an error that names two parents by which it differs; [PathIndependent]: no need to look
 //   - [Graph.RandomPolicyEvaluation]: V(s) = (1/A(s)) (Σ V(s') + [s ∈ X] A(s) g(s) R(s)) as a soft value, and the policy
 //   - [RPE]: log V regressed on its update; [ValuePolicy]: the policy of learned values
 //   - [UniformValue]: all of these statements with both sides, for [Check]

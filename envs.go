@@ -459,6 +459,10 @@ func (q *Sequence) LogReward(s []int) float64   { return q.reward.LogR(s) }
 func (q *Sequence) HasModes() bool              { return q.reward.Mode != nil }
 func (q *Sequence) Mode(s []int) bool           { return q.HasModes() && q.reward.Mode(s) }
 
+// PathIndependent implements [PathIndependent]: every path to a word of n letters has n steps, and A and B depend on n alone:
+// A is K(L−n) in any order, 2K at either end, K by append, and 1 of full words; B is n, 2 and 1.
+func (q *Sequence) PathIndependent() bool { return true }
+
 // HasIntermediate says whether unfinished words have a reward of their own: where the reward is a sum over slots
 // ([WordReward].Partial), unless letters still move, as by [Ends].
 func (q *Sequence) HasIntermediate() bool { return q.reward.Partial && q.order != Ends }

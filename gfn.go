@@ -63,6 +63,10 @@ type Intermediate interface {
 	LogIntermediate(s []int) float64
 }
 
+// PathIndependent is an [Env] that may promise that g ([States.LogG]) does not depend on the path. Random policy
+// evaluation (spec §7) compares all parents where the space is enumerated, and beyond that takes the promise.
+type PathIndependent interface{ PathIndependent() bool }
+
 // intermediateOf returns the intermediate reward of env, nil where it defines none.
 func intermediateOf(env Env) func(s []int) float64 {
 	if i, ok := as[Intermediate](env); ok && i.HasIntermediate() {
@@ -804,29 +808,17 @@ func (g *Graph) BackwardOf(logPF []float64) []float64 {
 // along a path from s0, that of the first backward actions. It is the same by any other path on trees, and where all
 // paths to a state have one length and A and B depend on it alone, as of words in every [Order]. Then g(s) = 1/d(s),
 // d the visits of the uniform policy, as over the paths to s Σ Π 1/A = Σ Π 1/B / g(s), and Σ Π 1/B = 1. Elsewhere the
-// error names two parents by which g differs; it looks at the edges that are joined.
+// error names two parents by which g differs; it looks at the edges that are joined. Or it names a state from which
+// 2²⁰ backward actions do not lead to s0.
 //
 // In words of 10 letters g is at most 2.9·10⁶ of 4 tokens in any order, 4¹⁰ = 1.0·10⁶ in the others, and 20¹⁰ = 1.0·10¹³
 // of 20 tokens; it overflows where paths are long, which log g does not (TestLargeG).
 func (st *States) LogG(dst []float64) ([]float64, error) {
-	dst = resize(dst, st.Len())
-	s := make([]int, st.Shape.Dim)
-	for row := range dst {
-		s, dst[row] = st.State(s, row), 0
-		for at := row; ; { // back to a row whose g is known, or to s0
-			if st.list = st.Env.Backward(st.list[:0], s); len(st.list) == 0 {
-				break
-			}
-			dst[row] -= math.Log(float64(len(st.list)))
-			st.Env.Undo(s, st.list[0])
-			st.list = st.Env.Forward(st.list[:0], s)
-			dst[row] += math.Log(float64(len(st.list)))
-			if at = st.Row(s); at >= 0 && at < row {
-				dst[row] += dst[at]
-				break
-			}
-		}
+	dst, err := st.logG(dst)
+	if err != nil {
+		return dst, err
 	}
+	s := make([]int, st.Shape.Dim)
 	for row, first := range dst {
 		entering := st.Edge[st.BStart[row]:st.BStart[row+1]]
 		for _, e := range entering {
@@ -840,6 +832,33 @@ func (st *States) LogG(dst []float64) ([]float64, error) {
 				st.Env.Undo(s, int(st.BAction[st.BStart[row]]))
 				return dst, fmt.Errorf("gfn: g depends on the path: log g of %q is %.6g by way of %q and %.6g by way of %q",
 					st.Format(row), first, Format(st.Env, s), other, st.Format(parent))
+			}
+		}
+	}
+	return dst, nil
+}
+
+// logG is LogG along one path a state, whatever g is by the others.
+func (st *States) logG(dst []float64) ([]float64, error) {
+	dst = resize(dst, st.Len())
+	s := make([]int, st.Shape.Dim)
+	for row := range dst {
+		s, dst[row] = st.State(s, row), 0
+		for steps := 0; ; steps++ { // back to a row whose g is known, or to s0
+			if st.list = st.Env.Backward(st.list[:0], s); len(st.list) == 0 {
+				break
+			}
+			if steps == 1<<20 {
+				st.fail("state %s: %d backward actions do not lead to the source", st.Format(row), steps)
+				return dst, st.err
+			}
+			dst[row] -= math.Log(float64(len(st.list)))
+			st.Env.Undo(s, st.list[0])
+			st.list = st.Env.Forward(st.list[:0], s)
+			dst[row] += math.Log(float64(len(st.list)))
+			if at := st.Row(s); at >= 0 && at < row {
+				dst[row] += dst[at]
+				break
 			}
 		}
 	}
@@ -884,7 +903,7 @@ func ValuePolicy(logV Policy) Policy {
 		near.followAll()
 		v = resize(v, near.Len())
 		logV(&near, 0, near.Len(), v)
-		logG, _ = near.LogG(logG)
+		logG, _ = near.logG(logG)
 		near.valuePolicy(hi-lo, logG, v, dst)
 	}
 }

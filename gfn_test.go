@@ -7609,15 +7609,79 @@ func TestRPELearned(t *testing.T) {
 		require.InDelta(t, gfn.TV(q, tr.Graph.LogTarget()), tr.Curve[0].TV, 0.01)
 		require.Greater(t, tr.Curve[0].TV, 0.05)
 	}
-	large := func(c *gfn.Config) { c.Tabular, c.Limit, c.Iterations, c.HiddenV, c.EvalSamples = false, 0, 5, 8, 100 }
-	_, err := run(parse(t, "hypergrid:dim=4,height=32"), large)
-	require.ErrorContains(t, err, "gfn: Config.Method = rpe: g depends on the path: log g of ")
-	_, err = run(parse(t, "hypergrid:dim=4,height=32"), func(c *gfn.Config) { large(c); c.Biased = true })
-	require.NoError(t, err)
-	tr, err := run(parse(t, "sequence:length=8,tokens=ACGT,order=any"), large)
-	require.NoError(t, err)
-	require.InDelta(t, tr.LogZ(), tr.Curve[0].LogZ, 0)
-	require.False(t, math.IsNaN(tr.Curve[0].ELBO))
+}
+
+// promising is an environment that makes a promise, kept or not.
+type promising struct {
+	gfn.Env
+	kept bool
+}
+
+func (p promising) PathIndependent() bool { return p.kept }
+
+// Where the space is not enumerated rpe takes the promise that g does not depend on the path, and without it refuses
+// before it trains; where it is, the promise does not count. Who promises keeps it.
+func TestPathIndependent(t *testing.T) {
+	start := func(env gfn.Env, limit int, biased bool) (*gfn.Trainer, error) {
+		c := gfn.DefaultConfig("rpe")
+		c.Limit, c.Biased, c.Iterations, c.HiddenV, c.EvalSamples = limit, biased, 5, 8, 100
+		return gfn.NewTrainer(env, c)
+	}
+	const unknown, depends = "gfn: Config.Method = rpe: beyond Config.Limit g may depend on the path", "gfn: Config.Method = rpe: g depends on the path: log g of "
+	tree := randomTree(rand.New(rand.NewPCG(1, 7)), 20)
+	for _, c := range []struct {
+		env            gfn.Env
+		beyond, within string
+	}{
+		{parse(t, "hypergrid:dim=2,height=4"), unknown, depends}, {promising{parse(t, "hypergrid:dim=2,height=4"), true}, "", depends},
+		{tree, unknown, ""}, {promising{tree, false}, unknown, ""}, {promising{tree, true}, "", ""}, {parse(t, "sequence:length=4,order=ends"), "", ""},
+	} {
+		for limit, want := range map[int]string{0: c.beyond, 1000: c.within} {
+			_, err := start(c.env, limit, true)
+			require.NoError(t, err, "the bias is asked for")
+			if tr, err := start(c.env, limit, false); want != "" {
+				require.ErrorContains(t, err, want)
+			} else {
+				require.NoError(t, err)
+				require.NoError(t, tr.Run(context.Background(), nil))
+			}
+		}
+	}
+	promised := 0
+	for name, env := range independent(t) {
+		if p, ok := env.(gfn.PathIndependent); ok && p.PathIndependent() {
+			promised++
+			_, err := enumerate(t, env).LogG(nil)
+			require.NoError(t, err, name)
+		}
+	}
+	require.Equal(t, 6, promised)
+
+	var lists [2][][]float64 // and the numbers are those of an enumerated space
+	for i, limit := range []int{0, 1 << 20} {
+		tr, err := start(parse(t, "sequence:length=5,tokens=ACGT,order=any"), limit, false)
+		require.NoError(t, err)
+		require.NoError(t, tr.Run(context.Background(), nil))
+		require.Equal(t, limit > 0, tr.Graph != nil)
+		require.False(t, math.IsNaN(tr.Curve[0].ELBO))
+		lists[i] = tr.Lists()
+	}
+	require.Equal(t, lists[0], lists[1])
+}
+
+// An environment whose backward actions do not lead back is an error, not an endless walk.
+func TestLogGEnds(t *testing.T) {
+	stays := promising{broken{Env: parse(t, "hypergrid:height=4"), undo: func([]int, int) (int, bool) { return 0, true }}, true}
+	const want = "gfn: state [1 1]: 1048576 backward actions do not lead to the source"
+	var b gfn.Batch
+	b.Reset(stays)
+	b.Add([]int{1, 1})
+	_, err := b.LogG(nil)
+	require.EqualError(t, err, want)
+	c := gfn.DefaultConfig("rpe")
+	c.Limit, c.HiddenV = 0, 8
+	_, err = trainer(t, stays, c).Step()
+	require.ErrorContains(t, err, "backward actions do not lead to the source")
 }
 
 // Check covers spec §7: what holds everywhere, and beside it exactness or a bound on the bias.

@@ -1,6 +1,7 @@
 package gfn
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"slices"
@@ -518,10 +519,19 @@ type Method struct {
 	Target  bool                         // children's values are those of target networks, and trajectories are replayed
 }
 
-// Applies returns an error that names a state of st where the method is not defined, or learns another target.
+// Applies returns an error that names a state of st where the method is not defined, or learns another target. If st is
+// not an enumerated graph, rpe applies where the environment promises it ([PathIndependent]).
 func (m Method) Applies(st *States) error {
 	if m.Flow == ValueFlow {
-		if _, err := st.LogG(nil); err != nil {
+		var err error
+		if slices.Contains(st.Child, -1) {
+			if p, ok := as[PathIndependent](st.Env); !ok || !p.PathIndependent() {
+				err = errors.New("gfn: beyond Config.Limit g may depend on the path: the environment does not promise otherwise")
+			}
+		} else {
+			_, err = st.LogG(nil)
+		}
+		if err != nil {
 			return fmt.Errorf("gfn: Config.Method = %s: %s; it is for environments such as sequence, and with Config.Biased trains all the same, to sample something else than R/Z*", m.Name, strings.TrimPrefix(err.Error(), "gfn: "))
 		}
 	}

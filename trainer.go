@@ -587,7 +587,9 @@ func (t *Trainer) balance() (loss float64, err error) {
 			return 0, err
 		}
 	}
-	t.flows(b, v)
+	if t.flows(b, v); b.err != nil {
+		return 0, b.err
+	}
 	t.next(b, v)
 	d.Reset(b, v.LogF != nil)
 	if t.Method.Flow == TwinFlow {
@@ -658,7 +660,7 @@ func (t *Trainer) flows(b *Batch, v *Flows) {
 			v.LogF[row] /= t.alpha()
 		}
 		if t.Method.Flow == ValueFlow {
-			v.LogG, _ = b.LogG(v.LogG)
+			v.LogG, _ = b.logG(v.LogG) // b.err says what is wrong
 		}
 	case EdgeFlow:
 		v.LogF = append(v.LogF[:0], t.pf.LSE...) // log Σ exp Q, and Q = V + α log π
@@ -947,7 +949,7 @@ func (t *Trainer) policies(ctx context.Context) (logPF, logPB []float64, err err
 		var logV []float64
 		if logV, err = t.f.table(ctx, &t.Graph.States); err == nil {
 			logPF = make([]float64, len(t.Graph.FAction))
-			logG, _ := t.Graph.LogG(nil)
+			logG, _ := t.Graph.logG(nil)
 			t.Graph.valuePolicy(t.Graph.Len(), logG, logV, logPF)
 		}
 	} else if logPF, err = t.pf.table(ctx, &t.Graph.States); err == nil {

@@ -287,6 +287,10 @@ var list = []place{
 	}},
 	{"losses.go", "Method.Applies", []mutant{
 		m("RPE everywhere", "m.Flow == ValueFlow", "false"),
+		m("promises count where the space is enumerated", "slices.Contains(st.Child, -1)", "true"),
+		m("no promises", "slices.Contains(st.Child, -1)", "false"),
+		m("all promise", "!ok || !p.PathIndependent()", "false && (!ok || !p.PathIndependent())"),
+		m("who may promise does", "!ok || !p.PathIndependent()", "!ok || false && !p.PathIndependent()"),
 		m("FL-DB everywhere", "!m.Shaped", "true"),
 		m("MDB everywhere", "m.Flow != ExitFlow", "true"),
 		m("nowhere an intermediate reward", "intermediateOf(st.Env) == nil", "true"),
@@ -574,14 +578,18 @@ var list = []place{
 		m("the policy not normalised", "logPF[e] -= total;", ""),
 		m("states without reward not foreseen", "-math.Log(float64(hi - lo))", "logPF[e] + 0*float64(hi)"),
 	}},
-	{"gfn.go", "States.LogG", []mutant{
+	{"gfn.go", "States.logG", []mutant{
 		m("g upside down", "dst[row] -= math.Log", "dst[row] += math.Log", "dst[row] += math.Log(float64(len(st.list)))\n\t\t\tif at", "dst[row] -= math.Log(float64(len(st.list)))\n\t\t\tif at"),
+		m("an endless walk", "steps++", "", "steps == 1<<20", "steps < 0"),
 		m("no B", "dst[row] -= math.Log(float64(len(st.list)))", ""),
 		m("no A", "dst[row] += math.Log(float64(len(st.list)))", ""),
 		m("not beyond the last row known", "dst[row] += dst[at]", ""),
 		m("rows that are not known yet taken for known", "at >= 0 && at < row", "at >= 0"),
 		m("the last backward action of more than one", "st.Env.Undo(s, st.list[0])", "st.Env.Undo(s, st.list[len(st.list)-1])"),
 		m("what dst held kept", "s, dst[row] = st.State(s, row), 0", "s = st.State(s, row)"),
+	}},
+	{"gfn.go", "States.LogG", []mutant{
+		m("a broken environment not reported", "return dst, err\n", "err = nil\n"),
 		m("differences accepted", "> 1e-9*max(1, math.Abs(first))", "> 1e9"),
 		m("rounding errors refused", "> 1e-9*max(1, math.Abs(first))", "> 0"),
 		m("A of the child", "float64(st.FStart[parent+1]-st.FStart[parent])", "float64(st.FStart[row+1]-st.FStart[row])"),
@@ -762,6 +770,7 @@ var list = []place{
 		m("targets stand still", "(1-c.Polyak)*θ + c.Polyak*bar.of.Params[i]", "θ"),
 		m("targets are the networks", "(1-c.Polyak)*θ + c.Polyak*bar.of.Params[i]", "bar.of.Params[i] + 0*θ"),
 		m("no target values", "t.next(b, v)", ""),
+		m("broken environments not noticed", "b.err != nil", "false"),
 		m("states where the method is not defined accepted", "err := t.applies(&b.States); err != nil", "false"),
 		m("log V stands still", "case StateFlow, ValueFlow:", "case StateFlow:"),
 	}},
@@ -770,7 +779,7 @@ var list = []place{
 		m("V of Q as if α were 1", "α != 1", "false"),
 		m("V without its part of the policy", "v.LogF[row] - LogSumExp(t.u)", "v.LogF[row]"),
 		m("a policy's temperature twice", "α*l", "l"),
-		m("the LogG of the batch before", "v.LogG, _ = b.LogG(v.LogG)", "v.LogG = resize(v.LogG, b.Len())"),
+		m("the LogG of the batch before", "v.LogG, _ = b.logG(v.LogG)", "v.LogG = resize(v.LogG, b.Len())"),
 		m("one critic twice", "t.evalQ(q, b, v.LogQ[k])", "t.evalQ(t.q[0], b, v.LogQ[k]); _ = q"),
 	}},
 	{"trainer.go", "Trainer.next", []mutant{

@@ -124,6 +124,7 @@ func TestUnusableArguments(t *testing.T) {
 		{"train -method rl-g -critic subeb -backward-step subeb -guide exit", "-guide would have no effect beside -backward-step; leave one of them out"},
 		{"train -method rl-u -critic none", "-critic is none: must be one of lambda, subeb"},
 		{"train -method rpe", `-method is rpe: g depends on the path: log g of "2,1" is 1.90954 by way of "1,1" and 2.60269 by way of "2,0"; it is for environments such as sequence, and with -biased trains`},
+		{"train -method rpe -limit 10", "-method is rpe: beyond -limit g may depend on the path: the environment does not promise otherwise; it is for environments such as sequence, and with -biased trains"},
 		{"train -biased", "-biased would have no effect with tb-b; leave it out (it is for rpe)"},
 		{"train -alpha 2", "-alpha would have no effect with tb-b; leave it out (it is for pcl sql pisql sac)"},
 		{"train -method pcl -polyak 0.1", "-polyak would have no effect with pcl; leave it out (it is for sql pisql sac)"},
