@@ -544,7 +544,7 @@ func (m Method) Applies(st *States) error {
 		case m.Flow == ExitFlow:
 			return fmt.Errorf("gfn: Config.Method = %s: every state must be terminating, and %q is not; it is for environments such as hypergrid and dag", m.Name, st.Format(row))
 		case intermediateOf(st.Env) == nil:
-			return fmt.Errorf("gfn: Config.Method = %s: log R̂(s) must be defined, and of %q it is not; it is for environments where every state is terminating, such as hypergrid and dag, or with an Intermediate reward", m.Name, st.Format(row))
+			return fmt.Errorf("gfn: Config.Method = %s: log R̂(s) must be defined, and of %q it is not; it is for environments where every state is terminating, such as hypergrid and dag, or with an Intermediate reward, such as sequence with order=append or any and reward=modes, motif, factors or ising", m.Name, st.Format(row))
 		}
 	}
 	return nil
