@@ -192,11 +192,14 @@ func (n *Net) Eval(st *States, lo, hi int, dst []float64) {
 func resize(s []float64, n int) []float64 { return slices.Grow(s, max(0, n-len(s)))[:n] }
 
 // pack readies W_l of all layers but the first, laid out in p as Params are, for products, or its
-// transposed for those.
+// transposed.
 func (n *Net) pack(w []operand, p []float64, transposed bool) {
 	for l := 2; l < len(n.Sizes); l++ {
 		weights, _ := n.layer(p, l)
 		w[l].in, w[l].out, w[l].w = n.Sizes[l-1], n.Sizes[l], weights
+		if !packs {
+			continue
+		}
 		w[l].room(transposed)
 		pass := (*Net).packRows
 		if transposed {

@@ -2,9 +2,11 @@
 
 package gfn
 
-// The products of this build are the portable ones.
+// The products of this build are the portable ones, and read operands as they are.
 
-type packed struct{}    // of a operand
+const packs = false
+
+type packed struct{}    // of an operand
 type compacted struct{} // of a worker
 
 func (m *operand) room(transposed bool)         {}

@@ -13,6 +13,8 @@ import (
 // rows of x go by, with y in registers. The terms of a row are added in an order that depends on
 // nothing but its own zeros.
 
+const packs = true
+
 const pieceRows, pieceColumns = 96, 32
 
 type pieceRow = [pieceColumns]float64
