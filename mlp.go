@@ -502,6 +502,7 @@ func reluPortable(y []float64) {
 
 // maskPortable makes t 0 where h is: dy · 1[h ≠ 0].
 func maskPortable(t, h []float64) {
+	t = t[:len(h)]
 	for j, v := range h {
 		if v == 0 {
 			t[j] = 0
