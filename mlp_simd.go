@@ -213,13 +213,19 @@ func (w *scratch) addPieces(y []float64, lists int, packed []pieceRow, k, out in
 		piece := packed[at(k, p, side):][:pieceRows]
 		first := p * pieceColumns
 		for r := range lists {
-			t := &w.lists[r]
-			if row := y[r*out+first : (r+1)*out]; len(row) >= pieceColumns {
-				addTerms((*pieceRow)(row), piece, t.k[:t.n], t.x[:t.n])
+			t, row, sum := &w.lists[r], y[r*out+first:(r+1)*out], &w.tail
+			if len(row) >= pieceColumns {
+				sum = (*pieceRow)(row)
 			} else {
-				copy(w.tail[:], row)
-				addTerms(&w.tail, piece, t.k[:t.n], t.x[:t.n])
-				copy(row, w.tail[:])
+				copy(sum[:], row)
+			}
+			if archsimd.X86.AVX512() {
+				addTerms512(sum, piece, t.k[:t.n], t.x[:t.n])
+			} else {
+				addTerms256(sum, piece, t.k[:t.n], t.x[:t.n])
+			}
+			if len(row) < pieceColumns {
+				copy(row, sum[:])
 			}
 		}
 	}
@@ -228,14 +234,6 @@ func (w *scratch) addPieces(y []float64, lists int, packed []pieceRow, k, out in
 
 // fast says whether the processor has what the kernels want; the portable ones do for others.
 func fast() bool { return archsimd.X86.AVX2() && archsimd.X86.FMA() }
-
-func addTerms(y *pieceRow, w []pieceRow, k []int64, x []float64) {
-	if archsimd.X86.AVX512() {
-		addTerms512(y, w, k, x)
-	} else {
-		addTerms256(y, w, k, x)
-	}
-}
 
 // addTerms512 adds every second term to sums of their own: eight sums hide the latency of an addition. A
 // bounds check stands between any two terms, without which the compiler would load more rows of W than it
