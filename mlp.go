@@ -210,8 +210,10 @@ func (n *Net) pack(w []operand, p []float64, transposed bool) {
 	}
 }
 
-func (n *Net) packRows(_, _, lo, hi int)         { n.packing.pack(lo, hi) }
-func (n *Net) packColumns(worker, _, lo, hi int) { n.packing.packT(n.scratch(worker), lo, hi) }
+func (n *Net) packRows(_, _, lo, hi int) { n.packing.pack(lo, hi) }
+func (n *Net) packColumns(worker, _, lo, hi int) {
+	n.packing.packT(&n.scratch(worker).compacted, lo, hi)
+}
 
 func (n *Net) evalRows(worker, first, lo, hi int) {
 	n.forward(n.scratch(worker), n.h, lo, hi, 0)

@@ -71,7 +71,7 @@ func (m *operand) pack(lo, hi int) {
 }
 
 // packT fills in columns lo ≤ i < hi of Wᵀ, the rows of W.
-func (m *operand) packT(w *scratch, lo, hi int) {
+func (m *operand) packT(w *compacted, lo, hi int) {
 	if !fast() {
 		return
 	}
