@@ -192,11 +192,14 @@ func (n *Net) Eval(st *States, lo, hi int, dst []float64) {
 func resize(s []float64, n int) []float64 { return slices.Grow(s, max(0, n-len(s)))[:n] }
 
 // pack readies W_l of all layers but the first, laid out in p as Params are, for products, or its
-// transposed for those.
+// transposed.
 func (n *Net) pack(w []operand, p []float64, transposed bool) {
 	for l := 2; l < len(n.Sizes); l++ {
 		weights, _ := n.layer(p, l)
 		w[l].in, w[l].out, w[l].w = n.Sizes[l-1], n.Sizes[l], weights
+		if !packs {
+			continue
+		}
 		w[l].room(transposed)
 		pass := (*Net).packRows
 		if transposed {
@@ -207,8 +210,10 @@ func (n *Net) pack(w []operand, p []float64, transposed bool) {
 	}
 }
 
-func (n *Net) packRows(_, _, lo, hi int)         { n.packing.pack(lo, hi) }
-func (n *Net) packColumns(worker, _, lo, hi int) { n.packing.packT(n.scratch(worker), lo, hi) }
+func (n *Net) packRows(_, _, lo, hi int) { n.packing.pack(lo, hi) }
+func (n *Net) packColumns(worker, _, lo, hi int) {
+	n.packing.packT(&n.scratch(worker).compacted, lo, hi)
+}
 
 func (n *Net) evalRows(worker, first, lo, hi int) {
 	n.forward(n.scratch(worker), n.h, lo, hi, 0)
@@ -499,6 +504,7 @@ func reluPortable(y []float64) {
 
 // maskPortable makes t 0 where h is: dy · 1[h ≠ 0].
 func maskPortable(t, h []float64) {
+	t = t[:len(h)]
 	for j, v := range h {
 		if v == 0 {
 			t[j] = 0

@@ -2,14 +2,16 @@
 
 package gfn
 
-// The products of this build are the portable ones.
+// The products of this build are the portable ones, and read operands as they are.
 
-type packed struct{}    // of a operand
+const packs = false
+
+type packed struct{}    // of an operand
 type compacted struct{} // of a worker
 
-func (m *operand) room(transposed bool)         {}
-func (m *operand) pack(lo, hi int)              {}
-func (m *operand) packT(w *scratch, lo, hi int) {}
+func (packed) room(transposed bool)           {}
+func (packed) pack(lo, hi int)                {}
+func (packed) packT(w *compacted, lo, hi int) {}
 
 func (m *operand) mul(w *scratch, y, x []float64)       { m.mulPortable(w, y, x) }
 func (m *operand) mulT(w *scratch, dx, dy, h []float64) { m.mulTPortable(w, dx, dy, h) }

@@ -13,6 +13,8 @@ import (
 // rows of x go by, with y in registers. The terms of a row are added in an order that depends on
 // nothing but its own zeros.
 
+const packs = true
+
 const pieceRows, pieceColumns = 96, 32
 
 type pieceRow = [pieceColumns]float64
@@ -69,7 +71,7 @@ func (m *operand) pack(lo, hi int) {
 }
 
 // packT fills in columns lo ≤ i < hi of Wᵀ, the rows of W.
-func (m *operand) packT(w *scratch, lo, hi int) {
+func (m *operand) packT(w *compacted, lo, hi int) {
 	if !fast() {
 		return
 	}
@@ -211,13 +213,19 @@ func (w *scratch) addPieces(y []float64, lists int, packed []pieceRow, k, out in
 		piece := packed[at(k, p, side):][:pieceRows]
 		first := p * pieceColumns
 		for r := range lists {
-			t := &w.lists[r]
-			if row := y[r*out+first : (r+1)*out]; len(row) >= pieceColumns {
-				addTerms((*pieceRow)(row), piece, t.k[:t.n], t.x[:t.n])
+			t, row, sum := &w.lists[r], y[r*out+first:(r+1)*out], &w.tail
+			if len(row) >= pieceColumns {
+				sum = (*pieceRow)(row)
 			} else {
-				copy(w.tail[:], row)
-				addTerms(&w.tail, piece, t.k[:t.n], t.x[:t.n])
-				copy(row, w.tail[:])
+				copy(sum[:], row)
+			}
+			if archsimd.X86.AVX512() {
+				addTerms512(sum, piece, t.k[:t.n], t.x[:t.n])
+			} else {
+				addTerms256(sum, piece, t.k[:t.n], t.x[:t.n])
+			}
+			if len(row) < pieceColumns {
+				copy(row, sum[:])
 			}
 		}
 	}
@@ -226,14 +234,6 @@ func (w *scratch) addPieces(y []float64, lists int, packed []pieceRow, k, out in
 
 // fast says whether the processor has what the kernels want; the portable ones do for others.
 func fast() bool { return archsimd.X86.AVX2() && archsimd.X86.FMA() }
-
-func addTerms(y *pieceRow, w []pieceRow, k []int64, x []float64) {
-	if archsimd.X86.AVX512() {
-		addTerms512(y, w, k, x)
-	} else {
-		addTerms256(y, w, k, x)
-	}
-}
 
 // addTerms512 adds every second term to sums of their own: eight sums hide the latency of an addition. A
 // bounds check stands between any two terms, without which the compiler would load more rows of W than it

@@ -90,7 +90,7 @@ func TestProductsBesidePortable(t *testing.T) {
 		m, w := &n.weights[2], n.scratch(0)
 		m.room(true)
 		for lo := 0; lo < in; lo += 7 { // as workers share it, anyhow
-			m.packT(w, lo, min(lo+7, in))
+			m.packT(&w.compacted, lo, min(lo+7, in))
 		}
 		for _, rows := range []int{1, 2, block - 1, block + 1, 2*pieceRows + 5} {
 			x, dy := sparse(rng, rows*in), sparse(rng, rows*out)
