@@ -165,6 +165,16 @@ func (k *comparison) read() (err error) {
 	if err := k.unread(configs...); err != nil {
 		return err
 	}
+	for at := 0; at < len(configs); at += k.args.seeds { // each method applies here, before one of them trains
+		method := configs[at].Method
+		t, err := newTrainer(k.env, configs[at])
+		if unusable, ok := errors.AsType[usageError](err); ok {
+			return usagef("for %s: %s", method, strings.Replace(unusable.Error(), "-method is "+method+": ", "", 1))
+		} else if err != nil {
+			return err
+		}
+		t.Close()
+	}
 	return prepareDir(k.args.out, runsName, "compare-iterations.svg", "compare-seconds.svg")
 }
 

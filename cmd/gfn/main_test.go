@@ -156,6 +156,9 @@ func TestUnusableArguments(t *testing.T) {
 		{"compare -methods tb-u,tb-u", "-methods has tb-u twice"},
 		{"compare -methods tb-u,rl-u -lambda 2", "for rl-u: -lambda is 2: must lie in 0…1"},
 		{"compare -method tb-u", "did you mean -methods?"},
+		{"compare -methods tb-u,rpe -out new", "gfn compare: for rpe: g depends on the path: log g of "},
+		{"compare -methods tb-u,mdb -env sequence", `gfn compare: for mdb: every state must be terminating, and "" is not`},
+		{"compare -methods tb-u,rl-u -tabular -limit 10", "gfn compare: for tb-u: -tabular: the space must be enumerated"},
 		{"compare -env nowhere", "unknown environment"},
 		{"compare -out file", "name a directory"},
 		{"exact -limit 0", "write a number from 1"},
@@ -190,7 +193,7 @@ func TestFailures(t *testing.T) {
 		{"train -resume damaged", "damaged"},
 		{"exact -limit 10", "too many states: there are 64, limit 10"},
 		{"check -limit 10", "too many states: there are 64, limit 10"},
-		{"compare -methods tb-u,rl-u -seeds 2 -tabular -limit 10", "4 of 4 runs failed, the first with: "},
+		{"compare -methods tb-u,rl-u -seeds 2 -lr 1e300 -lr-z 1e300 -iters 3 -hidden 8", "4 of 4 runs failed, the first with: tb-u seed 0: loss is "},
 	} {
 		code, stdout, stderr := gfnRun(t, strings.Fields(c.args)...)
 		assert.Equal(t, 1, code, c.args)

@@ -304,8 +304,13 @@ func (c *call) start(first trainArgs) (*gfn.Trainer, error) {
 	if err := prepareDir(a.out, resultNames...); err != nil {
 		return nil, err
 	}
-	t, err := gfn.NewTrainer(env, a.config)
-	if err != nil && configField.MatchString(err.Error()) { // such as -tabular beyond -limit
+	return newTrainer(env, a.config)
+}
+
+// newTrainer is [gfn.NewTrainer], where a flag is wrong with a usage error, such as -tabular beyond -limit.
+func newTrainer(env gfn.Env, c gfn.Config) (*gfn.Trainer, error) {
+	t, err := gfn.NewTrainer(env, c)
+	if err != nil && configField.MatchString(err.Error()) {
 		return nil, usageError{inFlags(err)}
 	}
 	return t, err
