@@ -550,7 +550,22 @@ func TestRandomPolicyEvaluation(t *testing.T) {
 	assert.Contains(t, must(t, "eval", checkpoint, "-samples", "100"), "total variation")
 	assert.Len(t, strings.Split(must(t, "sample", checkpoint, "-n", "5"), "\n"), 7)
 	assert.Contains(t, must(t, "edit", checkpoint, "-n", "2", "ACGT"), "property improvement")
-	assert.Contains(t, must(t, small("-method", "rpe", "-biased")...), "total variation")
+}
+
+// With -biased stands beside the total variation what it comes to, wherever it can be computed and of rpe alone.
+func TestBiasReport(t *testing.T) {
+	biased := []string{"-method", "rpe", "-biased", "-tabular", "-env", "hypergrid:height=4", "-batch", "64", "-lr-v", "0.05", "-eval-every", "0"}
+	final := last(t, must(t, small(append(biased, "-iters", "1000", "-json")...)...))
+	assert.Greater(t, final["tv_bias"], 0.05)
+	assert.InDelta(t, final["tv_bias"], final["tv"], 0.01)
+	assert.Regexp(t, `(?m)^total variation .*\n  of exact values, rpe's bias +0\.\d+ *$`, must(t, small(biased...)...))
+	for _, args := range []string{"-biased -limit 10", "-env sequence:length=3"} {
+		assert.NotContains(t, must(t, small(append([]string{"-method", "rpe", "-json"}, strings.Fields(args)...)...)...), "tv_bias", args)
+	}
+	for _, o := range objects(t, must(t, smallCompare("-methods", "rl-u,rpe", "-biased", "-json")...)) {
+		_, has := o["tv_bias"]
+		assert.Equal(t, o["event"] == "run" && o["method"] == "rpe", has)
+	}
 }
 
 func TestTrustRegionReport(t *testing.T) {

@@ -31,6 +31,7 @@ func figures(t *gfn.Trainer, e gfn.Evaluation) []figure {
 	all := []figure{
 		{"loss", "", "", e.Loss, none},
 		{"tv", "", "total variation", e.TV, 0},
+		{"tv_bias", "", "  of exact values, rpe's bias", bias(t), none},
 		{"jsd", "", "Jensen–Shannon divergence", e.JSD, 0},
 		{"kl", "", "KL(sampler ‖ target)", e.KL, 0},
 		{"logz", "logz_exact", "log Z", e.LogZ, e.LogZExact},
@@ -64,6 +65,15 @@ func figures(t *gfn.Trainer, e gfn.Evaluation) []figure {
 		figure{"distinct", "distinct_perfect", "  different objects", s.Distinct, s.DistinctPerfect},
 		figure{"modes", "modes_perfect", "  different modes", s.Modes, s.ModesPerfect},
 	)
+}
+
+// bias returns the total variation that training with -biased comes to: that of the policy of the exact values.
+func bias(t *gfn.Trainer) float64 {
+	if t.Graph == nil || !t.Config.Biased || !t.Config.Reads("Biased") {
+		return none
+	}
+	_, logPF, _ := t.Graph.RandomPolicyEvaluation()
+	return gfn.TV(t.Graph.LogTerminating(logPF), t.Graph.LogTarget())
 }
 
 // structure lists, for structure learning, how far the edge, path and Markov-blanket probabilities of what is sampled are from the
