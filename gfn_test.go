@@ -6631,15 +6631,20 @@ func ExampleEditor() {
 		panic(err)
 	}
 	seed := []int{0, 0}
-	p := g.LogTerminating(g.Forward(e.Policy(seed)))
+	p, total := g.LogTerminating(g.Forward(e.Policy(seed))), 0.0
 	for _, x := range [][]int{{0, 0}, {0, 1}, {1, 0}, {1, 1}} {
-		fmt.Printf("%s %.0f/16, ", q.Format(x), 16*math.Exp(p[g.Row(x)]))
+		p := 16 * math.Exp(p[g.Row(x)])
+		fmt.Printf("%s %.4f/16, ", q.Format(x), p)
+		total += p
 	}
-	b := gfn.Editing(g, e, seed)[2]
-	fmt.Printf("in all 1\nE[R(x̂)] = %.4f ≥ (½)² E[R] = %.4f, less than ½ E[R] = ⅛\n", math.Exp(b.Right), math.Exp(b.Left))
+	fmt.Printf("in all %.4f/16\n", total)
+	b, mean := gfn.Editing(g, e, seed)[2], math.Exp(g.LogTerminating(g.Forward(gfn.UniformPF))[g.Row([]int{1, 1})])
+	fmt.Printf("E[R(x̂)] = %.4f, the bound (½)² E[R] = %.4f: %v\n", math.Exp(b.Right), math.Exp(b.Left), b.Holds())
+	fmt.Printf("without its exponent ½ E[R] = %.4f: %v\n", mean/2, mean/2 <= math.Exp(b.Right))
 	// Output:
-	// AA 9/16, AB 3/16, BA 3/16, BB 1/16, in all 1
-	// E[R(x̂)] = 0.0625 ≥ (½)² E[R] = 0.0625, less than ½ E[R] = ⅛
+	// AA 9.0000/16, AB 3.0000/16, BA 3.0000/16, BB 1.0000/16, in all 16.0000/16
+	// E[R(x̂)] = 0.0625, the bound (½)² E[R] = 0.0625: true
+	// without its exponent ½ E[R] = 0.1250: false
 }
 
 // editing is a sampler of words, the settings of an editor of them, and a seed.
