@@ -3133,8 +3133,10 @@ func TestNoCancellation(t *testing.T) {
 
 // Each method has the objective, the flow and the backward policy that its name says.
 func TestMethods(t *testing.T) {
-	require.Panics(t, func() { gfn.SubTB(-1) })
-	require.Panics(t, func() { gfn.SubTB(math.NaN()) })
+	for _, λ := range []float64{-1, math.NaN()} {
+		require.PanicsWithValue(t, fmt.Sprintf("gfn: SubTB: λ = %v", λ), func() { gfn.SubTB(λ) })
+		require.PanicsWithValue(t, fmt.Sprintf("gfn: SubEB: λ = %v", λ), func() { gfn.SubEB(new(gfn.Batch), gfn.Forward, nil, nil, λ, nil, nil) })
+	}
 	require.Panics(t, func() { gfn.PCL(-1, 1) })
 	rng := rand.New(rand.NewPCG(8, 8))
 	g := enumerate(t, randomDAG(rng, 8))

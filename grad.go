@@ -1,6 +1,7 @@
 package gfn
 
 import (
+	"fmt"
 	"math"
 	"math/rand/v2"
 	"slices"
@@ -280,8 +281,12 @@ func Critic(b *Batch, way Direction, a, dV []float64) (loss float64) {
 // not nil, to dR.
 //
 // All residuals are 0 if every trajectory has return V(s) from each of its states s on, as at the optimum, where V =
-// log Z − log F*. Away from it the minimiser is not V_F: it weighs squares, as Bellman residuals do.
+// log Z − log F*. Away from it the minimiser is not V_F: it weighs squares, as Bellman residuals do. It panics for λ < 0
+// or NaN, as SubTB does.
 func SubEB(b *Batch, way Direction, r, value []float64, λ float64, dV, dR []float64) (loss float64) {
+	if !(λ >= 0) {
+		panic(fmt.Sprintf("gfn: SubEB: λ = %v", λ))
+	}
 	n := float64(b.Trajectories())
 	for i := range b.Trajectories() {
 		p, path := b.u[:0], 0.0

@@ -908,6 +908,9 @@ var list = []place{
 		m("loss and gradient doubled", "a[t] * a[t] / n", "2 * a[t] * a[t] / n", "2 * a[t] / n\n", "4 * a[t] / n\n"),
 	}},
 	{"grad.go", "SubEB", []mutant{
+		m("negative λ accepted", "!(λ >= 0)", "false"),
+		m("NaN accepted", "!(λ >= 0)", "λ < 0"),
+		m("λ = 0 refused", "!(λ >= 0)", "!(λ > 0)"),
 		m("loss and gradient not divided by n", "float64(b.Trajectories())", "1.0"),
 		m("potentials at their full offset", "path = -value[row]", "path = 0"),
 		m("walks of no step", "len(p) == 0 {\n\t\t\tcontinue", "false {\n\t\t\tcontinue"),
