@@ -124,9 +124,10 @@
 // An autoregressive sampler p over words ([Append]) edits a seed: a letter that p finds much less likely than its first
 // choice is flagged and drawn anew. The law of the edits is a forward policy too.
 //
-//   - [Editor]: P(x̂_t = a|x̂_<t) = ρ p(a|x̂_<t) + (1−ρ) 1[a = x_t], ρ = (1−λ) P(flag)
+//   - [Editor], [NewEditor]: P(x̂_t = a|x̂_<t) = ρ p(a|x̂_<t) + (1−ρ) 1[a = x_t], ρ = (1−λ) P(flag)
 //   - [Editing]: E[lev] ≤ E[Hamming] ≤ T (1−λ)(1−Φ(−δ/σ)) and E[R(x̂)] ≥ [(1−λ)(1−Φ((1−δ)/σ))]^T E_π[R], as Bounds
-//   - [MeasureEdits]: property improvement, edit percentage, diversity
+//   - [MeasureEdits]: property improvement, edit percentage, diversity; what an editor is compared with: [NewMutator], letters
+//     at random, and [NewTailEditor], the last letters drawn anew
 //
 // # 9 Environments
 //
@@ -139,8 +140,8 @@
 // # Training
 //
 // [NewTrainer] takes an [Env] and a [Config]; [Methods] lists the ways of training. [Trainer.Run]
-// evaluates exactly wherever the space is enumerated. [Trainer.Save] and [Load] write and read
-// checkpoints.
+// evaluates exactly wherever the space is enumerated. Networks step by [Adam], or AMSGrad ([Adam.AMSGrad]).
+// [Trainer.Save] and [Load] write and read checkpoints.
 //
 // # Errors and determinism
 //
@@ -166,19 +167,20 @@
 //
 // Niu, Wu, Fan, Qian, GFlowNet training by policy gradients, ICML 2024. Niu, Wu, Qian, Evaluating GFlowNet
 // from partial episodes for stable and flexible policy-based training, ICLR 2026. Bengio et al., Flow network
-// based generative models for non-iterative diverse candidate generation, NeurIPS 2021. Bengio et
-// al., GFlowNet foundations, JMLR 2023. Malkin et al., Trajectory balance: improved credit
-// assignment in GFlowNets, NeurIPS 2022. Madan et al., Learning GFlowNets from partial episodes for
-// improved convergence and stability, ICML 2023. Richter et al., VarGrad, NeurIPS 2020. Deleu et
-// al., Bayesian structure learning with generative flow networks, UAI 2022. Schulman et al., Trust
-// region policy optimization, ICML 2015, and High-dimensional continuous control using generalized
-// advantage estimation, ICLR 2016. Kuipers, Moffa, Heckerman, Addendum on the scoring of Gaussian
-// directed acyclic graphical models, Annals of Statistics 2014. Pan et al., Better training of GFlowNets
-// with local credit and incomplete trajectories, ICML 2023. Deleu et al., Discrete probabilistic
-// inference as control in multi-path environments, UAI 2024. Tiapkin et al., Generative flow networks as
-// entropy-regularized RL, AISTATS 2024. Nachum et al., Bridging the gap between value and policy based
-// reinforcement learning, NeurIPS 2017. Haarnoja et al., Reinforcement learning with deep energy-based
-// policies, ICML 2017, and Soft actor-critic, ICML 2018. Christodoulou, Soft actor-critic for discrete
-// action settings, 2019. He, Bengio, Cai, Pan, Random policy evaluation uncovers policies of generative flow
-// networks, 2024.
+// based generative models for non-iterative diverse candidate generation, NeurIPS 2021. Bengio et al.,
+// GFlowNet foundations, JMLR 2023. Malkin et al., Trajectory balance: improved credit assignment in
+// GFlowNets, NeurIPS 2022. Madan et al., Learning GFlowNets from partial episodes for improved convergence
+// and stability, ICML 2023. Richter et al., VarGrad, NeurIPS 2020. Zhang, Rainone, Peschl, Bondesan, Robust
+// scheduling with GFlowNets, ICLR 2023. Deleu et al., Bayesian structure learning with generative flow
+// networks, UAI 2022. Schulman et al., Trust region policy optimization, ICML 2015, and High-dimensional
+// continuous control using generalized advantage estimation, ICLR 2016. Kuipers, Moffa, Heckerman, Addendum
+// on the scoring of Gaussian directed acyclic graphical models, Annals of Statistics 2014. Pan et al., Better
+// training of GFlowNets with local credit and incomplete trajectories, ICML 2023. Deleu et al., Discrete
+// probabilistic inference as control in multi-path environments, UAI 2024. Tiapkin et al., Generative flow
+// networks as entropy-regularized RL, AISTATS 2024. Nachum et al., Bridging the gap between value and policy
+// based reinforcement learning, NeurIPS 2017. Haarnoja et al., Reinforcement learning with deep energy-based
+// policies, ICML 2017, and Soft actor-critic, ICML 2018. Christodoulou, Soft actor-critic for discrete action
+// settings, 2019. He, Bengio, Cai, Pan, Random policy evaluation uncovers policies of generative flow
+// networks, 2024. Ghari et al., GFlowNet assisted biological sequence editing, NeurIPS 2024. Kingma, Ba,
+// Adam, ICLR 2015. Reddi, Kale, Kumar, On the convergence of Adam and beyond, ICLR 2018.
 package gfn

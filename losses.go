@@ -465,7 +465,8 @@ func SoftState(st *States, v *Flows, dst []float64) {
 // The original learns F = V/g, from the square of the update's own error. In words of 10 of 20 letters g is up to 10¹³,
 // and its squares are of hardly any other states than those of largest g; in logarithms all count alike. And log V
 // varies with what R is below a state, where log F falls with every step from s0 besides. The update is not held
-// constant: networks need not converge then, and as it is a sum over all children, there is no bias to avoid.
+// constant: networks learn less well then (on words of 4 letters by either end, 500 iterations of 2×64, a total variation of
+// 0.046 for 0.026), and as it is a sum over all children, there is no bias to avoid.
 func RPE(b *Batch, v, d *Flows) (loss float64) {
 	b.u = b.visits(b.u)
 	for row, visits := range b.u {
@@ -615,12 +616,12 @@ func Methods() []Method {
 		{Name: "vargrad", Title: "log-partition variance (Richter et al. 2020), uniform PB", Flow: NoFlow, Lambda: none, Loss: plain(VarGrad)},
 		{Name: "vargrad-b", Title: "log-partition variance, learned PB", Flow: NoFlow, LearnPB: true, Lambda: none, Loss: plain(VarGrad)},
 		{Name: "mdb", Title: "modified detailed balance (Deleu et al. 2022): every state terminating", Flow: ExitFlow, Lambda: none, Loss: plain(MDB)},
-		{Name: "fldb", Title: "forward-looking detailed balance (Pan et al. 2023): intermediate rewards", Flow: StateFlow, Shaped: true, Lambda: none, Loss: plain(FLDB)},
+		{Name: "fldb", Title: "forward-looking detailed balance (Pan et al. 2023): every state terminating, or an intermediate reward", Flow: StateFlow, Shaped: true, Lambda: none, Loss: plain(FLDB)},
 		{Name: "pcl", Title: "path consistency learning (Nachum et al. 2017), -alpha", Flow: StateFlow, Soft: true, Lambda: 0.9, Loss: PCL},
 		{Name: "sql", Title: "soft Q-learning (Haarnoja et al. 2017), target network, -alpha", Flow: EdgeFlow, Soft: true, Target: true, Lambda: none, Loss: byα(SQL)},
 		{Name: "pisql", Title: "soft Q-learning of the policy (Deleu et al. 2024): every state terminating, target network, -alpha", Flow: ExitFlow, Soft: true, Target: true, Lambda: none, Loss: byα(PiSQL)},
 		{Name: "sac", Title: "discrete soft actor-critic (Haarnoja et al. 2018), two critics, target networks, -alpha", Flow: TwinFlow, Soft: true, Target: true, Lambda: none, Loss: byα(SAC)},
-		{Name: "rpe", Title: "random policy evaluation (He et al. 2024): where g does not depend on the path, as of words", Flow: ValueFlow, Lambda: none, Loss: plain(RPE)},
+		{Name: "rpe", Title: "random policy evaluation (He et al. 2024): where g does not depend on the path, as of words, or -biased", Flow: ValueFlow, Lambda: none, Loss: plain(RPE)},
 	}
 }
 

@@ -752,8 +752,9 @@ func (t *Trainer) drawPast(n int, o Sampling) (all [][]int) {
 	return all
 }
 
-// reinforce steps the critic, PF and log Z along the policy gradient of the batch, and then PB,
-// with the updated PF, where it is learned. It returns mean c(τ), the estimate of J_F.
+// reinforce steps the critic down its loss, PF along the policy gradient of the batch and log Z along mean c(τ), and then
+// PB where it is learned: on walks back of its own, with the updated PF, or down that loss of the critic, as it was. It
+// returns mean c(τ), the estimate of J_F.
 func (t *Trainer) reinforce() (loss float64, err error) {
 	c, b, v, d := &t.Config, &t.batch, &t.v, &t.d
 	b.Evaluate(t.PF(), t.PB())

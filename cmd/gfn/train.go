@@ -30,7 +30,8 @@ const (
 	trainAbout = `Trains a sampler and reports how far it is from the exact target.
 The target is exact where the space can be enumerated; elsewhere the report is
 of samples. Without flags it learns the 8×8 grid with R0 = 0.1. Ctrl-C finishes
-the iteration and writes a checkpoint, from which -resume continues exactly.`
+the iteration and writes a checkpoint, from which -resume continues exactly.
+Brackets name the methods that read a flag, where not all do: the others refuse it.`
 )
 
 // trainArgs are the arguments of train.
@@ -79,12 +80,12 @@ func (a *trainArgs) options() []option {
 		{"guide-threshold", "X", &c.GuideThreshold, "largest log R (nats) of the states at which -guide-cap holds"},
 		{"guide-replay", "N", &c.GuideReplay, "objects that the replay guide keeps"},
 		{"logz", "X", &c.LogZ, "log Z to begin with"},
-		{"epsilon", "X", &c.Epsilon, "probability of a uniform action in sampling, at first (default 0; rpe 1, at the end too)"},
-		{"epsilon-end", "X", &c.EpsilonEnd, "the same at the end; linear between"},
+		{"epsilon", "X", &c.Epsilon, "probability of a uniform action in sampling, at first (default 0, as rl* and subeb* need it; rpe 1)"},
+		{"epsilon-end", "X", &c.EpsilonEnd, "the same at the end; linear between (default 0; rpe 1, the uniform policy throughout: below it goes where its own policy goes, too)"},
 		{"temperature", "X", &c.Temperature, "sample ∝ PF^(1/X)"},
 		{"alpha", "X", &c.Alpha, "temperature of maximum-entropy control"},
-		{"polyak", "X", &c.Polyak, "step of target networks towards the learned ones, 0…1; 0 is without (default 0.05)"},
-		{"biased", "", &c.Biased, "train although g depends on the path, for another target than R/Z*"},
+		{"polyak", "X", &c.Polyak, "step of target networks towards the learned ones, 0…1; 0 is without, but for sac (default 0.05)"},
+		{"biased", "", &c.Biased, "train also where g (go doc gfn, §7) depends on the path: to sample something else than R/Z*, and the report says how far off"},
 		{"replay", "N", &c.Replay, "objects or trajectories to keep, see -replay-of (default 0; sql pisql sac 1000)"},
 		{"replay-of", "NAME", &c.ReplayOf, "best: distinct objects of highest reward, walked back from, drawn ∝ R; past: the last trajectories (default of sql pisql sac)"},
 		{"replay-batch", "N", &c.ReplayBatch, "trajectories of each batch that are drawn from those kept, 0 for half of it (default 16; sql pisql sac 0)"},
