@@ -2726,6 +2726,77 @@ func TestForwardModeAgreesWithReverse(t *testing.T) {
 	})
 }
 
+// Units that are 0 on all rows are left out, and it does not show: derivatives and gradients of all rows are those of
+// rows alone, on which more units sleep, and of a batch that grows, on which they wake.
+func TestUnitsAsleep(t *testing.T) {
+	asleep := map[bool]int{}
+	onNets(t, func(rng *rand.Rand, g *gfn.Graph, n *gfn.Net) {
+		for i := range n.Params {
+			n.Params[i] -= 0.2
+		}
+		y := n.Table(&g.States)
+		start := map[gfn.Head][]int32{gfn.ForwardHead: g.FStart, gfn.BackwardHead: g.BStart}[n.Head]
+		if start == nil {
+			start = make([]int32, g.Len()+1)
+			for row := range start {
+				start[row] = int32(row)
+			}
+		}
+		v, w, sum, alone := normal(rng, len(n.Params)), normal(rng, len(y)), make([]float64, len(n.Params)), make([]float64, len(y))
+		for row := range g.Len() {
+			var b gfn.Batch
+			b.Reset(g.Env)
+			b.Add(g.State(nil, row))
+			lo, hi := start[row], start[row+1]
+			n.Eval(&b.States, 0, 1, y[lo:hi])
+			n.JVP(v, alone[lo:hi])
+			clear(n.Grad)
+			n.Backward(w[lo:hi], nil)
+			for i, v := range n.Grad {
+				sum[i] += v
+			}
+			asleep[true] += n.Asleep()
+		}
+		half := g.Len() / 2
+		n.Eval(&g.States, 0, half, y[:start[half]])
+		n.Backward(w[:start[half]], nil)
+		n.Eval(&g.States, half, g.Len(), y[start[half]:])
+		clear(n.Grad)
+		n.Backward(w, nil)
+		n.JVP(v, y)
+		require.InDeltaSlice(t, sum, n.Grad, 1e-12)
+		require.InDeltaSlice(t, alone, y, 1e-12)
+		asleep[false] += n.Asleep()
+	})
+	require.Greater(t, asleep[true], asleep[false])
+	require.Positive(t, asleep[false])
+}
+
+// Behind a last hidden layer that sleeps as a whole only the output's bias has a gradient; behind one in the middle the
+// layers that follow, as of a network that ends there.
+func TestLayerAsleep(t *testing.T) {
+	g := enumerate(t, parse(t, "hypergrid:height=3"))
+	sizes := []int{6, 4, 3, 5, 1}
+	for l := 2; l <= 3; l++ {
+		n, y := gfn.NewNet(rand.NewPCG(1, 1), g.Shape, gfn.ScalarHead, sizes[1:4]), make([]float64, g.Len())
+		behind := len(n.Params) // of W₁ b₁ … W_l b_l
+		for k := 4; k > l; k-- {
+			behind -= (sizes[k-1] + 1) * sizes[k]
+		}
+		for i := range sizes[l] {
+			n.Params[behind-1-i] = -100
+		}
+		n.Eval(&g.States, 0, g.Len(), y)
+		require.Equal(t, slices.Repeat(y[:1], g.Len()), y)
+		n.JVP(n.Params, make([]float64, g.Len()))
+		n.Backward(slices.Repeat([]float64{1}, g.Len()), nil)
+		require.Zero(t, slices.Max(n.Grad[:behind+sizes[l]*sizes[l+1]]))
+		require.Zero(t, slices.Min(n.Grad[:behind+sizes[l]*sizes[l+1]]))
+		require.Equal(t, float64(g.Len()), n.Grad[len(n.Grad)-1])
+		require.GreaterOrEqual(t, n.Asleep(), sizes[l])
+	}
+}
+
 // Policies are normalised over legal actions, and a row's value does not depend on the rows or the
 // workers beside it: bit for bit.
 func TestRowsAreIndependent(t *testing.T) {

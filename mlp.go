@@ -48,13 +48,18 @@ func parameters(sizes []int) (n int) {
 	return n
 }
 
-// layer returns the part of p, laid out as Params are, that belongs to W_l and to b_l.
+// layer returns the part of p, laid out as Params are, that belongs to W_l and to b_l, the row behind those of W_l.
 func (m *MLP) layer(p []float64, l int) (w, b []float64) {
+	rows, n := m.both(p, l), m.Sizes[l-1]*m.Sizes[l]
+	return rows[:n], rows[n:]
+}
+
+// both returns them as one.
+func (m *MLP) both(p []float64, l int) []float64 {
 	for i := 1; i < l; i++ {
 		p = p[(m.Sizes[i-1]+1)*m.Sizes[i]:]
 	}
-	in, out := m.Sizes[l-1], m.Sizes[l]
-	return p[:in*out], p[in*out : (in+1)*out]
+	return p[:(m.Sizes[l-1]+1)*m.Sizes[l]]
 }
 
 // Head says what the outputs of a [Net] mean.
@@ -97,23 +102,37 @@ type Net struct {
 	Grad []float64 // as Params
 	LSE  []float64 // by row, after Eval: log Σ exp of the legal outputs, the log out-flow where outputs are log edge flows
 
-	pool *pool
-	st   *States
-	h, d [][]float64 // by layer 1…L, rows × Sizes[l]: values and their cotangents
-	work []scratch   // by worker
-
-	// by layer, as products read them: W_l, its part of a direction, and its values' cotangents
-	weights, direction, cotangents []operand
+	pool    *pool
+	st      *States
+	h       [][]float64 // by layer 1…L, rows × Sizes[l]: values
+	weights []operand   // by layer: W_l as products read it
+	awake   awake
+	work    []scratch // by worker
 
 	// arguments of the passes that the pool runs
 	layerNow int
 	packing  *operand
+	from, to []float64
 	ctx      context.Context
 	dst      []float64
 	dLog     []float64
 	dLSE     []float64
-	v        []float64
 	rate     adamRate
+}
+
+// awake is a network without the units behind its first layer that are 0 on every row evaluated: no cotangent
+// and no derivative passes through them, and their weights have no gradient. Backward and JVP work on it. With the
+// layers of the paper, after 50 iterations on structures of 5 nodes, 13 %, 40 % and 48 % of the units of layers 2 to 4 sleep.
+type awake struct {
+	MLP
+	units [][]int32   // by layer 0…L: the units' places in the whole network, and behind them that of the biases
+	rows  int         // that it was made for, −1 before
+	h, d  [][]float64 // by layer, rows × Sizes[l]: values and their cotangents
+	few   [][]float64 // by layer, room for values where some units sleep
+	part  []float64   // of a direction, or a gradient, laid out as Params are
+
+	// by layer, as products read them: W_l, its part of a direction, and the values' cotangents
+	weights, direction, cotangents []operand
 }
 
 // scratch is a worker's own memory.
@@ -123,6 +142,7 @@ type scratch struct {
 	jdx  []int32
 	dy   []float64
 	h, t [][]float64 // values and tangents of a block of rows
+	sum  [][]float64 // by layer, of the values of the rows evaluated: 0 where all are
 	lse  []float64
 	ones []float64
 	compacted
@@ -139,8 +159,12 @@ func newNet(rng *rand.PCG, shape Shape, head Head, hidden []int, p *pool) *Net {
 	n := &Net{MLP: NewMLP(rng, sizes...), Head: head, pool: p}
 	n.Grad = make([]float64, len(n.Params))
 	n.Adam = NewAdam(len(n.Params))
-	n.h, n.d = make([][]float64, len(n.Sizes)), make([][]float64, len(n.Sizes))
-	n.weights, n.direction, n.cotangents = make([]operand, len(n.Sizes)), make([]operand, len(n.Sizes)), make([]operand, len(n.Sizes))
+	layers := len(n.Sizes)
+	n.h, n.weights = make([][]float64, layers), make([]operand, layers)
+	n.awake = awake{
+		MLP: MLP{Sizes: make([]int, layers)}, units: make([][]int32, layers), h: make([][]float64, layers), few: make([][]float64, layers), d: make([][]float64, layers),
+		weights: make([]operand, layers), direction: make([]operand, layers), cotangents: make([]operand, layers),
+	}
 	n.work = make([]scratch, p.workers())
 	return n
 }
@@ -151,7 +175,7 @@ func (n *Net) scratch(worker int) *scratch {
 	if w.idx == nil {
 		widest := max(block, slices.Max(n.Sizes[1:]))
 		w.idx, w.val, w.jdx, w.dy = make([]int32, widest), make([]float64, widest), make([]int32, widest), make([]float64, widest)
-		w.h, w.t, w.lse = n.rows(block), n.rows(block), make([]float64, block)
+		w.h, w.t, w.sum, w.lse = n.rows(block), n.rows(block), n.rows(1), make([]float64, block)
 	}
 	return w
 }
@@ -175,12 +199,17 @@ const block = 64
 func (n *Net) Eval(st *States, lo, hi int, dst []float64) {
 	if lo == 0 {
 		n.LSE = n.LSE[:0]
-		n.pack(n.weights, n.Params, false)
+		for w := range n.work {
+			for _, sum := range n.work[w].sum {
+				clear(sum)
+			}
+		}
+		n.pack(n.weights, &n.MLP, n.Params, false)
 	}
 	if len(n.LSE) != lo || lo > 0 && n.st != st {
 		panic(fmt.Sprintf("gfn: Net.Eval: rows from %d follow %d rows, or those of other states", lo, len(n.LSE)))
 	}
-	n.st, n.dst = st, dst
+	n.st, n.dst, n.awake.rows = st, dst, -1
 	n.LSE = resize(n.LSE, hi)
 	for l := 1; l < len(n.h); l++ {
 		n.h[l] = resize(n.h[l], hi*n.Sizes[l])
@@ -189,14 +218,14 @@ func (n *Net) Eval(st *States, lo, hi int, dst []float64) {
 	n.pool.run(n, (*Net).evalRows, lo, hi, max(4, min(block, each))) // few rows in as few pieces: each reads all weights
 }
 
-func resize(s []float64, n int) []float64 { return slices.Grow(s, max(0, n-len(s)))[:n] }
+func resize[T any](s []T, n int) []T { return slices.Grow(s, max(0, n-len(s)))[:n] }
 
-// pack readies W_l of all layers but the first, laid out in p as Params are, for products, or its
+// pack readies W_l of all layers of m but the first, laid out in p as Params are, for products, or its
 // transposed.
-func (n *Net) pack(w []operand, p []float64, transposed bool) {
-	for l := 2; l < len(n.Sizes); l++ {
-		weights, _ := n.layer(p, l)
-		w[l].in, w[l].out, w[l].w = n.Sizes[l-1], n.Sizes[l], weights
+func (n *Net) pack(w []operand, m *MLP, p []float64, transposed bool) {
+	for l := 2; l < len(w); l++ {
+		w[l].in, w[l].out = m.Sizes[l-1], m.Sizes[l]
+		w[l].w, _ = m.layer(p, l)
 		if !packs {
 			continue
 		}
@@ -206,7 +235,7 @@ func (n *Net) pack(w []operand, p []float64, transposed bool) {
 			pass = (*Net).packColumns
 		}
 		n.packing = &w[l]
-		n.pool.run(n, pass, 0, n.Sizes[l-1], 64)
+		n.pool.run(n, pass, 0, w[l].in, 64)
 	}
 }
 
@@ -216,7 +245,13 @@ func (n *Net) packColumns(worker, _, lo, hi int) {
 }
 
 func (n *Net) evalRows(worker, first, lo, hi int) {
-	n.forward(n.scratch(worker), n.h, lo, hi, 0)
+	w := n.scratch(worker)
+	n.forward(w, n.h, lo, hi, 0)
+	for l, sum := range w.sum[:len(w.sum)-1] {
+		for row := lo; row < hi; row++ {
+			add(sum, n.h[l][row*len(sum):][:len(sum)])
+		}
+	}
 	n.read(n.st, n.h[len(n.h)-1], n.LSE, n.dst, first, lo, hi, 0)
 }
 
@@ -233,7 +268,7 @@ func (n *Net) table(ctx context.Context, st *States) ([]float64, error) {
 		size = int(start[st.Len()])
 	}
 	n.st, n.dst, n.ctx = st, make([]float64, size), ctx
-	n.pack(n.weights, n.Params, false)
+	n.pack(n.weights, &n.MLP, n.Params, false)
 	n.pool.run(n, (*Net).tableRows, 0, st.Len(), block)
 	return n.dst, ctx.Err()
 }
@@ -306,34 +341,102 @@ func (n *Net) read(st *States, out, lse, dst []float64, first, lo, hi, base int)
 //
 //	dLog_a − p_a Σ_b dLog_b + p_a dLSE
 func (n *Net) Backward(dLog, dLSE []float64) {
-	rows := len(n.LSE)
-	n.pack(n.weights, n.Params, true)
-	for l := 1; l < len(n.d); l++ {
-		n.d[l] = resize(n.d[l], rows*n.Sizes[l])
-		c := &n.cotangents[l]
-		c.in, c.out, c.w = rows, n.Sizes[l], n.d[l]
+	n.wake()
+	a, last := &n.awake, len(n.Sizes)-1
+	a.part = resize(a.part, len(a.Params))
+	for l := 1; l <= last; l++ {
+		a.d[l] = resize(a.d[l], a.rows*a.Sizes[l])
+		c := &a.cotangents[l]
+		c.in, c.out, c.w = a.rows, a.Sizes[l], a.d[l]
 		c.room(false)
 	}
 	n.dLog, n.dLSE = dLog, dLSE
-	n.pool.run(n, (*Net).backwardRows, 0, rows, 4)
-	for n.layerNow = len(n.Sizes) - 1; n.layerNow > 1; n.layerNow-- {
-		n.pool.run(n, (*Net).weightRows, 0, n.Sizes[n.layerNow-1]+1, 8)
+	n.pool.run(n, (*Net).backwardRows, 0, a.rows, 4)
+	for n.layerNow = last; n.layerNow > 1; n.layerNow-- {
+		n.pool.run(n, (*Net).weightRows, 0, a.Sizes[n.layerNow-1]+1, 8)
 	}
 	n.pool.run(n, (*Net).columns, 0, n.Sizes[1], 32)
+}
+
+// wake makes the network of the units that are awake, unless it is made, and readies it for Backward.
+func (n *Net) wake() {
+	a, last := &n.awake, len(n.Sizes)-1
+	if a.rows == len(n.LSE) {
+		return
+	}
+	a.rows = len(n.LSE)
+	for l, size := range n.Sizes {
+		sum := n.scratch(0).sum[l]
+		for w := range n.work[1:] {
+			if other := n.work[1+w].sum; other != nil {
+				add(sum, other[l])
+			}
+		}
+		a.units[l] = a.units[l][:0]
+		for i := range size {
+			if l < 2 || l == last || sum[i] != 0 {
+				a.units[l] = append(a.units[l], int32(i))
+			}
+		}
+		n.layerNow, a.Sizes[l] = l, len(a.units[l])
+		a.units[l] = append(a.units[l], int32(size))
+		if a.h[l] = n.h[l]; a.Sizes[l] < size {
+			a.few[l] = resize(a.few[l], a.rows*a.Sizes[l])
+			a.h[l] = a.few[l]
+			n.pool.run(n, (*Net).takeValues, 0, a.rows, block)
+		}
+	}
+	a.Params = n.take(a.Params, n.Params)
+	n.pack(a.weights, &a.MLP, a.Params, true)
+}
+
+// takeValues takes the values of the units awake of a layer in rows lo ≤ i < hi.
+func (n *Net) takeValues(_, _, lo, hi int) {
+	l, a := n.layerNow, &n.awake
+	for row := lo; row < hi; row++ {
+		pick(a.h[l][row*a.Sizes[l]:][:a.Sizes[l]], n.h[l][row*n.Sizes[l]:], a.units[l])
+	}
+}
+
+// take writes what belongs to the units awake of p, laid out as Params are, to dst. The first layer's is the same.
+func (n *Net) take(dst, p []float64) []float64 {
+	a := &n.awake
+	n.from, n.to = p, resize(dst, parameters(a.Sizes))
+	copy(n.to, n.both(p, 1))
+	for n.layerNow = 2; n.layerNow < len(n.Sizes); n.layerNow++ {
+		n.pool.run(n, (*Net).takeWeights, 0, len(a.units[n.layerNow-1]), 16)
+	}
+	return n.to
+}
+
+func (n *Net) takeWeights(_, _, lo, hi int) {
+	l, a := n.layerNow, &n.awake
+	from, to, out := n.both(n.from, l), a.both(n.to, l), a.Sizes[l]
+	for i, row := range a.units[l-1][lo:hi] {
+		pick(to[(lo+i)*out:][:out], from[int(row)*n.Sizes[l]:], a.units[l])
+	}
+}
+
+// pick writes the numbers of src at the given places to dst.
+func pick(dst, src []float64, places []int32) {
+	places = places[:len(dst)]
+	for i := range dst {
+		dst[i] = src[places[i]]
+	}
 }
 
 // backwardRows computes the cotangents of all layers for rows lo ≤ i < hi:
 //
 //	dh_{l−1} = (dh_l W_lᵀ) · 1[h_{l−1} > 0]
 func (n *Net) backwardRows(worker, _, lo, hi int) {
-	w, last := n.scratch(worker), len(n.Sizes)-1
+	w, a, last := n.scratch(worker), &n.awake, len(n.Sizes)-1
 	for row := lo; row < hi; row++ {
-		n.readBackward(row, n.d[last][row*n.Sizes[last]:][:n.Sizes[last]])
+		n.readBackward(row, a.d[last][row*n.Sizes[last]:][:n.Sizes[last]])
 	}
 	for l := last; l > 1; l-- {
-		in, out := n.Sizes[l-1], n.Sizes[l]
-		n.cotangents[l].pack(lo, hi)
-		n.weights[l].mulT(w, n.d[l-1][lo*in:hi*in], n.d[l][lo*out:hi*out], n.h[l-1][lo*in:hi*in])
+		in, out := a.Sizes[l-1], a.Sizes[l]
+		a.cotangents[l].pack(lo, hi)
+		a.weights[l].mulT(w, a.d[l-1][lo*in:hi*in], a.d[l][lo*out:hi*out], a.h[l-1][lo*in:hi*in])
 	}
 }
 
@@ -363,15 +466,23 @@ func (n *Net) readBackward(row int, dy []float64) {
 // weightRows adds to the rows lo ≤ i < hi of dW_l: dW_l[i,:] = Σ_row h_{l−1}[row,i] dh_l[row,:]. The
 // biases are the row behind them, of an input that is always 1.
 func (n *Net) weightRows(worker, _, lo, hi int) {
-	w, l := n.scratch(worker), n.layerNow
-	in, dh := n.Sizes[l-1], &n.cotangents[l]
-	dW, db := n.layer(n.Grad, l)
-	dh.mulColumns(w, dW, n.h[l-1], in, lo, min(hi, in))
+	w, l, a := n.scratch(worker), n.layerNow, &n.awake
+	in, out, dh := a.Sizes[l-1], a.Sizes[l], &a.cotangents[l]
+	dW, db := a.layer(a.part, l)
+	clear(a.both(a.part, l)[lo*out : hi*out])
+	dh.mulColumns(w, dW, a.h[l-1], in, lo, min(hi, in))
 	if hi > in {
-		for len(w.ones) < len(n.LSE) {
+		for len(w.ones) < a.rows {
 			w.ones = append(w.ones, 1)
 		}
 		dh.mulColumns(w, db, w.ones, 1, 0, 1)
+	}
+	part, grad := a.both(a.part, l), n.both(n.Grad, l)
+	for i, unit := range a.units[l-1][lo:hi] {
+		grad := grad[int(unit)*n.Sizes[l]:]
+		for j, v := range part[(lo+i)*out:][:out] {
+			grad[a.units[l][j]] += v
+		}
 	}
 }
 
@@ -381,7 +492,7 @@ func (n *Net) columns(_, _, lo, hi int) {
 	dW, db := n.layer(n.Grad, 1)
 	out, st := n.Sizes[1], n.st
 	for row := range n.LSE {
-		dy := n.d[1][row*out:][:out][lo:hi]
+		dy := n.awake.d[1][row*out:][:out][lo:hi]
 		add(db[lo:hi], dy)
 		for _, x := range st.X[st.XStart[row]:st.XStart[row+1]] {
 			add(dW[int(x)*out:][:out][lo:hi], dy)
@@ -393,9 +504,13 @@ func (n *Net) columns(_, _, lo, hi int) {
 // direction v of the parameters (forward mode): dst is laid out as the values
 // that Eval wrote. With ż that of the outputs, that of log p_a is ż_a − Σ_b p_b ż_b.
 func (n *Net) JVP(v, dst []float64) {
-	n.v, n.dst = v, dst
-	n.pack(n.direction, v, false)
-	n.pool.run(n, (*Net).jvpRows, 0, len(n.LSE), 4)
+	n.wake()
+	a := &n.awake
+	a.part = n.take(a.part, v)
+	n.dst = dst
+	n.pack(a.weights, &a.MLP, a.Params, false)
+	n.pack(a.direction, &a.MLP, a.part, false)
+	n.pool.run(n, (*Net).jvpRows, 0, a.rows, 4)
 }
 
 func (n *Net) jvpRows(worker, _, lo, hi int) {
@@ -406,10 +521,10 @@ func (n *Net) jvpRows(worker, _, lo, hi int) {
 }
 
 func (n *Net) jvpBlock(w *scratch, lo, hi int) {
-	last := len(n.Sizes) - 1
+	a, last := &n.awake, len(n.Sizes)-1
 	for l := 1; l <= last; l++ {
-		dWeights, dBias := n.layer(n.v, l)
-		out := n.Sizes[l]
+		dWeights, dBias := a.layer(a.part, l)
+		out := a.Sizes[l]
 		t := w.t[l][:(hi-lo)*out]
 		for row := lo; row < hi; row++ {
 			t := t[(row-lo)*out:][:out]
@@ -419,12 +534,12 @@ func (n *Net) jvpBlock(w *scratch, lo, hi int) {
 			}
 		}
 		if l > 1 { // the features have no derivative
-			in := n.Sizes[l-1]
-			n.direction[l].mul(w, t, n.h[l-1][lo*in:hi*in])
-			n.weights[l].mul(w, t, w.t[l-1][:(hi-lo)*in])
+			in := a.Sizes[l-1]
+			a.direction[l].mul(w, t, a.h[l-1][lo*in:hi*in])
+			a.weights[l].mul(w, t, w.t[l-1][:(hi-lo)*in])
 		}
 		if l < last {
-			mask(t, n.h[l][lo*out:hi*out])
+			mask(t, a.h[l][lo*out:hi*out])
 		}
 	}
 	start, output := n.Head.slots(n.st)

@@ -316,9 +316,12 @@ func relu(y []float64) {
 //go:noinline
 func add(y, x []float64) {
 	if fast() {
-		for ; len(x) >= 4; y, x = y[4:], x[4:] {
-			p := (*[4]float64)(y)
-			archsimd.LoadFloat64x4(p).Add(archsimd.LoadFloat64x4((*[4]float64)(x))).Store(p)
+		for ; len(x) >= 16; y, x = y[16:], x[16:] {
+			y, x := (*[16]float64)(y), (*[16]float64)(x)
+			for i := 0; i < 16; i += 4 {
+				p := (*[4]float64)(y[i:])
+				archsimd.LoadFloat64x4(p).Add(archsimd.LoadFloat64x4((*[4]float64)(x[i:]))).Store(p)
+			}
 		}
 		archsimd.ClearAVXUpperBits()
 	}

@@ -326,7 +326,7 @@ var list = []place{
 		m("the first feature only", "add(y, weights[int(x)*len(y):][:len(y)])", "add(y, weights[int(x)*len(y):][:len(y)]); break"),
 	}},
 	{"mlp.go", "Net.Eval", []mutant{
-		m("weights of the pass before", "n.pack(n.weights, n.Params, false)", "if n.weights[len(n.weights)-1].w == nil { n.pack(n.weights, slices.Clone(n.Params), false) }"),
+		m("weights of the pass before", "n.pack(n.weights, &n.MLP, n.Params, false)", "if n.weights[len(n.weights)-1].w == nil { n.pack(n.weights, &n.MLP, slices.Clone(n.Params), false) }"),
 	}},
 	{"mlp.go", "nonZero", []mutant{
 		m("negative inputs dropped", "math.Float64bits(v) != 0", "v > 0"),
@@ -345,7 +345,7 @@ var list = []place{
 		m("not a sum", "y[j] += v", "y[j] = v"),
 	}},
 	{"mlp.go", "Net.table", []mutant{
-		m("weights not readied", "n.pack(n.weights, n.Params, false)", ""),
+		m("weights not readied", "n.pack(n.weights, &n.MLP, n.Params, false)", ""),
 		m("only the first block of rows", "0, st.Len(), block)", "0, min(block, st.Len()), block)"),
 	}},
 	{"mlp.go", "Net.tableRows", []mutant{
@@ -360,10 +360,29 @@ var list = []place{
 	}},
 	{"mlp.go", "Net.Backward", []mutant{
 		m("no gradient of the second layer's weights", "n.layerNow > 1", "n.layerNow > 2"),
-		m("no gradient of the last layer's weights", "n.layerNow = len(n.Sizes) - 1; n.layerNow > 1", "n.layerNow = len(n.Sizes) - 2; n.layerNow > 1"),
+		m("no gradient of the last layer's weights", "n.layerNow = last; n.layerNow > 1", "n.layerNow = last - 1; n.layerNow > 1"),
 		m("no gradient of the first layer", "n.pool.run(n, (*Net).columns, 0, n.Sizes[1], 32)", ""),
-		m("no gradient of the biases", "n.Sizes[n.layerNow-1]+1, 8", "n.Sizes[n.layerNow-1], 8"),
-		m("the last row forgotten", "backwardRows, 0, rows,", "backwardRows, 0, rows-1,"),
+		m("no gradient of the biases", "a.Sizes[n.layerNow-1]+1, 8", "a.Sizes[n.layerNow-1], 8"),
+		m("the last row forgotten", "backwardRows, 0, a.rows,", "backwardRows, 0, a.rows-1,"),
+	}},
+	{"mlp.go", "Net.wake", []mutant{
+		m("the units of the rows before", "a.rows == len(n.LSE)", "a.rows == len(n.LSE) || a.units[0] != nil"),
+		m("all awake", " || sum[i] != 0", " || sum[i] >= 0"),
+		m("awake only what this worker saw", "add(sum, other[l])", ""),
+		m("values of the first units", "n.pool.run(n, (*Net).takeValues, 0, a.rows, block)", "copy(a.h[l], n.h[l])"),
+	}},
+	{"mlp.go", "Net.evalRows", []mutant{
+		m("the first row says who sleeps", "add(sum, n.h[l][row*len(sum):][:len(sum)])", "add(sum, n.h[l][row*len(sum):][:len(sum)]); break"),
+	}},
+	{"mlp.go", "Net.take", []mutant{
+		m("no first layer", "copy(n.to, n.both(p, 1))", ""),
+		m("no last layer", "n.layerNow < len(n.Sizes)", "n.layerNow < len(n.Sizes)-1"),
+	}},
+	{"mlp.go", "Net.takeWeights", []mutant{
+		m("the rows of all units", "from[int(row)*n.Sizes[l]:]", "from[(lo+i)*n.Sizes[l]+0*int(row):]"),
+	}},
+	{"mlp.go", "pick", []mutant{
+		m("the first ones", "src[places[i]]", "src[i]"),
 	}},
 	{"mlp.go", "Net.backwardRows", []mutant{
 		m("the second layer passes nothing back", "for l := last; l > 1", "for l := last; l > 2"),
@@ -390,7 +409,11 @@ var list = []place{
 		m("inputs not weighted", "val[k] = int32(row), v", "val[k] = int32(row), min(1, v)"),
 	}},
 	{"mlp.go", "Net.weightRows", []mutant{
-		m("the cotangents of the layer below", "n.layer(n.Grad, l)", "n.layer(n.Grad, max(2, l-1))"),
+		m("the gradient of the layer below", "n.both(n.Grad, l)", "n.both(n.Grad, max(2, l-1))"),
+		m("the gradient before kept", "clear(a.both(a.part, l)[lo*out : hi*out])", ""),
+		m("not accumulated", "+= v", "= v"),
+		m("places of the layer below", "grad[a.units[l][j]]", "grad[min(int(a.units[l-1][min(j, in)]), n.Sizes[l]-1)]"),
+		m("units as if all were awake", "grad[int(unit)*n.Sizes[l]:]", "grad[(lo+i)*n.Sizes[l]+0*int(unit):]"),
 		m("gradient of the biases doubled", "w.ones = append(w.ones, 1)", "w.ones = append(w.ones, 2)"),
 	}},
 	{"mlp.go", "Net.columns", []mutant{
@@ -403,10 +426,10 @@ var list = []place{
 	{"mlp.go", "Net.jvpBlock", []mutant{
 		m("no derivative of the biases", "copy(t, dBias)", "clear(t); _ = dBias"),
 		m("no derivative of the features' weights", "n.gather(t, dWeights, row)", "_ = dWeights"),
-		m("no derivative of the weights", "n.direction[l].mul(w, t, n.h[l-1][lo*in:hi*in])", ""),
-		m("no derivative of the layer below", "n.weights[l].mul(w, t, w.t[l-1][:(hi-lo)*in])", ""),
+		m("no derivative of the weights", "a.direction[l].mul(w, t, a.h[l-1][lo*in:hi*in])", ""),
+		m("no derivative of the layer below", "a.weights[l].mul(w, t, w.t[l-1][:(hi-lo)*in])", ""),
 		m("no derivative through the third layer", "if l > 1", "if l > 1 && l != 3"),
-		m("no ReLU mask", "mask(t, n.h[l][lo*out:hi*out])", ""),
+		m("no ReLU mask", "mask(t, a.h[l][lo*out:hi*out])", ""),
 		m("no softmax term", "t[output[k]] - mean", "t[output[k]]"),
 		m("sign of the softmax term", "t[output[k]] - mean", "t[output[k]] + mean"),
 		m("softmax term not weighted", "math.Exp(y[a]-n.LSE[row])", "math.Exp(0*y[a])"),
