@@ -150,7 +150,8 @@
 // program panics. Nothing on disk is left half written ([WriteFile]). The same seed gives the same
 // bits on any number of workers and after a resume: each trajectory has a random stream of its own,
 // and each entry of a gradient is summed by one owner in one order. Bitwise promises are for one
-// build on one machine.
+// build on one machine. With GOEXPERIMENT=simd (Go 1.26, amd64) the products of a network are vector
+// kernels, several times as fast, which sum in another order.
 //
 // # Where this departs from the reference code
 //
