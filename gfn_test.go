@@ -2729,8 +2729,9 @@ func TestForwardModeAgreesWithReverse(t *testing.T) {
 // Units that are 0 on all rows are left out, and it does not show: derivatives and gradients of all rows are those of
 // rows alone, on which more units sleep, and of a batch that grows, on which they wake.
 func TestUnitsAsleep(t *testing.T) {
-	asleep := map[bool]int{}
+	asleep, again := map[bool]int{}, false
 	onNets(t, func(rng *rand.Rand, g *gfn.Graph, n *gfn.Net) {
+		n.Backward(nil, nil) // on no rows
 		for i := range n.Params {
 			n.Params[i] -= 0.2
 		}
@@ -2749,6 +2750,7 @@ func TestUnitsAsleep(t *testing.T) {
 			b.Add(g.State(nil, row))
 			lo, hi := start[row], start[row+1]
 			n.Eval(&b.States, 0, 1, y[lo:hi])
+			n.Table(&g.States) // keeps nothing, and takes nothing away
 			n.JVP(v, alone[lo:hi])
 			clear(n.Grad)
 			n.Backward(w[lo:hi], nil)
@@ -2766,8 +2768,14 @@ func TestUnitsAsleep(t *testing.T) {
 		n.JVP(v, y)
 		require.InDeltaSlice(t, sum, n.Grad, 1e-12)
 		require.InDeltaSlice(t, alone, y, 1e-12)
-		asleep[false] += n.Asleep()
+		many := n.Asleep()
+		asleep[false] += many
+		n.Eval(&g.States, 0, 1, y[:start[1]])
+		n.Backward(w[:start[1]], nil)
+		require.GreaterOrEqual(t, n.Asleep(), many)
+		again = again || n.Asleep() > many
 	})
+	require.True(t, again, "units that were awake sleep again")
 	require.Greater(t, asleep[true], asleep[false])
 	require.Positive(t, asleep[false])
 }
@@ -7767,6 +7775,10 @@ func TestLogGEnds(t *testing.T) {
 	c.Limit, c.HiddenV = 0, 8
 	_, err = trainer(t, stays, c).Step()
 	require.ErrorContains(t, err, "backward actions do not lead to the source")
+	c.Limit = 100
+	_, err = gfn.NewTrainer(stays, c)
+	require.ErrorContains(t, err, "backward actions do not lead to the source")
+	require.NotContains(t, err.Error(), "it is for environments such as")
 }
 
 // Check covers spec §7: what holds everywhere, and beside it exactness or a bound on the bias.

@@ -532,6 +532,9 @@ func (m Method) Applies(st *States) error {
 		} else {
 			_, err = st.LogG(nil)
 		}
+		if st.err != nil {
+			return st.err
+		}
 		if err != nil {
 			return fmt.Errorf("gfn: Config.Method = %s: %s; it is for environments such as sequence, and with Config.Biased trains all the same, to sample something else than R/Z*", m.Name, strings.TrimPrefix(err.Error(), "gfn: "))
 		}

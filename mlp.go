@@ -48,14 +48,14 @@ func parameters(sizes []int) (n int) {
 	return n
 }
 
-// layer returns the part of p, laid out as Params are, that belongs to W_l and to b_l, the row behind those of W_l.
+// layer returns the parts of p, laid out as Params are, that belong to W_l and to b_l.
 func (m *MLP) layer(p []float64, l int) (w, b []float64) {
-	rows, n := m.both(p, l), m.Sizes[l-1]*m.Sizes[l]
+	rows, n := m.stacked(p, l), m.Sizes[l-1]*m.Sizes[l]
 	return rows[:n], rows[n:]
 }
 
-// both returns them as one.
-func (m *MLP) both(p []float64, l int) []float64 {
+// stacked returns W_l and b_l as one: Sizes[l−1] + 1 rows of Sizes[l] numbers, b_l the last.
+func (m *MLP) stacked(p []float64, l int) []float64 {
 	for i := 1; i < l; i++ {
 		p = p[(m.Sizes[i-1]+1)*m.Sizes[i]:]
 	}
@@ -94,7 +94,8 @@ func (h Head) sizes(shape Shape, hidden []int) []int {
 // row's hidden values; Backward accumulates the gradient of cotangents on them;
 // Step is Adam's. A row's output does not depend on the rows beside it, and each
 // entry of the gradient is summed by one owner in the order of the rows, so that
-// nothing depends on the number of workers.
+// nothing depends on the number of workers. Derivatives and gradients may depend in
+// their last bits on which units are awake.
 type Net struct {
 	MLP
 	Adam
@@ -128,8 +129,8 @@ type awake struct {
 	units [][]int32   // by layer 0…L: the units' places in the whole network, and behind them that of the biases
 	rows  int         // that it was made for, −1 before
 	h, d  [][]float64 // by layer, rows × Sizes[l]: values and their cotangents
-	few   [][]float64 // by layer, room for values where some units sleep
-	part  []float64   // of a direction, or a gradient, laid out as Params are
+	room  [][]float64 // by layer, for values where some units sleep
+	part  []float64   // JVP's direction, or Backward's gradient before it is added to Grad
 
 	// by layer, as products read them: W_l, its part of a direction, and the values' cotangents
 	weights, direction, cotangents []operand
@@ -142,7 +143,7 @@ type scratch struct {
 	jdx  []int32
 	dy   []float64
 	h, t [][]float64 // values and tangents of a block of rows
-	sum  [][]float64 // by layer, of the values of the rows evaluated: 0 where all are
+	sum  [][]float64 // by layer, of the values of the rows evaluated, or more: 0 where all are
 	lse  []float64
 	ones []float64
 	compacted
@@ -159,11 +160,13 @@ func newNet(rng *rand.PCG, shape Shape, head Head, hidden []int, p *pool) *Net {
 	n := &Net{MLP: NewMLP(rng, sizes...), Head: head, pool: p}
 	n.Grad = make([]float64, len(n.Params))
 	n.Adam = NewAdam(len(n.Params))
-	layers := len(n.Sizes)
-	n.h, n.weights = make([][]float64, layers), make([]operand, layers)
-	n.awake = awake{
-		MLP: MLP{Sizes: make([]int, layers)}, units: make([][]int32, layers), h: make([][]float64, layers), few: make([][]float64, layers), d: make([][]float64, layers),
-		weights: make([]operand, layers), direction: make([]operand, layers), cotangents: make([]operand, layers),
+	layers, a := len(n.Sizes), &n.awake
+	a.rows, a.Sizes, a.units = -1, make([]int, layers), make([][]int32, layers)
+	for _, h := range []*[][]float64{&n.h, &a.h, &a.room, &a.d} {
+		*h = make([][]float64, layers)
+	}
+	for _, w := range []*[]operand{&n.weights, &a.weights, &a.direction, &a.cotangents} {
+		*w = make([]operand, layers)
 	}
 	n.work = make([]scratch, p.workers())
 	return n
@@ -247,9 +250,9 @@ func (n *Net) packColumns(worker, _, lo, hi int) {
 func (n *Net) evalRows(worker, first, lo, hi int) {
 	w := n.scratch(worker)
 	n.forward(w, n.h, lo, hi, 0)
-	for l, sum := range w.sum[:len(w.sum)-1] {
-		for row := lo; row < hi; row++ {
-			add(sum, n.h[l][row*len(sum):][:len(sum)])
+	for l := 2; l < len(n.h)-1; l++ { // those whose units may sleep
+		for size, row := n.Sizes[l], lo; row < hi; row++ {
+			add(w.sum[l], n.h[l][row*size:][:size])
 		}
 	}
 	n.read(n.st, n.h[len(n.h)-1], n.LSE, n.dst, first, lo, hi, 0)
@@ -267,6 +270,7 @@ func (n *Net) table(ctx context.Context, st *States) ([]float64, error) {
 	if start, _ := n.Head.slots(st); start != nil {
 		size = int(start[st.Len()])
 	}
+	defer func(st *States) { n.st = st }(n.st) // that of the rows evaluated
 	n.st, n.dst, n.ctx = st, make([]float64, size), ctx
 	n.pack(n.weights, &n.MLP, n.Params, false)
 	n.pool.run(n, (*Net).tableRows, 0, st.Len(), block)
@@ -381,8 +385,8 @@ func (n *Net) wake() {
 		n.layerNow, a.Sizes[l] = l, len(a.units[l])
 		a.units[l] = append(a.units[l], int32(size))
 		if a.h[l] = n.h[l]; a.Sizes[l] < size {
-			a.few[l] = resize(a.few[l], a.rows*a.Sizes[l])
-			a.h[l] = a.few[l]
+			a.room[l] = resize(a.room[l], a.rows*a.Sizes[l])
+			a.h[l] = a.room[l]
 			n.pool.run(n, (*Net).takeValues, 0, a.rows, block)
 		}
 	}
@@ -398,11 +402,12 @@ func (n *Net) takeValues(_, _, lo, hi int) {
 	}
 }
 
-// take writes what belongs to the units awake of p, laid out as Params are, to dst. The first layer's is the same.
+// take writes what belongs to the units awake of p, laid out as Params are, to dst. The first layer's is the same, and of
+// Params not read.
 func (n *Net) take(dst, p []float64) []float64 {
 	a := &n.awake
 	n.from, n.to = p, resize(dst, parameters(a.Sizes))
-	copy(n.to, n.both(p, 1))
+	copy(n.to, n.stacked(p, 1))
 	for n.layerNow = 2; n.layerNow < len(n.Sizes); n.layerNow++ {
 		n.pool.run(n, (*Net).takeWeights, 0, len(a.units[n.layerNow-1]), 16)
 	}
@@ -411,7 +416,7 @@ func (n *Net) take(dst, p []float64) []float64 {
 
 func (n *Net) takeWeights(_, _, lo, hi int) {
 	l, a := n.layerNow, &n.awake
-	from, to, out := n.both(n.from, l), a.both(n.to, l), a.Sizes[l]
+	from, to, out := n.stacked(n.from, l), a.stacked(n.to, l), a.Sizes[l]
 	for i, row := range a.units[l-1][lo:hi] {
 		pick(to[(lo+i)*out:][:out], from[int(row)*n.Sizes[l]:], a.units[l])
 	}
@@ -468,18 +473,17 @@ func (n *Net) readBackward(row int, dy []float64) {
 func (n *Net) weightRows(worker, _, lo, hi int) {
 	w, l, a := n.scratch(worker), n.layerNow, &n.awake
 	in, out, dh := a.Sizes[l-1], a.Sizes[l], &a.cotangents[l]
-	dW, db := a.layer(a.part, l)
-	clear(a.both(a.part, l)[lo*out : hi*out])
-	dh.mulColumns(w, dW, a.h[l-1], in, lo, min(hi, in))
+	part := a.stacked(a.part, l)
+	clear(part[lo*out : hi*out])
+	dh.mulColumns(w, part, a.h[l-1], in, lo, min(hi, in))
 	if hi > in {
 		for len(w.ones) < a.rows {
 			w.ones = append(w.ones, 1)
 		}
-		dh.mulColumns(w, db, w.ones, 1, 0, 1)
+		dh.mulColumns(w, part[in*out:], w.ones, 1, 0, 1)
 	}
-	part, grad := a.both(a.part, l), n.both(n.Grad, l)
 	for i, unit := range a.units[l-1][lo:hi] {
-		grad := grad[int(unit)*n.Sizes[l]:]
+		grad := n.stacked(n.Grad, l)[int(unit)*n.Sizes[l]:]
 		for j, v := range part[(lo+i)*out:][:out] {
 			grad[a.units[l][j]] += v
 		}
@@ -552,8 +556,8 @@ func (n *Net) jvpBlock(w *scratch, lo, hi int) {
 		}
 		y := n.h[last][row*width:]
 		mean := 0.0
-		for _, a := range output[start[row]:start[row+1]] {
-			mean += math.Exp(y[a]-n.LSE[row]) * t[a]
+		for _, k := range output[start[row]:start[row+1]] {
+			mean += math.Exp(y[k]-n.LSE[row]) * t[k]
 		}
 		for k := start[row]; k < start[row+1]; k++ {
 			n.dst[k] = t[output[k]] - mean

@@ -944,14 +944,16 @@ func (t *Trainer) Policies() (logPF, logPB []float64) {
 	return logPF, logPB
 }
 
-// policies is Policies until ctx is done; the error is ctx's.
+// policies is Policies until ctx is done; the error is ctx's, or of an environment that is broken.
 func (t *Trainer) policies(ctx context.Context) (logPF, logPB []float64, err error) {
 	if t.pf == nil {
 		var logV []float64
 		if logV, err = t.f.table(ctx, &t.Graph.States); err == nil {
 			logPF = make([]float64, len(t.Graph.FAction))
-			logG, _ := t.Graph.logG(nil)
-			t.Graph.valuePolicy(t.Graph.Len(), logG, logV, logPF)
+			var logG []float64
+			if logG, err = t.Graph.logG(nil); err == nil {
+				t.Graph.valuePolicy(t.Graph.Len(), logG, logV, logPF)
+			}
 		}
 	} else if logPF, err = t.pf.table(ctx, &t.Graph.States); err == nil {
 		t.temper(t.Graph.FStart, logPF)

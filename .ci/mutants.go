@@ -326,6 +326,7 @@ var list = []place{
 		m("the first feature only", "add(y, weights[int(x)*len(y):][:len(y)])", "add(y, weights[int(x)*len(y):][:len(y)]); break"),
 	}},
 	{"mlp.go", "Net.Eval", []mutant{
+		m("who was awake once is", "clear(sum)", "_ = sum"),
 		m("weights of the pass before", "n.pack(n.weights, &n.MLP, n.Params, false)", "if n.weights[len(n.weights)-1].w == nil { n.pack(n.weights, &n.MLP, slices.Clone(n.Params), false) }"),
 	}},
 	{"mlp.go", "nonZero", []mutant{
@@ -345,6 +346,7 @@ var list = []place{
 		m("not a sum", "y[j] += v", "y[j] = v"),
 	}},
 	{"mlp.go", "Net.table", []mutant{
+		m("Backward on the states of a table", "defer func(st *States) { n.st = st }(n.st)", ""),
 		m("weights not readied", "n.pack(n.weights, &n.MLP, n.Params, false)", ""),
 		m("only the first block of rows", "0, st.Len(), block)", "0, min(block, st.Len()), block)"),
 	}},
@@ -372,10 +374,10 @@ var list = []place{
 		m("values of the first units", "n.pool.run(n, (*Net).takeValues, 0, a.rows, block)", "copy(a.h[l], n.h[l])"),
 	}},
 	{"mlp.go", "Net.evalRows", []mutant{
-		m("the first row says who sleeps", "add(sum, n.h[l][row*len(sum):][:len(sum)])", "add(sum, n.h[l][row*len(sum):][:len(sum)]); break"),
+		m("the first row says who sleeps", "add(w.sum[l], n.h[l][row*size:][:size])", "add(w.sum[l], n.h[l][row*size:][:size]); break"),
 	}},
 	{"mlp.go", "Net.take", []mutant{
-		m("no first layer", "copy(n.to, n.both(p, 1))", ""),
+		m("no first layer", "copy(n.to, n.stacked(p, 1))", ""),
 		m("no last layer", "n.layerNow < len(n.Sizes)", "n.layerNow < len(n.Sizes)-1"),
 	}},
 	{"mlp.go", "Net.takeWeights", []mutant{
@@ -409,11 +411,11 @@ var list = []place{
 		m("inputs not weighted", "val[k] = int32(row), v", "val[k] = int32(row), min(1, v)"),
 	}},
 	{"mlp.go", "Net.weightRows", []mutant{
-		m("the gradient of the layer below", "n.both(n.Grad, l)", "n.both(n.Grad, max(2, l-1))"),
-		m("the gradient before kept", "clear(a.both(a.part, l)[lo*out : hi*out])", ""),
+		m("the gradient of the layer below", "n.stacked(n.Grad, l)", "n.stacked(n.Grad, max(2, l-1))"),
+		m("the gradient before kept", "clear(part[lo*out : hi*out])", ""),
 		m("not accumulated", "+= v", "= v"),
 		m("places of the layer below", "grad[a.units[l][j]]", "grad[min(int(a.units[l-1][min(j, in)]), n.Sizes[l]-1)]"),
-		m("units as if all were awake", "grad[int(unit)*n.Sizes[l]:]", "grad[(lo+i)*n.Sizes[l]+0*int(unit):]"),
+		m("units as if all were awake", "n.stacked(n.Grad, l)[int(unit)*n.Sizes[l]:]", "n.stacked(n.Grad, l)[(lo+i)*n.Sizes[l]+0*int(unit):]"),
 		m("gradient of the biases doubled", "w.ones = append(w.ones, 1)", "w.ones = append(w.ones, 2)"),
 	}},
 	{"mlp.go", "Net.columns", []mutant{
@@ -432,7 +434,7 @@ var list = []place{
 		m("no ReLU mask", "mask(t, a.h[l][lo*out:hi*out])", ""),
 		m("no softmax term", "t[output[k]] - mean", "t[output[k]]"),
 		m("sign of the softmax term", "t[output[k]] - mean", "t[output[k]] + mean"),
-		m("softmax term not weighted", "math.Exp(y[a]-n.LSE[row])", "math.Exp(0*y[a])"),
+		m("softmax term not weighted", "math.Exp(y[k]-n.LSE[row])", "math.Exp(0*y[k])"),
 		m("sign of the scalar derivative", "n.dst[row] = t[0]", "n.dst[row] = -t[0]"),
 	}},
 	{"mlp.go", "addRows", []mutant{

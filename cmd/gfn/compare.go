@@ -15,6 +15,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"text/tabwriter"
 
 	"gfn"
@@ -105,6 +106,13 @@ func compare(c *call) error {
 	if err := k.load(); err != nil {
 		return err
 	}
+	if err := k.applies(); err != nil {
+		return err
+	}
+	if err := prepareDir(k.args.out, runsName, "compare-iterations.svg", "compare-seconds.svg"); err != nil {
+		return err
+	}
+	fmt.Fprintf(k.stderr, "%s: %s, %d of them found, %d to do\n", k.jobs[0].Env, count(len(k.jobs), "run"), len(k.results), len(k.jobs)-len(k.results))
 	k.run(ctx)
 	note := "nothing is kept without -out"
 	if k.args.out != "" {
@@ -163,12 +171,17 @@ func (k *comparison) read() (err error) {
 	for _, j := range k.jobs {
 		configs = append(configs, j.Config)
 	}
-	if err := k.unread(configs...); err != nil {
-		return err
-	}
-	for at := 0; at < len(configs); at += k.args.seeds { // each method applies here, before one of them trains
-		method := configs[at].Method
-		t, err := newTrainer(k.env, configs[at])
+	return k.unread(configs...)
+}
+
+// applies returns an error that names a method which does not apply to the environment, before another one trains.
+func (k *comparison) applies() error {
+	for jobs := range slices.Chunk(k.jobs, k.args.seeds) {
+		if !slices.ContainsFunc(jobs, func(j job) bool { return k.results[j].Final == nil }) {
+			continue
+		}
+		method := jobs[0].Config.Method
+		t, err := newTrainer(k.env, jobs[0].Config)
 		if unusable, ok := errors.AsType[usageError](err); ok {
 			return usagef("for %s: %s", method, strings.Replace(unusable.Error(), "-method is "+method+": ", "", 1))
 		} else if err != nil {
@@ -176,15 +189,15 @@ func (k *comparison) read() (err error) {
 		}
 		t.Close()
 	}
-	return prepareDir(k.args.out, runsName, "compare-iterations.svg", "compare-seconds.svg")
+	return nil
 }
 
-// load takes those of the kept runs that are wanted.
+// load takes those of the kept runs that are wanted. That -out is a file, [prepareDir] says.
 func (k *comparison) load() error {
 	if k.args.out != "" {
 		path := filepath.Join(k.args.out, runsName)
 		text, err := os.ReadFile(path)
-		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		if err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, syscall.ENOTDIR) {
 			return err
 		}
 		n := 0
@@ -199,7 +212,6 @@ func (k *comparison) load() error {
 			}
 		}
 	}
-	fmt.Fprintf(k.stderr, "%s: %s, %d of them found, %d to do\n", k.jobs[0].Env, count(len(k.jobs), "run"), len(k.results), len(k.jobs)-len(k.results))
 	return nil
 }
 
