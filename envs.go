@@ -1758,11 +1758,11 @@ func oneOf(typed string, known []string) string {
 }
 
 // Nearest returns the one of the known names that is the least number of letters to insert, delete or replace
-// (Levenshtein) away from a mistyped one, empty if that is more than 2, or all of them.
+// (Levenshtein) away from a mistyped one, empty if that is more than 2, or all of them. Names are in lower case, capitals no mistake.
 func Nearest(typed string, known []string) (best string) {
 	least := min(3, len(typed))
 	for _, name := range known {
-		if d := editDistance([]byte(typed), []byte(name)); d < least {
+		if d := editDistance([]byte(strings.ToLower(typed)), []byte(name)); d < least {
 			best, least = name, d
 		}
 	}

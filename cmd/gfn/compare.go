@@ -12,6 +12,8 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"runtime"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"sync"
@@ -32,7 +34,7 @@ iterations, since a single point of a run wobbles. As many runs as there are
 processors go at once, each on one; seconds are of training alone.
 With -out DIR every run that is done is kept in DIR/runs.jsonl. It is not run
 again when the same command, or another one that wants it, is given with that
-DIR: Ctrl-C loses no more than the runs that are going. The curves are
+DIR to the same build: Ctrl-C loses no more than the runs that are going. The curves are
 DIR/compare-iterations.svg and DIR/compare-seconds.svg. Brackets name the
 methods that read a flag: it is for those of -methods among them, and one at least.`
 )
@@ -67,10 +69,24 @@ func (a *compareArgs) options() []option {
 
 // job says what a run depends on: equal jobs have equal results.
 type job struct {
+	Build    string     `json:"build"`
 	Env      string     `json:"env"`
 	Checksum uint32     `json:"checksum"`
 	Config   gfn.Config `json:"config"` // Workers is 1
 }
+
+// build says what the last bits of a run, and its seconds, depend on besides: GOARCH, and GOEXPERIMENT where it is set.
+var build = sync.OnceValue(func() string {
+	text := runtime.GOARCH
+	if info, ok := debug.ReadBuildInfo(); ok {
+		for _, s := range info.Settings {
+			if s.Key == "GOEXPERIMENT" {
+				text += " " + s.Value
+			}
+		}
+	}
+	return text
+})
 
 func (j job) String() string { return fmt.Sprintf("%s seed %d", j.Config.Method, j.Config.Seed) }
 
@@ -159,11 +175,11 @@ func (k *comparison) read() (err error) {
 			return usagef("for %s: %w", method, err)
 		}
 		a.config.Workers = 1
-		if j := (job{named.Spec(), named.Checksum(), a.config}); slices.Contains(k.jobs, j) {
+		if j := (job{build(), named.Spec(), named.Checksum(), a.config}); slices.Contains(k.jobs, j) {
 			return usagef("-methods has %s twice", method)
 		}
 		for range k.args.seeds {
-			k.jobs = append(k.jobs, job{named.Spec(), named.Checksum(), a.config})
+			k.jobs = append(k.jobs, job{build(), named.Spec(), named.Checksum(), a.config})
 			a.config.Seed++
 		}
 	}

@@ -269,13 +269,21 @@ func sample(c *call) error {
 		return err
 	}
 	defer t.Close()
-	w := csv.NewWriter(c.stdout)
+	ctx, stop := c.interruptible()
+	defer stop()
+	w, done := csv.NewWriter(c.stdout), 0
 	w.Write([]string{"object", "log_reward", "log_pf", "steps"})
 	text := func(x float64) string { return strconv.FormatFloat(x, 'g', -1, 64) }
-	for b, err := range t.Samples(c.ctx, n, seed) {
+	for b, err := range t.Samples(ctx, n, seed) {
+		if err != nil && ctx.Err() != nil { // lines stay whole
+			w.Flush()
+			fmt.Fprintf(c.stderr, "stopped after %d of %s\n", done, count(n, "sample"))
+			return cmp.Or(w.Error(), errInterrupted)
+		}
 		if err != nil {
 			return err
 		}
+		done += b.Trajectories()
 		for i := range b.Trajectories() {
 			logPF := 0.0
 			for _, s := range b.Trajectory(i) {

@@ -109,6 +109,7 @@ func TestUnusableArguments(t *testing.T) {
 		{"exact -env explicit:file=nope.gfn", "open nope.gfn: no such file"},
 		{"train tb-u", "write gfn train [flags]"},
 		{"train -method tb-bb", "did you mean -method tb-b?"},
+		{"train -method TB-U", "did you mean -method tb-u?"},
 		{"train -method nothing", "known: fm db-u"},
 		{"train -env hypergird", "want one of hypergrid, sequence, dag, explicit; did you mean hypergrid?"},
 		{"train -env hypergrid:hight=3", "floor, reward; did you mean height?"},
@@ -471,6 +472,14 @@ func TestEvalAndSample(t *testing.T) {
 	require.NoError(t, err)
 	require.Len(t, records, 21)
 	assert.Equal(t, []string{"object", "log_reward", "log_pf", "steps"}, records[0])
+
+	ctx, cancel := context.WithCancel(t.Context())
+	stdout := &canceller{times: 2, do: cancel}
+	stderr := new(bytes.Buffer)
+	require.Equal(t, 130, run(ctx, []string{"sample", checkpoint, "-n", "1000000"}, stdout, stderr), stderr)
+	whole := must(t, "sample", checkpoint, "-n", "100000")
+	assert.Greater(t, len(whole), stdout.Len())
+	assert.True(t, strings.HasPrefix(whole, stdout.String()) && strings.HasSuffix(stdout.String(), "\n"), "an interrupt leaves whole lines")
 }
 
 func TestEvalBeyondEnumeration(t *testing.T) {
@@ -710,6 +719,12 @@ func TestCompareResumes(t *testing.T) {
 	again, log := resume()
 	assert.Contains(t, log, "4 of them found, 0 to do\n")
 	assert.Equal(t, first, again, "to the last bit, and the seconds too")
+	text, err = os.ReadFile(path)
+	require.NoError(t, err)
+	require.NoError(t, os.WriteFile(path, bytes.ReplaceAll(text, []byte(`"build":"`+build()), []byte(`"build":"another`)), 0o666))
+	_, log = resume()
+	assert.Contains(t, log, "0 of them found, 4 to do\n", "of another build")
+	require.NoError(t, os.WriteFile(path, text, 0o666))
 	_, log = resume("-lr", "0.5")
 	assert.Contains(t, log, "0 of them found, 4 to do\n", "other settings are other runs")
 	_, log = resume("-methods", "tb-u,rl-t,fm", "-seeds", "3")

@@ -30,7 +30,8 @@ const (
 	trainAbout = `Trains a sampler and reports how far it is from the exact target.
 The target is exact where the space can be enumerated; elsewhere the report is
 of samples. Without flags it learns the 8×8 grid with R0 = 0.1. Ctrl-C finishes
-the iteration and writes a checkpoint, from which -resume continues exactly.
+the iteration and writes a checkpoint, from which -resume continues exactly,
+if it is the same build that does.
 Brackets name the methods that read a flag, where not all do: the others refuse it.`
 )
 
