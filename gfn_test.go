@@ -2658,6 +2658,37 @@ func TestNetByHand(t *testing.T) {
 	}, n.Grad)
 }
 
+// The same with a second hidden layer, whose unit 1 sleeps: hidden 1, 2, 3, then (3, 0), (5, 0), (7, 0).
+func TestAsleepByHand(t *testing.T) {
+	env, err := gfn.NewExplicit([][2]int{{0, 1}, {0, 2}}, map[int]float64{1: 1, 2: 1}, -50)
+	require.NoError(t, err)
+	g := enumerate(t, env)
+	n := gfn.NewNet(rand.NewPCG(1, 1), g.Shape, gfn.ScalarHead, []int{1, 2})
+	copy(n.Params, []float64{
+		1, 2, 3, // W₁, one row a feature
+		0,     // b₁
+		2, -1, // W₂
+		1, 0.5, // b₂
+		10, 100, // W₃, one row a unit
+		7, // b₃
+	})
+	y := make([]float64, 3)
+	n.Eval(&g.States, 0, 3, y)
+	require.Equal(t, []float64{37, 57, 77}, y)
+	n.Backward([]float64{1, 2, 3}, nil)
+	require.Equal(t, 1, n.Asleep())
+	require.Equal(t, []float64{
+		20, 40, 60,
+		120,
+		10*1 + 20*2 + 30*3, 0,
+		60, 0,
+		1*3 + 2*5 + 3*7, 0,
+		6,
+	}, n.Grad)
+	n.JVP(slices.Repeat([]float64{1}, len(n.Params)), y) // ḣ₁ = 2, ḣ₂ = 2·2 + h₁ + 1
+	require.Equal(t, []float64{10*6 + 3 + 1, 10*7 + 5 + 1, 10*8 + 7 + 1}, y)
+}
+
 // Backward agrees with central differences in every parameter, for random cotangents of the values
 // and of the log-sum-exp.
 func TestBackwardCentralDifferences(t *testing.T) {
@@ -7779,6 +7810,9 @@ func TestLogGEnds(t *testing.T) {
 	_, err = gfn.NewTrainer(stays, c)
 	require.ErrorContains(t, err, "backward actions do not lead to the source")
 	require.NotContains(t, err.Error(), "it is for environments such as")
+	c.Biased = true // does not look
+	logPF, _ := trainer(t, stays, c).Policies()
+	require.Nil(t, logPF)
 }
 
 // Check covers spec §7: what holds everywhere, and beside it exactness or a bound on the bias.

@@ -468,7 +468,7 @@ func (n *Net) readBackward(row int, dy []float64) {
 	}
 }
 
-// weightRows adds to the rows lo ≤ i < hi of dW_l: dW_l[i,:] = Σ_row h_{l−1}[row,i] dh_l[row,:]. The
+// weightRows adds to the rows of the units awake lo ≤ i < hi of dW_l: dW_l[i,:] = Σ_row h_{l−1}[row,i] dh_l[row,:]. The
 // biases are the row behind them, of an input that is always 1.
 func (n *Net) weightRows(worker, _, lo, hi int) {
 	w, l, a := n.scratch(worker), n.layerNow, &n.awake

@@ -34,9 +34,10 @@ iterations, since a single point of a run wobbles. As many runs as there are
 processors go at once, each on one; seconds are of training alone.
 With -out DIR every run that is done is kept in DIR/runs.jsonl. It is not run
 again when the same command, or another one that wants it, is given with that
-DIR to the same build: Ctrl-C loses no more than the runs that are going. The curves are
-DIR/compare-iterations.svg and DIR/compare-seconds.svg. Brackets name the
-methods that read a flag: it is for those of -methods among them, and one at least.`
+DIR to the same build: Ctrl-C loses no more than the runs that are going. The
+curves are DIR/compare-iterations.svg and DIR/compare-seconds.svg. Brackets name
+the methods that read a flag: it is for those of -methods among them, and one at
+least.`
 )
 
 // compareArgs are the arguments of compare.
