@@ -220,9 +220,9 @@ func (w *scratch) addPieces(y []float64, lists int, packed []pieceRow, k, out in
 				copy(sum[:], row)
 			}
 			if archsimd.X86.AVX512() {
-				addTerms512(sum, piece, t.k[:t.n], t.x[:t.n])
+				addTerms512(sum, piece, t)
 			} else {
-				addTerms256(sum, piece, t.k[:t.n], t.x[:t.n])
+				addTerms256(sum, piece, t)
 			}
 			if len(row) < pieceColumns {
 				copy(row, sum[:])
@@ -235,31 +235,30 @@ func (w *scratch) addPieces(y []float64, lists int, packed []pieceRow, k, out in
 // fast says whether the processor has what the kernels want; the portable ones do for others.
 func fast() bool { return archsimd.X86.AVX2() && archsimd.X86.FMA() }
 
-// addTerms512 adds every second term to sums of their own: eight sums hide the latency of an addition. A
-// bounds check stands between any two terms, without which the compiler would load more rows of W than it
-// has registers for.
-func addTerms512(y *pieceRow, w []pieceRow, k []int64, x []float64) {
+// addTerms512 adds every second term to sums of their own: eight sums hide the latency of an addition. The
+// rows of W are found four terms ahead: the compiler adds offsets into loads for a pointer that comes from the turn
+// before, and computes each address anew for one that it has just made. The bounds check of each place stands
+// between two terms, without which it would load more rows of W than it has registers for. Places past the last
+// term are those of former terms, or 0.
+func addTerms512(y *pieceRow, w []pieceRow, t *terms) {
 	var a0, a1, a2, a3, b0, b1, b2, b3 archsimd.Float64x8
-	i := 0
-	for x = x[:len(k)]; i+4 <= len(k); i += 4 {
-		k, x := k[i:i+4:i+4], x[i:i+4:i+4]
-		p, v := &w[k[0]], archsimd.BroadcastFloat64x8(x[0])
-		a0, a1 = load512(p, 0).MulAdd(v, a0), load512(p, 8).MulAdd(v, a1)
-		a2, a3 = load512(p, 16).MulAdd(v, a2), load512(p, 24).MulAdd(v, a3)
-		p, v = &w[k[1]], archsimd.BroadcastFloat64x8(x[1])
-		b0, b1 = load512(p, 0).MulAdd(v, b0), load512(p, 8).MulAdd(v, b1)
-		b2, b3 = load512(p, 16).MulAdd(v, b2), load512(p, 24).MulAdd(v, b3)
-		p, v = &w[k[2]], archsimd.BroadcastFloat64x8(x[2])
-		a0, a1 = load512(p, 0).MulAdd(v, a0), load512(p, 8).MulAdd(v, a1)
-		a2, a3 = load512(p, 16).MulAdd(v, a2), load512(p, 24).MulAdd(v, a3)
-		p, v = &w[k[3]], archsimd.BroadcastFloat64x8(x[3])
-		b0, b1 = load512(p, 0).MulAdd(v, b0), load512(p, 8).MulAdd(v, b1)
-		b2, b3 = load512(p, 16).MulAdd(v, b2), load512(p, 24).MulAdd(v, b3)
+	p0, p1, p2, p3 := &w[t.k[0]], &w[t.k[1]], &w[t.k[2]], &w[t.k[3]]
+	i, n := 0, min(t.n, pieceRows)
+	for ; i+4 <= n; i += 4 {
+		k, x := (*[8]int64)(t.k[i:]), (*[4]float64)(t.x[i:])
+		next := &w[k[4]]
+		a0, a1, a2, a3 = addTerm(a0, a1, a2, a3, p0, x[0])
+		p0, next = next, &w[k[5]]
+		b0, b1, b2, b3 = addTerm(b0, b1, b2, b3, p1, x[1])
+		p1, next = next, &w[k[6]]
+		a0, a1, a2, a3 = addTerm(a0, a1, a2, a3, p2, x[2])
+		p2, next = next, &w[k[7]]
+		b0, b1, b2, b3 = addTerm(b0, b1, b2, b3, p3, x[3])
+		p3 = next
 	}
-	for ; i < len(k); i++ {
-		p, v := &w[k[i]], archsimd.BroadcastFloat64x8(x[i])
-		a0, a1 = load512(p, 0).MulAdd(v, a0), load512(p, 8).MulAdd(v, a1)
-		a2, a3 = load512(p, 16).MulAdd(v, a2), load512(p, 24).MulAdd(v, a3)
+	for ; i < n; i++ {
+		a0, a1, a2, a3 = addTerm(a0, a1, a2, a3, p0, t.x[i])
+		p0, p1, p2 = p1, p2, p3
 	}
 	load512(y, 0).Add(a0.Add(b0)).Store((*[8]float64)(y[0:]))
 	load512(y, 8).Add(a1.Add(b1)).Store((*[8]float64)(y[8:]))
@@ -267,20 +266,28 @@ func addTerms512(y *pieceRow, w []pieceRow, k []int64, x []float64) {
 	load512(y, 24).Add(a3.Add(b3)).Store((*[8]float64)(y[24:]))
 }
 
+// addTerm returns y + x p, of 32 numbers in four registers.
+func addTerm(y0, y1, y2, y3 archsimd.Float64x8, p *pieceRow, x float64) (_, _, _, _ archsimd.Float64x8) {
+	v := archsimd.BroadcastFloat64x8(x)
+	y0, y1 = load512(p, 0).MulAdd(v, y0), load512(p, 8).MulAdd(v, y1)
+	return y0, y1, load512(p, 16).MulAdd(v, y2), load512(p, 24).MulAdd(v, y3)
+}
+
 func load512(p *pieceRow, i int) archsimd.Float64x8 {
 	return archsimd.LoadFloat64x8((*[8]float64)(p[i:]))
 }
 
 // addTerms256 is the same with registers half as wide, eight of them for a row.
-func addTerms256(y *pieceRow, w []pieceRow, k []int64, x []float64) {
+func addTerms256(y *pieceRow, w []pieceRow, t *terms) {
 	var a0, a1, a2, a3, a4, a5, a6, a7 archsimd.Float64x4
-	x = x[:len(k)]
-	for i, k := range k {
-		p, v := &w[k], archsimd.BroadcastFloat64x4(x[i])
+	p := &w[t.k[0]]
+	for i := range min(t.n, pieceRows) {
+		next, v := &w[t.k[i+1]], archsimd.BroadcastFloat64x4(t.x[i])
 		a0, a1 = load256(p, 0).MulAdd(v, a0), load256(p, 4).MulAdd(v, a1)
 		a2, a3 = load256(p, 8).MulAdd(v, a2), load256(p, 12).MulAdd(v, a3)
 		a4, a5 = load256(p, 16).MulAdd(v, a4), load256(p, 20).MulAdd(v, a5)
 		a6, a7 = load256(p, 24).MulAdd(v, a6), load256(p, 28).MulAdd(v, a7)
+		p = next
 	}
 	load256(y, 0).Add(a0).Store((*[4]float64)(y[0:]))
 	load256(y, 4).Add(a1).Store((*[4]float64)(y[4:]))

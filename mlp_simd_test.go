@@ -50,10 +50,10 @@ func TestAddTerms(t *testing.T) {
 				want[c] += list.x[i] * w[list.k[i]][c]
 			}
 		}
-		addTerms256(&y256, w, list.k[:n], list.x[:n])
+		addTerms256(&y256, w, &list)
 		require.InDeltaSlice(t, want[:], y256[:], 1e-12)
 		if archsimd.X86.AVX512() {
-			addTerms512(&y512, w, list.k[:n], list.x[:n])
+			addTerms512(&y512, w, &list)
 			require.InDeltaSlice(t, want[:], y512[:], 1e-12)
 		}
 	}
