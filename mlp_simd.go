@@ -323,6 +323,14 @@ func relu(y []float64) {
 //go:noinline
 func add(y, x []float64) {
 	if fast() {
+		if archsimd.X86.AVX512() {
+			for ; len(x) >= pieceColumns; y, x = y[pieceColumns:], x[pieceColumns:] {
+				y, x := (*pieceRow)(y), (*pieceRow)(x)
+				for i := 0; i < pieceColumns; i += 8 {
+					load512(y, i).Add(load512(x, i)).Store((*[8]float64)(y[i:]))
+				}
+			}
+		}
 		for ; len(x) >= 16; y, x = y[16:], x[16:] {
 			y, x := (*[16]float64)(y), (*[16]float64)(x)
 			for i := 0; i < 16; i += 4 {

@@ -141,7 +141,7 @@ func TestElementsBesidePortable(t *testing.T) {
 		}
 		return b
 	}
-	for n := range 20 {
+	for n := range 2*pieceColumns + 8 {
 		x, y := sparse(rng, n), sparse(rng, n)
 		if n > 2 {
 			y[rng.IntN(n)], y[rng.IntN(n)] = math.NaN(), math.Inf(1)
