@@ -25,7 +25,7 @@ type pieceRow = [pieceColumns]float64
 type packed struct{ straight, turned []pieceRow }
 
 // terms are the non-zero entries of a row of x, or a column, in a block of rows of W: their places in the
-// block and their values. There is room for eight more, where whole registers are stored.
+// block and their values. There is room for eight more, where whole registers are stored and the kernels look ahead.
 type terms struct {
 	n int
 	k [pieceRows + 8]int64
@@ -266,7 +266,7 @@ func addTerms512(y *pieceRow, w []pieceRow, t *terms) {
 	load512(y, 24).Add(a3.Add(b3)).Store((*[8]float64)(y[24:]))
 }
 
-// addTerm returns y + x p, of 32 numbers in four registers.
+// addTerm returns y + x p, 32 numbers in four registers.
 func addTerm(y0, y1, y2, y3 archsimd.Float64x8, p *pieceRow, x float64) (_, _, _, _ archsimd.Float64x8) {
 	v := archsimd.BroadcastFloat64x8(x)
 	y0, y1 = load512(p, 0).MulAdd(v, y0), load512(p, 8).MulAdd(v, y1)
@@ -277,7 +277,7 @@ func load512(p *pieceRow, i int) archsimd.Float64x8 {
 	return archsimd.LoadFloat64x8((*[8]float64)(p[i:]))
 }
 
-// addTerms256 is the same with registers half as wide, eight of them for a row.
+// addTerms256 is the same with registers half as wide, eight of them for a row, found one term ahead.
 func addTerms256(y *pieceRow, w []pieceRow, t *terms) {
 	var a0, a1, a2, a3, a4, a5, a6, a7 archsimd.Float64x4
 	p := &w[t.k[0]]
@@ -303,7 +303,7 @@ func load256(p *pieceRow, i int) archsimd.Float64x4 {
 	return archsimd.LoadFloat64x4((*[4]float64)(p[i:]))
 }
 
-// relu, mask, add and adam compute what the portable kernels do, bit for bit, four numbers at a time: memory
+// relu, mask, add and adam compute what the portable kernels do, bit for bit, several numbers at a time: memory
 // is what they wait for. They are not inlined: the compiler would move their constants out of the caller's
 // loops, behind the last ClearAVXUpperBits, and scalar code (math.Exp above all) then takes three times as long.
 
