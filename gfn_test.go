@@ -3248,6 +3248,9 @@ func TestMethods(t *testing.T) {
 		require.PanicsWithValue(t, fmt.Sprintf("gfn: SubEB: λ = %v", λ), func() { gfn.SubEB(new(gfn.Batch), gfn.Forward, nil, nil, λ, nil, nil) })
 	}
 	require.Panics(t, func() { gfn.PCL(-1, 1) })
+	clear(gfn.Methods()) // it is the caller's
+	_, err := gfn.MethodByName("fm")
+	require.NoError(t, err)
 	rng := rand.New(rand.NewPCG(8, 8))
 	g := enumerate(t, randomDAG(rng, 8))
 	b, v, d := sampled(t, rng, g, true)

@@ -6,6 +6,7 @@ import (
 	"math"
 	"slices"
 	"strings"
+	"sync"
 )
 
 // Flows holds what an objective reads about the rows of a [Batch], or the cotangents
@@ -593,7 +594,12 @@ func (m Method) roles() []role {
 }
 
 // Methods returns every method, in the order in which they are listed to users.
-func Methods() []Method {
+func Methods() []Method { return slices.Clone(methods()) }
+
+// methods is the list, made once: each setting of a configuration asks for its method by name.
+var methods = sync.OnceValue(listMethods)
+
+func listMethods() []Method {
 	plain := func(o Objective) func(λ, α float64) Objective { return func(_, _ float64) Objective { return o } }
 	byλ := func(o func(λ float64) Objective) func(λ, α float64) Objective {
 		return func(λ, _ float64) Objective { return o(λ) }
@@ -630,7 +636,7 @@ func Methods() []Method {
 
 // MethodByName returns a method; the error lists the known names.
 func MethodByName(name string) (Method, error) {
-	all := Methods()
+	all := methods()
 	if i := slices.IndexFunc(all, func(m Method) bool { return m.Name == name }); i >= 0 {
 		return all[i], nil
 	}

@@ -296,7 +296,7 @@ var list = []place{
 		m("nowhere an intermediate reward", "intermediateOf(st.Env) == nil", "true"),
 		m("any intermediate reward", "intermediateOf(st.Env) == nil", "false"),
 	}},
-	{"losses.go", "Methods", []mutant{
+	{"losses.go", "listMethods", []mutant{
 		m("π-SQL without target network", "Flow: ExitFlow, Soft: true, Target: true", "Flow: ExitFlow, Soft: true"),
 		m("SQL without temperature", "Flow: EdgeFlow, Soft: true", "Flow: EdgeFlow"),
 		m("FL-DB without its reward", "Shaped: true", "Shaped: false"),
