@@ -218,7 +218,7 @@ func (n *Net) Eval(st *States, lo, hi int, dst []float64) {
 		n.h[l] = resize(n.h[l], hi*n.Sizes[l])
 	}
 	each := (hi - lo + n.pool.workers() - 1) / n.pool.workers()
-	n.pool.run(n, (*Net).evalRows, lo, hi, max(4, min(block, each))) // few rows in as few pieces: each reads all weights
+	n.pool.run(n, (*Net).evalRows, lo, hi, min(block, each))
 }
 
 func resize[T any](s []T, n int) []T { return slices.Grow(s, max(0, n-len(s)))[:n] }
@@ -831,9 +831,9 @@ const (
 	closing
 )
 
-// patience is how often a goroutine looks for what it waits for before it sleeps, some 100 µs: passes follow
-// each other faster than a sleeping one wakes.
-const patience = 500
+// patience is how often a goroutine looks for what it waits for before it sleeps, for some 0.2 ms: longer than it takes
+// to draw a step of a batch of structures, after which a sleeping one would be late by half as long again.
+const patience = 2000
 
 // newPool returns a pool of n workers, the caller among them.
 func newPool(n int) *pool {
