@@ -419,8 +419,10 @@ var list = []place{
 		m("gradient of the biases doubled", "w.ones = append(w.ones, 1)", "w.ones = append(w.ones, 2)"),
 	}},
 	{"mlp.go", "Net.columns", []mutant{
-		m("no gradient of the biases", "add(db[lo:hi], dy)", "_ = db"),
-		m("gradient of the first feature's weights only", "[:out][lo:hi], dy)", "[:out][lo:hi], dy); break"),
+		m("no gradient of the biases", "add(db[lo:hi], dy(row))", "_ = db"),
+		m("gradient of the first feature's weights only", "[:out][lo:hi], dy(row))", "[:out][lo:hi], dy(row)); break"),
+		m("every other block of rows", "first += block", "first += 2 * block"),
+		m("whole blocks alone", "end := min(first+block, len(n.LSE))", "end := first; if first+block <= len(n.LSE) { end += block }"),
 	}},
 	{"mlp.go", "Net.jvpRows", []mutant{
 		m("every other block of rows", "lo += block", "lo += 2 * block"),
