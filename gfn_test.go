@@ -5986,7 +5986,7 @@ func TestControlErrors(t *testing.T) {
 		{"sac", func(c *gfn.Config) { c.Polyak = 0 }, "Config.Polyak = 0: must be above 0"},
 		{"sql", func(c *gfn.Config) { c.Polyak = 1.1 }, "Config.Polyak = 1.1: must lie in 0…1"},
 		{"sql", func(c *gfn.Config) { c.ReplayOf = "some" }, "Config.ReplayOf = some: must be one of best, past"},
-		{"sql", func(c *gfn.Config) { c.ReplayBatch = 64 }, "Config.ReplayBatch = 64: must be less than Batch"},
+		{"sql", func(c *gfn.Config) { c.ReplayBatch = 64 }, "Config.ReplayBatch = 64: must be less than the batch, or 0"},
 	} {
 		config := gfn.DefaultConfig(c.method)
 		c.change(&config)

@@ -223,7 +223,7 @@ func (c Config) Validate() error {
 	unit("EpsilonEnd", c.EpsilonEnd)
 	check(finite(c.Clip) && c.Clip >= 0, "Clip", c.Clip, "must be at least 0 and finite")
 	check(finite(c.LogZ), "LogZ", c.LogZ, "must be finite")
-	check(c.Replay == 0 || c.ReplayBatch >= 0 && c.ReplayBatch < c.Batch, "ReplayBatch", c.ReplayBatch, "must be less than Batch, and 0 for half of it")
+	check(c.Replay == 0 || c.ReplayBatch >= 0 && c.ReplayBatch < c.Batch, "ReplayBatch", c.ReplayBatch, "must be less than the batch, or 0 for half of it")
 	positive("Alpha", c.Alpha)
 	unit("Polyak", c.Polyak)
 	check(err != nil || method.Flow != TwinFlow || c.Polyak > 0, "Polyak", c.Polyak, "must be above 0: the critics of sac have target networks")

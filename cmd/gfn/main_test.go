@@ -572,6 +572,11 @@ func TestBiasReport(t *testing.T) {
 	for _, args := range []string{"-biased -limit 10", "-env sequence:length=3"} {
 		assert.NotContains(t, must(t, small(append([]string{"-method", "rpe", "-json"}, strings.Fields(args)...)...)...), "tv_bias", args)
 	}
+	for limit, want := range map[string]bool{"10": true, "100": false} {
+		code, _, stderr := gfnRun(t, small("-method", "rpe", "-biased", "-limit", limit)...)
+		require.Zero(t, code, stderr)
+		assert.Equal(t, want, strings.Contains(stderr, "evaluated by samples, the bias not computed\n"), stderr)
+	}
 	for _, o := range objects(t, must(t, smallCompare("-methods", "rl-u,rpe", "-biased", "-json")...)) {
 		_, has := o["tv_bias"]
 		assert.Equal(t, o["event"] == "run" && o["method"] == "rpe", has)

@@ -69,12 +69,14 @@ func figures(t *gfn.Trainer, e gfn.Evaluation) []figure {
 
 // bias returns the total variation that training with -biased comes to: that of the policy of the exact values.
 func bias(t *gfn.Trainer) float64 {
-	if t.Graph == nil || !t.Config.Biased || !t.Config.Reads("Biased") {
+	if t.Graph == nil || !biased(t) {
 		return none
 	}
 	_, logPF, _ := t.Graph.RandomPolicyEvaluation()
 	return gfn.TV(t.Graph.LogTerminating(logPF), t.Graph.LogTarget())
 }
+
+func biased(t *gfn.Trainer) bool { return t.Config.Biased && t.Config.Reads("Biased") }
 
 // structure lists, for structure learning, how far the edge, path and Markov-blanket probabilities of what is sampled are from the
 // exact posterior's: root mean square and largest difference over pairs of nodes.
@@ -222,7 +224,11 @@ func number(x float64) string {
 // sizeOf says how large the space is.
 func sizeOf(t *gfn.Trainer) string {
 	if t.Graph == nil {
-		return fmt.Sprintf("more than %s: evaluated by samples", count(t.Config.Limit, "state"))
+		text := fmt.Sprintf("more than %s: evaluated by samples", count(t.Config.Limit, "state"))
+		if biased(t) {
+			text += ", the bias not computed"
+		}
+		return text
 	}
 	return fmt.Sprintf("%s, log Z* = %.6f", count(t.Graph.Len(), "state"), t.Graph.LogZ())
 }
