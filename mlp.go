@@ -359,7 +359,7 @@ func (n *Net) Backward(dLog, dLSE []float64) {
 	for n.layerNow = last; n.layerNow > 1; n.layerNow-- {
 		n.pool.run(n, (*Net).weightRows, 0, a.Sizes[n.layerNow-1]+1, 8)
 	}
-	n.pool.run(n, (*Net).columns, 0, n.Sizes[1], 32)
+	n.pool.run(n, (*Net).columns, 0, n.Sizes[1], max(32, n.Sizes[1]/(2*n.pool.workers())))
 }
 
 // wake makes the network of the units that are awake, unless it is made, and readies it for Backward.

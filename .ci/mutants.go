@@ -363,7 +363,7 @@ var list = []place{
 	{"mlp.go", "Net.Backward", []mutant{
 		m("no gradient of the second layer's weights", "n.layerNow > 1", "n.layerNow > 2"),
 		m("no gradient of the last layer's weights", "n.layerNow = last; n.layerNow > 1", "n.layerNow = last - 1; n.layerNow > 1"),
-		m("no gradient of the first layer", "n.pool.run(n, (*Net).columns, 0, n.Sizes[1], 32)", ""),
+		m("no gradient of the first layer", "n.pool.run(n, (*Net).columns, 0, n.Sizes[1], max(32, n.Sizes[1]/(2*n.pool.workers())))", ""),
 		m("no gradient of the biases", "a.Sizes[n.layerNow-1]+1, 8", "a.Sizes[n.layerNow-1], 8"),
 		m("the last row forgotten", "backwardRows, 0, a.rows,", "backwardRows, 0, a.rows-1,"),
 	}},
