@@ -812,23 +812,29 @@ func Clip(g []float64, c float64) {
 // pool runs passes over rows on several goroutines. Its workers wait between passes and end with
 // close. A nil pool runs on the caller's goroutine alone.
 type pool struct {
-	n      int
-	turn   atomic.Uint64 // passes so far: a worker's part begins when it changes
-	left   atomic.Int64  // workers that are not done with this one
-	beds   []bed         // by worker
-	done   sync.WaitGroup
-	next   atomic.Int64
-	net    *Net
-	pass   func(n *Net, worker, first, lo, hi int)
-	lo, hi int
-	grain  int
-	state  int // idle, running or closing
+	n     int
+	turn  atomic.Uint64 // passes so far: a worker's part begins when it changes
+	left  atomic.Int64  // workers that are not done with this one
+	beds  []bed         // by worker
+	parts []part        // by worker
+	done  sync.WaitGroup
+	net   *Net
+	pass  func(n *Net, worker, first, lo, hi int)
+	lo    int
+	grain int
+	state int // idle, running or closing
 }
 
 // bed is where a worker sleeps: one that has stopped looking for a turn, or is about to, is asleep.
 type bed struct {
 	asleep atomic.Bool
 	wake   chan struct{}
+}
+
+// part is a worker's part of the rows of a pass: what is left of it.
+type part struct {
+	next atomic.Int64
+	end  int
 }
 
 const (
@@ -846,7 +852,7 @@ func newPool(n int) *pool {
 	if n <= 1 {
 		return nil
 	}
-	p := &pool{n: n, beds: make([]bed, n)}
+	p := &pool{n: n, beds: make([]bed, n), parts: make([]part, n)}
 	for i := range p.beds {
 		p.beds[i].wake = make(chan struct{}, 1)
 	}
@@ -860,8 +866,8 @@ func (p *pool) workers() int {
 	return p.n
 }
 
-// run calls pass on pieces of about grain rows that cover lo ≤ i < hi, and waits for all of them.
-// first is lo.
+// run calls pass on pieces of about grain rows, or of a worker's part where that is less, that cover lo ≤ i < hi, and
+// waits for all of them. first is lo.
 func (p *pool) run(n *Net, pass func(n *Net, worker, first, lo, hi int), lo, hi, grain int) {
 	if p == nil || hi-lo <= grain {
 		pass(n, 0, lo, lo, hi)
@@ -870,9 +876,12 @@ func (p *pool) run(n *Net, pass func(n *Net, worker, first, lo, hi int), lo, hi,
 	if p.state == idle {
 		p.start()
 	}
-	p.net, p.pass, p.lo, p.hi = n, pass, lo, hi
+	p.net, p.pass, p.lo = n, pass, lo
 	p.grain = max(grain, (hi-lo)/(4*p.n)) // a few pieces each, so that none waits long for the last
-	p.next.Store(int64(lo))
+	for i := range p.parts {
+		p.parts[i].next.Store(int64(lo + (hi-lo)*i/p.n))
+		p.parts[i].end = lo + (hi-lo)*(i+1)/p.n
+	}
 	p.begin()
 	p.share(0)
 	p.end()
@@ -911,14 +920,19 @@ func (p *pool) await(worker int, seen uint64) {
 	}
 }
 
+// share runs the pass on a worker's own part, whose rows its cache may hold from the pass before, and then on what is
+// left of the others'.
 func (p *pool) share(worker int) {
-	for {
-		hi := int(p.next.Add(int64(p.grain)))
-		lo := hi - p.grain
-		if lo >= p.hi {
-			return
+	for i := range p.n {
+		part := &p.parts[(worker+i)%p.n]
+		for {
+			hi := int(part.next.Add(int64(p.grain)))
+			lo := hi - p.grain
+			if lo >= part.end {
+				break
+			}
+			p.pass(p.net, worker, p.lo, lo, min(hi, part.end))
 		}
-		p.pass(p.net, worker, p.lo, lo, min(hi, p.hi))
 	}
 }
 
