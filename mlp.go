@@ -218,7 +218,7 @@ func (n *Net) Eval(st *States, lo, hi int, dst []float64) {
 		n.h[l] = resize(n.h[l], hi*n.Sizes[l])
 	}
 	each := (hi - lo + n.pool.workers() - 1) / n.pool.workers()
-	n.pool.run(n, (*Net).evalRows, lo, hi, min(block, each))
+	n.pool.run(n, (*Net).evalRows, lo, hi, min(block, each)) // few rows in a piece for each worker: each piece reads all weights
 }
 
 func resize[T any](s []T, n int) []T { return slices.Grow(s, max(0, n-len(s)))[:n] }
@@ -843,8 +843,8 @@ const (
 	closing
 )
 
-// patience is how often a goroutine looks for what it waits for before it sleeps, for some 0.2 ms: longer than it takes
-// to draw a step of a batch of structures, after which a sleeping one would be late by half as long again.
+// patience is how often a goroutine looks for what it waits for before it sleeps, for some 0.2 ms: longer than between
+// the passes of two steps of sampling, to which a sleeping one would come 0.1 ms late.
 const patience = 2000
 
 // newPool returns a pool of n workers, the caller among them.
