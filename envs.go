@@ -163,14 +163,25 @@ func NewHyperGrid(dim, height int, reward GridReward) (*HyperGrid, error) {
 	return g, nil
 }
 
-// The moves: up by the coordinates below H−1, down by those above 0.
+// Source implements [Env]: the corner at 0.
+func (g *HyperGrid) Source(s []int) { clear(s) }
 
-func (g *HyperGrid) Source(s []int)              { clear(s) }
-func (g *HyperGrid) Forward(dst, s []int) []int  { return append(others(dst, s, g.height-1), len(s)) }
+// Forward implements [Env]: up by each coordinate below H−1, and the exit.
+func (g *HyperGrid) Forward(dst, s []int) []int { return append(others(dst, s, g.height-1), len(s)) }
+
+// Backward implements [Env]: down by each coordinate above 0.
 func (g *HyperGrid) Backward(dst, s []int) []int { return others(dst, s, 0) }
-func (g *HyperGrid) Step(s []int, a int) int     { s[a]++; return a }
-func (g *HyperGrid) Undo(s []int, b int) int     { s[b]--; return b }
+
+// Step implements [Env]: x_a ← x_a + 1.
+func (g *HyperGrid) Step(s []int, a int) int { s[a]++; return a }
+
+// Undo implements [Env]: x_b ← x_b − 1.
+func (g *HyperGrid) Undo(s []int, b int) int { s[b]--; return b }
+
+// Features implements [Env]: d·H + x_d.
 func (g *HyperGrid) Features(dst, s []int) []int { return oneHot(dst, s, g.height) }
+
+// LogReward implements [Env]: log R(x) of [GridReward], at least the floor.
 func (g *HyperGrid) LogReward(s []int) float64 {
 	outer, inner := 1.0, 1.0
 	for _, x := range s {
@@ -179,8 +190,13 @@ func (g *HyperGrid) LogReward(s []int) float64 {
 	return max(math.Log(g.reward.R0+g.reward.R1*outer+g.reward.R2*inner), g.reward.Floor)
 }
 
-func (g *HyperGrid) HasModes() bool     { return !g.reward.Cosine }
-func (g *HyperGrid) LogStates() float64 { return float64(g.shape.Dim) * math.Log(float64(g.height)) } // of H^D
+// HasModes implements [Moded]: the standard reward has modes.
+func (g *HyperGrid) HasModes() bool { return !g.reward.Cosine }
+
+// LogStates implements [Sized]: H^D.
+func (g *HyperGrid) LogStates() float64 { return float64(g.shape.Dim) * math.Log(float64(g.height)) }
+
+// Mode implements [Moded]: 0.3 < y_d < 0.4 for every d.
 func (g *HyperGrid) Mode(s []int) bool {
 	return !slices.ContainsFunc(s, func(x int) bool { return g.inner[x] == 0 })
 }
@@ -402,6 +418,7 @@ func (q *Sequence) Source(s []int) {
 	}
 }
 
+// Forward implements [Env]: each token at each place that is open, place·K + token; the exit alone where the word is full.
 func (q *Sequence) Forward(dst, s []int) []int {
 	k := len(q.tokens)
 	if q.filled(s) == q.length {
@@ -415,6 +432,7 @@ func (q *Sequence) Forward(dst, s []int) []int {
 	return dst
 }
 
+// Backward implements [Env]: the places from which a token can be taken.
 func (q *Sequence) Backward(dst, s []int) []int {
 	switch {
 	case q.order == AnyOrder:
@@ -433,6 +451,7 @@ func (q *Sequence) slot(b, end int) int {
 	return b
 }
 
+// Step implements [Env]: token a mod K at place ⌊a/K⌋.
 func (q *Sequence) Step(s []int, a int) int {
 	b, token := a/len(q.tokens), a%len(q.tokens)
 	at := q.slot(b, q.filled(s))
@@ -443,6 +462,7 @@ func (q *Sequence) Step(s []int, a int) int {
 	return b
 }
 
+// Undo implements [Env]: it takes the token at place b away.
 func (q *Sequence) Undo(s []int, b int) int {
 	at := q.slot(b, q.filled(s)-1)
 	token := s[at]
@@ -454,10 +474,17 @@ func (q *Sequence) Undo(s []int, b int) int {
 	return b*len(q.tokens) + token
 }
 
+// Features implements [Env]: one-hot by slot, none for an empty one.
 func (q *Sequence) Features(dst, s []int) []int { return oneHot(dst, s, q.empty()) }
-func (q *Sequence) LogReward(s []int) float64   { return q.reward.LogR(s) }
-func (q *Sequence) HasModes() bool              { return q.reward.Mode != nil }
-func (q *Sequence) Mode(s []int) bool           { return q.HasModes() && q.reward.Mode(s) }
+
+// LogReward implements [Env]: LogR of the [WordReward].
+func (q *Sequence) LogReward(s []int) float64 { return q.reward.LogR(s) }
+
+// HasModes implements [Moded].
+func (q *Sequence) HasModes() bool { return q.reward.Mode != nil }
+
+// Mode implements [Moded]: Mode of the [WordReward].
+func (q *Sequence) Mode(s []int) bool { return q.HasModes() && q.reward.Mode(s) }
 
 // PathIndependent implements [PathIndependent]: every path to a word of n letters has n steps, and A and B depend on n alone:
 // A is K(L−n) in any order, 2K at either end, K by append, and 1 of full words; B is n, 2 and 1.
@@ -1046,14 +1073,28 @@ func fixture(floor float64) *Explicit {
 	return e
 }
 
-func (e *Explicit) Source(s []int)              { s[0] = e.source }
-func (e *Explicit) Backward(dst, s []int) []int { return span(dst, 0, len(e.in[s[0]])) }
-func (e *Explicit) Step(s []int, a int) (b int) { return e.out[s[0]][a].follow(s) }
-func (e *Explicit) Undo(s []int, b int) (a int) { return e.in[s[0]][b].follow(s) }
-func (e *Explicit) Features(dst, s []int) []int { return append(dst, s[0]) }
-func (e *Explicit) LogReward(s []int) float64   { return e.logR[s[0]] }
-func (e *Explicit) Format(s []int) string       { return strconv.Itoa(e.nodes[s[0]]) }
+// Source implements [Env]: the node that no edge enters.
+func (e *Explicit) Source(s []int) { s[0] = e.source }
 
+// Backward implements [Env]: the edges that enter the node.
+func (e *Explicit) Backward(dst, s []int) []int { return span(dst, 0, len(e.in[s[0]])) }
+
+// Step implements [Env]: along edge a.
+func (e *Explicit) Step(s []int, a int) (b int) { return e.out[s[0]][a].follow(s) }
+
+// Undo implements [Env]: back along edge b.
+func (e *Explicit) Undo(s []int, b int) (a int) { return e.in[s[0]][b].follow(s) }
+
+// Features implements [Env]: one-hot by node.
+func (e *Explicit) Features(dst, s []int) []int { return append(dst, s[0]) }
+
+// LogReward implements [Env]: as given, at least the floor.
+func (e *Explicit) LogReward(s []int) float64 { return e.logR[s[0]] }
+
+// Format implements [Formatter]: the node's number.
+func (e *Explicit) Format(s []int) string { return strconv.Itoa(e.nodes[s[0]]) }
+
+// Forward implements [Env]: the edges that leave the node, and of a terminating one the exit.
 func (e *Explicit) Forward(dst, s []int) []int {
 	dst = span(dst, 0, len(e.out[s[0]]))
 	if e.terminating(s[0]) {
@@ -1170,10 +1211,17 @@ func ancestors(s []int) (anc [maxNodes]uint32) {
 	return anc
 }
 
-func (d *DAG) Source(s []int)              { clear(s) }
-func (d *DAG) Step(s []int, a int) int     { s[a%len(s)] |= 1 << (a / len(s)); return a }
-func (d *DAG) Undo(s []int, b int) int     { s[b%len(s)] &^= 1 << (b / len(s)); return b }
-func (d *DAG) Features(dst, s []int) []int { return d.Backward(dst, s) } // the edges
+// Source implements [Env]: the empty graph.
+func (d *DAG) Source(s []int) { clear(s) }
+
+// Step implements [Env]: it adds edge a.
+func (d *DAG) Step(s []int, a int) int { s[a%len(s)] |= 1 << (a / len(s)); return a }
+
+// Undo implements [Env]: it takes edge b away.
+func (d *DAG) Undo(s []int, b int) int { s[b%len(s)] &^= 1 << (b / len(s)); return b }
+
+// Features implements [Env]: the edges.
+func (d *DAG) Features(dst, s []int) []int { return d.Backward(dst, s) }
 
 // Forward implements [Env]: the edges that close no cycle, and the exit.
 func (d *DAG) Forward(dst, s []int) []int {
@@ -1200,6 +1248,7 @@ func (d *DAG) Backward(dst, s []int) []int {
 	return dst
 }
 
+// LogReward implements [Env]: Σ_v score(v | parents of v) − score(v | ∅).
 func (d *DAG) LogReward(s []int) (sum float64) {
 	for v, parents := range s {
 		sum += d.term(family{v, uint32(parents)})
