@@ -56,7 +56,7 @@ func NewProducts(in, out int, dh []float64) *Products {
 }
 
 // Pack readies the weights, or their transposed.
-func (p *Products) Pack(transposed bool) { p.n.pack(p.n.weights, &p.n.MLP, p.n.Params, transposed) }
+func (p *Products) Pack(transposed bool) { p.n.pack(p.n.weights, p.n.Params, transposed) }
 
 // Forward adds x W to y.
 func (p *Products) Forward(y, x []float64) { p.n.weights[2].mul(p.n.scratch(0), y, x) }
@@ -67,12 +67,4 @@ func (p *Products) Backward(dx, h []float64) { p.n.weights[2].mulT(p.n.scratch(0
 // Weights adds xᵀ dh to dW.
 func (p *Products) Weights(dW, x []float64) {
 	p.dh.mulColumns(p.n.scratch(0), dW, x, p.n.Sizes[1], 0, p.n.Sizes[1])
-}
-
-// Asleep returns how many units the last pass left out.
-func (n *Net) Asleep() (units int) {
-	for l, size := range n.Sizes {
-		units += size - n.awake.Sizes[l]
-	}
-	return units
 }

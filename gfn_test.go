@@ -3102,14 +3102,33 @@ func dot(a, b []float64) (sum float64) {
 	return sum
 }
 
-// onNets runs a test on networks with each head and 0, 1 and 3 hidden layers.
+// onNets runs a test on networks with each head, 0, 1 and 3 hidden layers and two scales of the outputs.
 func onNets(t *testing.T, test func(rng *rand.Rand, g *gfn.Graph, n *gfn.Net)) {
 	g := enumerate(t, parse(t, "sequence:length=3,tokens=AB,order=any"))
-	for _, head := range []gfn.Head{gfn.ForwardHead, gfn.BackwardHead, gfn.ScalarHead} {
+	for _, head := range []gfn.Head{gfn.ForwardHead, gfn.BackwardHead, gfn.ScalarHead, gfn.EdgeHead} {
 		for _, hidden := range [][]int{nil, {5}, {7, 6, 5}} {
-			test(rand.New(rand.NewPCG(1, uint64(len(hidden)))), g, gfn.NewNet(rand.NewPCG(uint64(head), 7), g.Shape, head, hidden))
+			for _, scale := range []float64{1, 2.5} {
+				n := gfn.NewNet(rand.NewPCG(uint64(head), 7), g.Shape, head, hidden)
+				n.Scale = scale
+				test(rand.New(rand.NewPCG(1, uint64(len(hidden)))), g, n)
+			}
 		}
 	}
+}
+
+// slotsOf returns the first slot of each row of the head's values, and the number of slots behind them.
+func slotsOf(st *gfn.States, head gfn.Head) []int32 {
+	switch head {
+	case gfn.BackwardHead:
+		return st.BStart
+	case gfn.ScalarHead:
+		start := make([]int32, st.Len()+1)
+		for row := range start {
+			start[row] = int32(row)
+		}
+		return start
+	}
+	return st.FStart
 }
 
 // A network computed by hand: features 0, 1 and 2, two hidden units, one output.
@@ -3141,8 +3160,8 @@ func TestNetByHand(t *testing.T) {
 	}, n.Grad)
 }
 
-// The same with a second hidden layer, whose unit 1 sleeps: hidden 1, 2, 3, then (3, 0), (5, 0), (7, 0).
-func TestAsleepByHand(t *testing.T) {
+// The same with a second hidden layer: hidden 1, 2, 3, then (3, 0), (5, 0), (7, 0).
+func TestTwoLayersByHand(t *testing.T) {
 	env, err := gfn.NewExplicit([][2]int{{0, 1}, {0, 2}}, map[int]float64{1: 1, 2: 1}, -50)
 	require.NoError(t, err)
 	g := enumerate(t, env)
@@ -3159,7 +3178,6 @@ func TestAsleepByHand(t *testing.T) {
 	n.Eval(&g.States, 0, 3, y)
 	require.Equal(t, []float64{37, 57, 77}, y)
 	n.Backward([]float64{1, 2, 3}, nil)
-	require.Equal(t, 1, n.Asleep())
 	require.Equal(t, []float64{
 		20, 40, 60,
 		120,
@@ -3172,14 +3190,56 @@ func TestAsleepByHand(t *testing.T) {
 	require.Equal(t, []float64{10*6 + 3 + 1, 10*7 + 5 + 1, 10*8 + 7 + 1}, y)
 }
 
+// Each head by hand, with outputs y = (0, 2 log 3) at a state of two actions and Scale ½: z = (0, log 3), LSE = log 4 and
+// p = (¼, ¾).
+func TestHeadsByHand(t *testing.T) {
+	env, err := gfn.NewExplicit([][2]int{{0, 1}, {0, 2}}, map[int]float64{1: 1, 2: 1}, -50)
+	require.NoError(t, err)
+	g, log3, log4 := enumerate(t, env), math.Log(3), math.Log(4)
+	for _, of := range []struct {
+		head                           gfn.Head
+		values, cotangents, derivative []float64
+	}{
+		// of y_a: ½ (dLog_a − p_a Σ dLog + p_a dLSE);  of log p_a: ½ (ẏ_a − Σ p ẏ)
+		{gfn.ForwardHead, []float64{-log4, log3 - log4}, []float64{(1 - 3./4 + 1) / 2, (2 - 9./4 + 3) / 2}, []float64{-0.75, 0.25}},
+		// of y_a: ½ (dLog_a + p_a dLSE);  of log F_a: ½ ẏ_a
+		{gfn.EdgeHead, []float64{0, log3}, []float64{(1. + 1) / 2, (2. + 3) / 2}, []float64{0.5, 1.5}},
+		{gfn.ScalarHead, []float64{0}, []float64{1. / 2}, []float64{0.5}},
+	} {
+		n := gfn.NewNet(rand.NewPCG(1, 1), g.Shape, of.head, nil)
+		n.Scale = 0.5
+		clear(n.Params)
+		biases := len(n.Params) - n.Sizes[1]
+		if len(of.values) == 2 {
+			n.Params[biases+1] = 2 * log3
+		}
+		y := make([]float64, len(of.values))
+		n.Eval(&g.States, 0, 1, y)
+		require.InDeltaSlice(t, of.values, y, 1e-15)
+		dLog, dLSE := []float64{1, 2}[:len(y)], []float64{4}
+		if of.head == gfn.ScalarHead {
+			dLSE = nil
+		} else {
+			require.InDelta(t, log4, n.LSE[0], 1e-15)
+		}
+		n.Backward(dLog, dLSE)
+		require.InDeltaSlice(t, of.cotangents, n.Grad[biases:][:len(y)], 1e-15)
+		direction := make([]float64, len(n.Params))
+		copy(direction[biases:], []float64{1, 3}[:len(y)])
+		n.JVP(direction, y)
+		require.InDeltaSlice(t, of.derivative, y, 1e-15)
+	}
+}
+
 // Backward agrees with central differences in every parameter, for random cotangents of the values
 // and of the log-sum-exp.
 func TestBackwardCentralDifferences(t *testing.T) {
 	onNets(t, func(rng *rand.Rand, g *gfn.Graph, n *gfn.Net) {
-		y := n.Table(&g.States)
+		n.Backward(nil, nil) // on no rows
+		y, start := n.Table(&g.States), slotsOf(&g.States, n.Head)
 		dLog, dLSE := normal(rng, len(y)), normal(rng, g.Len())
 		for row := range g.Len() { // a state with no slot has no log-sum-exp
-			if n.Head == gfn.ForwardHead && g.FStart[row] == g.FStart[row+1] || n.Head == gfn.BackwardHead && g.BStart[row] == g.BStart[row+1] {
+			if start[row] == start[row+1] {
 				dLSE[row] = 0
 			}
 		}
@@ -3196,7 +3256,15 @@ func TestBackwardCentralDifferences(t *testing.T) {
 			}
 			return sum
 		})
-		n.Eval(&g.States, 0, g.Len(), y)
+		half := g.Len() / 2
+		n.Eval(&g.States, 0, half, y[:start[half]])
+		n.Backward(dLog[:start[half]], nil)
+		clear(n.Grad)
+		n.Eval(&g.States, half, g.Len(), y[start[half]:]) // a batch that grows
+		var other gfn.Batch
+		other.Reset(g.Env)
+		other.Add(g.State(nil, 1))
+		n.Table(&other.States) // keeps nothing
 		n.Backward(dLog, dLSE)
 		require.Less(t, relative(want, n.Grad), 1e-6)
 		once := slices.Clone(n.Grad)
@@ -3240,106 +3308,20 @@ func TestForwardModeAgreesWithReverse(t *testing.T) {
 	})
 }
 
-// Units that are 0 on all rows are left out, and it does not show: derivatives and gradients of all rows are those of
-// rows alone, on which more units sleep, and of a batch that grows, on which they wake.
-func TestUnitsAsleep(t *testing.T) {
-	asleep, again := map[bool]int{}, false
-	onNets(t, func(rng *rand.Rand, g *gfn.Graph, n *gfn.Net) {
-		n.Backward(nil, nil) // on no rows
-		for i := range n.Params {
-			n.Params[i] -= 0.2
-		}
-		y := n.Table(&g.States)
-		start := map[gfn.Head][]int32{gfn.ForwardHead: g.FStart, gfn.BackwardHead: g.BStart}[n.Head]
-		if start == nil {
-			start = make([]int32, g.Len()+1)
-			for row := range start {
-				start[row] = int32(row)
-			}
-		}
-		v, w, sum, alone := normal(rng, len(n.Params)), normal(rng, len(y)), make([]float64, len(n.Params)), make([]float64, len(y))
-		for row := range g.Len() {
-			var b gfn.Batch
-			b.Reset(g.Env)
-			b.Add(g.State(nil, row))
-			lo, hi := start[row], start[row+1]
-			n.Eval(&b.States, 0, 1, y[lo:hi])
-			n.Table(&g.States) // keeps nothing, and takes nothing away
-			n.JVP(v, alone[lo:hi])
-			clear(n.Grad)
-			n.Backward(w[lo:hi], nil)
-			for i, v := range n.Grad {
-				sum[i] += v
-			}
-			asleep[true] += n.Asleep()
-		}
-		half := g.Len() / 2
-		n.Eval(&g.States, 0, half, y[:start[half]])
-		n.Backward(w[:start[half]], nil)
-		n.Eval(&g.States, half, g.Len(), y[start[half]:])
-		clear(n.Grad)
-		n.Backward(w, nil)
-		n.JVP(v, y)
-		require.InDeltaSlice(t, sum, n.Grad, 1e-12)
-		require.InDeltaSlice(t, alone, y, 1e-12)
-		many := n.Asleep()
-		asleep[false] += many
-		n.Eval(&g.States, 0, 1, y[:start[1]])
-		n.Backward(w[:start[1]], nil)
-		require.GreaterOrEqual(t, n.Asleep(), many)
-		again = again || n.Asleep() > many
-	})
-	require.True(t, again, "units that were awake sleep again")
-	require.Greater(t, asleep[true], asleep[false])
-	require.Positive(t, asleep[false])
-}
-
-// Behind a last hidden layer that sleeps as a whole only the output's bias has a gradient; behind one in the middle the
-// layers that follow, as of a network that ends there.
-func TestLayerAsleep(t *testing.T) {
-	g := enumerate(t, parse(t, "hypergrid:height=3"))
-	sizes := []int{6, 4, 3, 5, 1}
-	for l := 2; l <= 3; l++ {
-		n, y := gfn.NewNet(rand.NewPCG(1, 1), g.Shape, gfn.ScalarHead, sizes[1:4]), make([]float64, g.Len())
-		behind := len(n.Params) // of W₁ b₁ … W_l b_l
-		for k := 4; k > l; k-- {
-			behind -= (sizes[k-1] + 1) * sizes[k]
-		}
-		for i := range sizes[l] {
-			n.Params[behind-1-i] = -100
-		}
-		n.Eval(&g.States, 0, g.Len(), y)
-		require.Equal(t, slices.Repeat(y[:1], g.Len()), y)
-		n.JVP(n.Params, make([]float64, g.Len()))
-		n.Backward(slices.Repeat([]float64{1}, g.Len()), nil)
-		require.Zero(t, slices.Max(n.Grad[:behind+sizes[l]*sizes[l+1]]))
-		require.Zero(t, slices.Min(n.Grad[:behind+sizes[l]*sizes[l+1]]))
-		require.Equal(t, float64(g.Len()), n.Grad[len(n.Grad)-1])
-		require.GreaterOrEqual(t, n.Asleep(), sizes[l])
-	}
-}
-
 // Policies are normalised over legal actions, and a row's value does not depend on the rows or the
 // workers beside it: bit for bit.
 func TestRowsAreIndependent(t *testing.T) {
 	onNets(t, func(_ *rand.Rand, g *gfn.Graph, n *gfn.Net) {
-		start := map[gfn.Head][]int32{gfn.ForwardHead: g.FStart, gfn.BackwardHead: g.BStart}[n.Head]
-		table := n.Table(&g.States)
+		start, table := slotsOf(&g.States, n.Head), n.Table(&g.States)
 		for row := range g.Len() {
-			if start != nil && start[row] < start[row+1] {
+			if policy := n.Head == gfn.ForwardHead || n.Head == gfn.BackwardHead; policy && start[row] < start[row+1] {
 				require.InDelta(t, 0, gfn.LogSumExp(table[start[row]:start[row+1]]), 1e-14)
 			}
-		}
-		at := func(row int) int {
-			if start == nil {
-				return row
-			}
-			return int(start[row])
 		}
 		y := make([]float64, len(table))
 		for lo, hi := 0, 0; lo < g.Len(); lo = hi {
 			hi = min(g.Len(), lo+1+lo%5)
-			n.Eval(&g.States, lo, hi, y[at(lo):at(hi)])
+			n.Eval(&g.States, lo, hi, y[start[lo]:start[hi]])
 		}
 		require.Equal(t, table, y)
 	})

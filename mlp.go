@@ -70,13 +70,14 @@ const (
 	ForwardHead  Head = iota // log PF by forward slot
 	BackwardHead             // log PB by backward slot
 	ScalarHead               // one number a row: log F or V
+	EdgeHead                 // one number a forward slot, not normalised: log F(s→s')
 )
 
 // slots returns the first slot of each row and the output that each slot reads; no starts for the
 // scalar head.
 func (h Head) slots(st *States) (start, output []int32) {
 	switch h {
-	case ForwardHead:
+	case ForwardHead, EdgeHead:
 		return st.FStart, st.FAction
 	case BackwardHead:
 		return st.BStart, st.BAction
@@ -86,54 +87,44 @@ func (h Head) slots(st *States) (start, output []int32) {
 
 // sizes returns the layers of a network with this head.
 func (h Head) sizes(shape Shape, hidden []int) []int {
-	out := map[Head]int{ForwardHead: shape.Forward, BackwardHead: shape.Backward, ScalarHead: 1}[h]
+	out := map[Head]int{ForwardHead: shape.Forward, BackwardHead: shape.Backward, ScalarHead: 1, EdgeHead: shape.Forward}[h]
 	return slices.Concat([]int{shape.Features}, hidden, []int{out})
 }
 
-// Net is an [MLP] on the states of a batch or a graph, read by a head. Eval keeps every
-// row's hidden values; Backward accumulates the gradient of cotangents on them;
-// Step is Adam's. A row's output does not depend on the rows beside it, and each
-// entry of the gradient is summed by one owner in the order of the rows, so that
-// nothing depends on the number of workers. Derivatives and gradients may depend in
-// their last bits on which units are awake.
+// Net is an [MLP] on the states of a batch or a graph, read by a head: with y the outputs, z = Scale · y,
+//
+//	log p_a = z_a − LSE, LSE = log Σ_b exp z_b over a state's legal actions    (ForwardHead, BackwardHead)
+//	log F_a = z_a, LSE the log out-flow                                        (EdgeHead)
+//	log F or V = z = LSE                                                       (ScalarHead)
+//
+// Eval keeps every row's hidden values; Backward accumulates the gradient of cotangents on them; Step is Adam's. A row's
+// output does not depend on the rows beside it, and each entry of the gradient is summed by one owner in the order of the
+// rows, so that nothing depends on the number of workers.
 type Net struct {
 	MLP
 	Adam
-	Head Head
-	Grad []float64 // as Params
-	LSE  []float64 // by row, after Eval: log Σ exp of the legal outputs, the log out-flow where outputs are log edge flows
+	Head  Head
+	Scale float64   // 1; 1/α where the outputs are values V or Q and the head reads V/α or Q/α
+	Grad  []float64 // as Params
+	LSE   []float64 // by row, after Eval
 
 	pool    *pool
 	st      *States
-	h       [][]float64 // by layer 1…L, rows × Sizes[l]: values
+	h, d    [][]float64 // by layer 1…L, rows × Sizes[l]: values and their cotangents
 	weights []operand   // by layer: W_l as products read it
-	awake   awake
-	work    []scratch // by worker
+	work    []scratch   // by worker
+
+	direction, cotangents []operand // by layer, as products read them: JVP's part of W_l, and d
 
 	// arguments of the passes that the pool runs
 	layerNow int
 	packing  *operand
-	from, to []float64
 	ctx      context.Context
 	dst      []float64
 	dLog     []float64
 	dLSE     []float64
+	v        []float64
 	rate     adamRate
-}
-
-// awake is a network without the units behind its first layer that are 0 on every row evaluated: no cotangent
-// and no derivative passes through them, and their weights have no gradient. Backward and JVP work on it. With the
-// layers of the paper, after 50 iterations on structures of 5 nodes, 13 %, 40 % and 48 % of the units of layers 2 to 4 sleep.
-type awake struct {
-	MLP
-	units [][]int32   // by layer 0…L: the units' places in the whole network, and behind them that of the biases
-	rows  int         // that it was made for, −1 before
-	h, d  [][]float64 // by layer, rows × Sizes[l]: values and their cotangents
-	room  [][]float64 // by layer, for values where some units sleep
-	part  []float64   // JVP's direction, or Backward's gradient before it is added to Grad
-
-	// by layer, as products read them: W_l, its part of a direction, and the values' cotangents
-	weights, direction, cotangents []operand
 }
 
 // scratch is a worker's own memory.
@@ -143,7 +134,6 @@ type scratch struct {
 	jdx  []int32
 	dy   []float64
 	h, t [][]float64 // values and tangents of a block of rows
-	sum  [][]float64 // by layer, of the values of the rows evaluated, or more: 0 where all are
 	lse  []float64
 	ones []float64
 	compacted
@@ -157,15 +147,12 @@ func NewNet(rng *rand.PCG, shape Shape, head Head, hidden []int) *Net {
 
 func newNet(rng *rand.PCG, shape Shape, head Head, hidden []int, p *pool) *Net {
 	sizes := head.sizes(shape, hidden)
-	n := &Net{MLP: NewMLP(rng, sizes...), Head: head, pool: p}
+	n := &Net{MLP: NewMLP(rng, sizes...), Head: head, Scale: 1, pool: p}
 	n.Grad = make([]float64, len(n.Params))
 	n.Adam = NewAdam(len(n.Params))
-	layers, a := len(n.Sizes), &n.awake
-	a.rows, a.Sizes, a.units = -1, make([]int, layers), make([][]int32, layers)
-	for _, h := range []*[][]float64{&n.h, &a.h, &a.room, &a.d} {
-		*h = make([][]float64, layers)
-	}
-	for _, w := range []*[]operand{&n.weights, &a.weights, &a.direction, &a.cotangents} {
+	layers := len(n.Sizes)
+	n.h, n.d = make([][]float64, layers), make([][]float64, layers)
+	for _, w := range []*[]operand{&n.weights, &n.direction, &n.cotangents} {
 		*w = make([]operand, layers)
 	}
 	n.work = make([]scratch, p.workers())
@@ -178,7 +165,7 @@ func (n *Net) scratch(worker int) *scratch {
 	if w.idx == nil {
 		widest := max(block, slices.Max(n.Sizes[1:]))
 		w.idx, w.val, w.jdx, w.dy = make([]int32, widest), make([]float64, widest), make([]int32, widest), make([]float64, widest)
-		w.h, w.t, w.sum, w.lse = n.rows(block), n.rows(block), n.rows(1), make([]float64, block)
+		w.h, w.t, w.lse = n.rows(block), n.rows(block), make([]float64, block)
 	}
 	return w
 }
@@ -202,17 +189,12 @@ const block = 64
 func (n *Net) Eval(st *States, lo, hi int, dst []float64) {
 	if lo == 0 {
 		n.LSE = n.LSE[:0]
-		for w := range n.work {
-			for _, sum := range n.work[w].sum {
-				clear(sum)
-			}
-		}
-		n.pack(n.weights, &n.MLP, n.Params, false)
+		n.pack(n.weights, n.Params, false)
 	}
 	if len(n.LSE) != lo || lo > 0 && n.st != st {
 		panic(fmt.Sprintf("gfn: Net.Eval: rows from %d follow %d rows, or those of other states", lo, len(n.LSE)))
 	}
-	n.st, n.dst, n.awake.rows = st, dst, -1
+	n.st, n.dst = st, dst
 	n.LSE = resize(n.LSE, hi)
 	for l := 1; l < len(n.h); l++ {
 		n.h[l] = resize(n.h[l], hi*n.Sizes[l])
@@ -223,12 +205,11 @@ func (n *Net) Eval(st *States, lo, hi int, dst []float64) {
 
 func resize[T any](s []T, n int) []T { return slices.Grow(s, max(0, n-len(s)))[:n] }
 
-// pack readies W_l of all layers of m but the first, laid out in p as Params are, for products, or its
-// transposed.
-func (n *Net) pack(w []operand, m *MLP, p []float64, transposed bool) {
+// pack readies W_l of all layers but the first, laid out in p as Params are, for products, or its transposed.
+func (n *Net) pack(w []operand, p []float64, transposed bool) {
 	for l := 2; l < len(w); l++ {
-		w[l].in, w[l].out = m.Sizes[l-1], m.Sizes[l]
-		w[l].w, _ = m.layer(p, l)
+		w[l].in, w[l].out = n.Sizes[l-1], n.Sizes[l]
+		w[l].w, _ = n.layer(p, l)
 		if !packs {
 			continue
 		}
@@ -250,11 +231,6 @@ func (n *Net) packColumns(worker, _, lo, hi int) {
 func (n *Net) evalRows(worker, first, lo, hi int) {
 	w := n.scratch(worker)
 	n.forward(w, n.h, lo, hi, 0)
-	for l := 2; l < len(n.h)-1; l++ { // those whose units may sleep
-		for size, row := n.Sizes[l], lo; row < hi; row++ {
-			add(w.sum[l], n.h[l][row*size:][:size])
-		}
-	}
 	n.read(n.st, n.h[len(n.h)-1], n.LSE, n.dst, first, lo, hi, 0)
 }
 
@@ -272,7 +248,7 @@ func (n *Net) table(ctx context.Context, st *States) ([]float64, error) {
 	}
 	defer func(st *States) { n.st = st }(n.st) // that of the rows evaluated
 	n.st, n.dst, n.ctx = st, make([]float64, size), ctx
-	n.pack(n.weights, &n.MLP, n.Params, false)
+	n.pack(n.weights, n.Params, false)
 	n.pool.run(n, (*Net).tableRows, 0, st.Len(), block)
 	return n.dst, ctx.Err()
 }
@@ -325,123 +301,56 @@ func (n *Net) read(st *States, out, lse, dst []float64, first, lo, hi, base int)
 	for row := lo; row < hi; row++ {
 		y := out[(row-base)*width:][:width]
 		if start == nil {
-			dst[row-first], lse[row-base] = y[0], y[0]
+			dst[row-first], lse[row-base] = n.Scale*y[0], n.Scale*y[0]
 			continue
 		}
-		logp := dst[start[row]-start[first] : start[row+1]-start[first]]
+		values := dst[start[row]-start[first] : start[row+1]-start[first]]
 		for k, a := range output[start[row]:start[row+1]] {
-			logp[k] = y[a]
+			values[k] = n.Scale * y[a]
 		}
-		lse[row-base] = LogSumExp(logp)
-		for k := range logp {
-			logp[k] -= lse[row-base]
+		if lse[row-base] = LogSumExp(values); n.Head == EdgeHead {
+			continue
+		}
+		for k := range values {
+			values[k] -= lse[row-base]
 		}
 	}
 }
 
 // Backward adds to Grad the gradient of Σ dLog·(the head's values) + Σ dLSE·LSE over the rows
-// evaluated so far. dLSE may be nil. With p the probabilities of a row's slots, the cotangent of
-// the output of slot a is
+// evaluated so far. dLSE may be nil. With p the probabilities of a row's slots, softmax z, the cotangent of
+// the output y_a = z_a/Scale of slot a is Scale times
 //
-//	dLog_a − p_a Σ_b dLog_b + p_a dLSE
+//	dLog_a − p_a Σ_b dLog_b + p_a dLSE    (EdgeHead: dLog_a + p_a dLSE)
 func (n *Net) Backward(dLog, dLSE []float64) {
-	n.wake()
-	a, last := &n.awake, len(n.Sizes)-1
-	a.part = resize(a.part, len(a.Params))
+	rows, last := len(n.LSE), len(n.Sizes)-1
+	n.pack(n.weights, n.Params, true)
 	for l := 1; l <= last; l++ {
-		a.d[l] = resize(a.d[l], a.rows*a.Sizes[l])
-		c := &a.cotangents[l]
-		c.in, c.out, c.w = a.rows, a.Sizes[l], a.d[l]
+		n.d[l] = resize(n.d[l], rows*n.Sizes[l])
+		c := &n.cotangents[l]
+		c.in, c.out, c.w = rows, n.Sizes[l], n.d[l]
 		c.room(false)
 	}
 	n.dLog, n.dLSE = dLog, dLSE
-	n.pool.run(n, (*Net).backwardRows, 0, a.rows, 4)
+	n.pool.run(n, (*Net).backwardRows, 0, rows, 4)
 	for n.layerNow = last; n.layerNow > 1; n.layerNow-- {
-		n.pool.run(n, (*Net).weightRows, 0, a.Sizes[n.layerNow-1]+1, 8)
+		n.pool.run(n, (*Net).weightRows, 0, n.Sizes[n.layerNow-1]+1, 8)
 	}
 	n.pool.run(n, (*Net).columns, 0, n.Sizes[1], max(32, n.Sizes[1]/(2*n.pool.workers())))
-}
-
-// wake makes the network of the units that are awake, unless it is made, and readies it for Backward.
-func (n *Net) wake() {
-	a, last := &n.awake, len(n.Sizes)-1
-	if a.rows == len(n.LSE) {
-		return
-	}
-	a.rows = len(n.LSE)
-	for l, size := range n.Sizes {
-		sum := n.scratch(0).sum[l]
-		for w := range n.work[1:] {
-			if other := n.work[1+w].sum; other != nil {
-				add(sum, other[l])
-			}
-		}
-		a.units[l] = a.units[l][:0]
-		for i := range size {
-			if l < 2 || l == last || sum[i] != 0 {
-				a.units[l] = append(a.units[l], int32(i))
-			}
-		}
-		n.layerNow, a.Sizes[l] = l, len(a.units[l])
-		a.units[l] = append(a.units[l], int32(size))
-		if a.h[l] = n.h[l]; a.Sizes[l] < size {
-			a.room[l] = resize(a.room[l], a.rows*a.Sizes[l])
-			a.h[l] = a.room[l]
-			n.pool.run(n, (*Net).takeValues, 0, a.rows, block)
-		}
-	}
-	a.Params = n.take(a.Params, n.Params)
-	n.pack(a.weights, &a.MLP, a.Params, true)
-}
-
-// takeValues takes the values of the units awake of a layer in rows lo ≤ i < hi.
-func (n *Net) takeValues(_, _, lo, hi int) {
-	l, a := n.layerNow, &n.awake
-	for row := lo; row < hi; row++ {
-		pick(a.h[l][row*a.Sizes[l]:][:a.Sizes[l]], n.h[l][row*n.Sizes[l]:], a.units[l])
-	}
-}
-
-// take writes what belongs to the units awake of p, laid out as Params are, to dst. The first layer's is the same, and of
-// Params not read.
-func (n *Net) take(dst, p []float64) []float64 {
-	a := &n.awake
-	n.from, n.to = p, resize(dst, parameters(a.Sizes))
-	copy(n.to, n.stacked(p, 1))
-	for n.layerNow = 2; n.layerNow < len(n.Sizes); n.layerNow++ {
-		n.pool.run(n, (*Net).takeWeights, 0, len(a.units[n.layerNow-1]), 16)
-	}
-	return n.to
-}
-
-func (n *Net) takeWeights(_, _, lo, hi int) {
-	l, a := n.layerNow, &n.awake
-	from, to, out := n.stacked(n.from, l), a.stacked(n.to, l), a.Sizes[l]
-	for i, row := range a.units[l-1][lo:hi] {
-		pick(to[(lo+i)*out:][:out], from[int(row)*n.Sizes[l]:], a.units[l])
-	}
-}
-
-// pick writes the numbers of src at the given places to dst.
-func pick(dst, src []float64, places []int32) {
-	places = places[:len(dst)]
-	for i := range dst {
-		dst[i] = src[places[i]]
-	}
 }
 
 // backwardRows computes the cotangents of all layers for rows lo ≤ i < hi:
 //
 //	dh_{l−1} = (dh_l W_lᵀ) · 1[h_{l−1} > 0]
 func (n *Net) backwardRows(worker, _, lo, hi int) {
-	w, a, last := n.scratch(worker), &n.awake, len(n.Sizes)-1
+	w, last := n.scratch(worker), len(n.Sizes)-1
 	for row := lo; row < hi; row++ {
-		n.readBackward(row, a.d[last][row*n.Sizes[last]:][:n.Sizes[last]])
+		n.readBackward(row, n.d[last][row*n.Sizes[last]:][:n.Sizes[last]])
 	}
 	for l := last; l > 1; l-- {
-		in, out := a.Sizes[l-1], a.Sizes[l]
-		a.cotangents[l].pack(lo, hi)
-		a.weights[l].mulT(w, a.d[l-1][lo*in:hi*in], a.d[l][lo*out:hi*out], a.h[l-1][lo*in:hi*in])
+		in, out := n.Sizes[l-1], n.Sizes[l]
+		n.cotangents[l].pack(lo, hi)
+		n.weights[l].mulT(w, n.d[l-1][lo*in:hi*in], n.d[l][lo*out:hi*out], n.h[l-1][lo*in:hi*in])
 	}
 }
 
@@ -449,14 +358,16 @@ func (n *Net) backwardRows(worker, _, lo, hi int) {
 func (n *Net) readBackward(row int, dy []float64) {
 	start, output := n.Head.slots(n.st)
 	if start == nil {
-		dy[0] = n.dLog[row]
+		dy[0] = n.Scale * n.dLog[row]
 		return
 	}
 	clear(dy)
 	lo, hi := start[row], start[row+1]
-	sum := 0.0
-	for _, d := range n.dLog[lo:hi] {
-		sum += d
+	sum := 0.0 // Σ_b dLog_b − dLSE
+	if n.Head != EdgeHead {
+		for _, d := range n.dLog[lo:hi] {
+			sum += d
+		}
 	}
 	if n.dLSE != nil {
 		sum -= n.dLSE[row]
@@ -464,29 +375,22 @@ func (n *Net) readBackward(row int, dy []float64) {
 	y := n.h[len(n.h)-1][row*len(dy):][:len(dy)]
 	for k := lo; k < hi; k++ {
 		a := output[k]
-		dy[a] = n.dLog[k] - math.Exp(y[a]-n.LSE[row])*sum
+		dy[a] = n.Scale * (n.dLog[k] - math.Exp(n.Scale*y[a]-n.LSE[row])*sum)
 	}
 }
 
-// weightRows adds to the rows of the units awake lo ≤ i < hi of dW_l: dW_l[i,:] = Σ_row h_{l−1}[row,i] dh_l[row,:]. The
-// biases are the row behind them, of an input that is always 1.
+// weightRows adds to rows lo ≤ i < hi of dW_l: dW_l[i,:] += Σ_row h_{l−1}[row,i] dh_l[row,:]. The biases are the row
+// behind them, of an input that is always 1.
 func (n *Net) weightRows(worker, _, lo, hi int) {
-	w, l, a := n.scratch(worker), n.layerNow, &n.awake
-	in, out, dh := a.Sizes[l-1], a.Sizes[l], &a.cotangents[l]
-	part := a.stacked(a.part, l)
-	clear(part[lo*out : hi*out])
-	dh.mulColumns(w, part, a.h[l-1], in, lo, min(hi, in))
+	w, l := n.scratch(worker), n.layerNow
+	in, out, dh := n.Sizes[l-1], n.Sizes[l], &n.cotangents[l]
+	dW := n.stacked(n.Grad, l)
+	dh.mulColumns(w, dW, n.h[l-1], in, lo, min(hi, in))
 	if hi > in {
-		for len(w.ones) < a.rows {
+		for len(w.ones) < dh.in {
 			w.ones = append(w.ones, 1)
 		}
-		dh.mulColumns(w, part[in*out:], w.ones, 1, 0, 1)
-	}
-	for i, unit := range a.units[l-1][lo:hi] {
-		grad := n.stacked(n.Grad, l)[int(unit)*n.Sizes[l]:]
-		for j, v := range part[(lo+i)*out:][:out] {
-			grad[a.units[l][j]] += v
-		}
+		dh.mulColumns(w, dW[in*out:], w.ones, 1, 0, 1)
 	}
 }
 
@@ -496,7 +400,7 @@ func (n *Net) weightRows(worker, _, lo, hi int) {
 func (n *Net) columns(_, _, lo, hi int) {
 	dW, db := n.layer(n.Grad, 1)
 	out, st := n.Sizes[1], n.st
-	dy := func(row int) []float64 { return n.awake.d[1][row*out:][:out][lo:hi] }
+	dy := func(row int) []float64 { return n.d[1][row*out:][:out][lo:hi] }
 	for first := 0; first < len(n.LSE); first += block {
 		end := min(first+block, len(n.LSE))
 		for row := first; row < end; row++ {
@@ -512,15 +416,13 @@ func (n *Net) columns(_, _, lo, hi int) {
 
 // JVP writes the derivative of the head's values on the rows evaluated so far, in
 // direction v of the parameters (forward mode): dst is laid out as the values
-// that Eval wrote. With ż that of the outputs, that of log p_a is ż_a − Σ_b p_b ż_b.
+// that Eval wrote. With ẏ that of the outputs and ż = Scale · ẏ, that of log p_a is ż_a − Σ_b p_b ż_b, and
+// ż_a for heads that do not normalise.
 func (n *Net) JVP(v, dst []float64) {
-	n.wake()
-	a := &n.awake
-	a.part = n.take(a.part, v)
-	n.dst = dst
-	n.pack(a.weights, &a.MLP, a.Params, false)
-	n.pack(a.direction, &a.MLP, a.part, false)
-	n.pool.run(n, (*Net).jvpRows, 0, a.rows, 4)
+	n.dst, n.v = dst, v
+	n.pack(n.weights, n.Params, false)
+	n.pack(n.direction, v, false)
+	n.pool.run(n, (*Net).jvpRows, 0, len(n.LSE), 4)
 }
 
 func (n *Net) jvpRows(worker, _, lo, hi int) {
@@ -531,10 +433,10 @@ func (n *Net) jvpRows(worker, _, lo, hi int) {
 }
 
 func (n *Net) jvpBlock(w *scratch, lo, hi int) {
-	a, last := &n.awake, len(n.Sizes)-1
+	last := len(n.Sizes) - 1
 	for l := 1; l <= last; l++ {
-		dWeights, dBias := a.layer(a.part, l)
-		out := a.Sizes[l]
+		dWeights, dBias := n.layer(n.v, l)
+		out := n.Sizes[l]
 		t := w.t[l][:(hi-lo)*out]
 		for row := lo; row < hi; row++ {
 			t := t[(row-lo)*out:][:out]
@@ -544,12 +446,12 @@ func (n *Net) jvpBlock(w *scratch, lo, hi int) {
 			}
 		}
 		if l > 1 { // the features have no derivative
-			in := a.Sizes[l-1]
-			a.direction[l].mul(w, t, a.h[l-1][lo*in:hi*in])
-			a.weights[l].mul(w, t, w.t[l-1][:(hi-lo)*in])
+			in := n.Sizes[l-1]
+			n.direction[l].mul(w, t, n.h[l-1][lo*in:hi*in])
+			n.weights[l].mul(w, t, w.t[l-1][:(hi-lo)*in])
 		}
 		if l < last {
-			mask(t, a.h[l][lo*out:hi*out])
+			mask(t, n.h[l][lo*out:hi*out])
 		}
 	}
 	start, output := n.Head.slots(n.st)
@@ -557,16 +459,18 @@ func (n *Net) jvpBlock(w *scratch, lo, hi int) {
 		width := n.Sizes[last]
 		t := w.t[last][(row-lo)*width:][:width]
 		if start == nil {
-			n.dst[row] = t[0]
+			n.dst[row] = n.Scale * t[0]
 			continue
 		}
 		y := n.h[last][row*width:]
 		mean := 0.0
-		for _, k := range output[start[row]:start[row+1]] {
-			mean += math.Exp(y[k]-n.LSE[row]) * t[k]
+		if n.Head != EdgeHead {
+			for _, k := range output[start[row]:start[row+1]] {
+				mean += math.Exp(n.Scale*y[k]-n.LSE[row]) * t[k]
+			}
 		}
 		for k := start[row]; k < start[row+1]; k++ {
-			n.dst[k] = t[output[k]] - mean
+			n.dst[k] = n.Scale * (t[output[k]] - mean)
 		}
 	}
 }

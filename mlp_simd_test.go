@@ -86,7 +86,7 @@ func TestProductsBesidePortable(t *testing.T) {
 	for _, size := range [][2]int{{1, 1}, {1, 33}, {33, 1}, {3, 31}, {32, 32}, {95, 65}, {96, 64}, {97, 63}, {200, 100}} {
 		in, out := size[0], size[1]
 		n := NewNet(rand.NewPCG(1, 1), Shape{Dim: 1, Forward: out, Features: 1}, ForwardHead, []int{in})
-		n.pack(n.weights, &n.MLP, n.Params, false)
+		n.pack(n.weights, n.Params, false)
 		m, w := &n.weights[2], n.scratch(0)
 		m.room(true)
 		for lo := 0; lo < in; lo += 7 { // as workers share it, anyhow
