@@ -52,7 +52,7 @@
 //   - [TB]: trajectory balance: Z PF(τ) = R(x) PB(τ|x)
 //   - [SubTB]: every sub-trajectory, weights λ^(j−i−1); λ = 0 is DB over its edges, λ = ∞ is TB
 //   - [VarGrad]: TB with log Z estimated by the batch
-//   - [FLDB]: forward-looking, DB with log F = log F̃ + log R̂, an [Intermediate] reward
+//   - [FLDB]: forward-looking, DB with log F = log F̃ + log R̂, an intermediate reward ([Traits])
 //   - [MDB]: modified DB, log F(s) = log R(s) − log PF(sf|s), where every state is terminating
 //
 // # 4 Policy-dependent rewards
@@ -114,7 +114,7 @@
 // value of the uniform policy for exits worth A(x) g(x) R(x), and the policy PF(s'|s) = V(s')/(A(s) V(s)) samples R/Z*.
 // Elsewhere it samples x ∝ d(x) g(x) R(x), d the visits of the uniform policy.
 //
-//   - [States.LogG]: log g, and an error that names two parents by which it differs; [PathIndependent]: no need to look
+//   - [States.LogG]: log g, and an error that names two parents by which it differs; [Traits].PathIndependent: no need to look
 //   - [Graph.RandomPolicyEvaluation]: V(s) = (1/A(s)) (Σ V(s') + [s ∈ X] A(s) g(s) R(s)) as a soft value, and the policy
 //   - [RPE]: log V regressed on its update; [ValuePolicy]: the policy of learned values
 //   - [UniformValue]: all of these statements with both sides, for [Check]
@@ -134,7 +134,7 @@
 // [HyperGrid], [Sequence] (words built left to right, at either end, or in any order; rewards of
 // tables, motifs, modes, factor graphs and the Ising model), [DAG] (Bayesian network structures
 // with the BGe score) and [Explicit] graphs; [ParseEnv] builds them from a line of text. Words have
-// an intermediate reward, [Sequence.LogIntermediate], where theirs is a sum over slots. Rewards of
+// an intermediate reward, [Traits].LogIntermediate, where theirs is a sum over slots. Rewards of
 // zero are raised to a visible floor, so that log R is finite everywhere.
 //
 // # Training

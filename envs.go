@@ -30,22 +30,15 @@ const DefaultFloor = -50
 // size is a slip of the pen.
 const maxInputs = 1 << 20
 
-// base is what environments have in common: their sizes and the [Named] part.
+// base is what the environments here have in common.
 type base struct {
 	shape Shape
-	spec  string
+	spec  string // see Traits
 	sum   uint32
 }
 
 // Shape implements [Env].
 func (b *base) Shape() Shape { return b.shape }
-
-// Spec returns the environment's canonical description. Where [ParseEnv] can build the environment, ParseEnv(Spec())
-// does, and has the same Spec.
-func (b *base) Spec() string { return b.spec }
-
-// Checksum returns the CRC-32 (IEEE) of the file the environment read, 0 if none.
-func (b *base) Checksum() uint32 { return b.sum }
 
 // span appends the numbers from ≤ i < to.
 func span(dst []int, from, to int) []int {
@@ -190,23 +183,26 @@ func (g *HyperGrid) LogReward(s []int) float64 {
 	return max(math.Log(g.reward.R0+g.reward.R1*outer+g.reward.R2*inner), g.reward.Floor)
 }
 
-// HasModes implements [Moded]: the standard reward has modes.
-func (g *HyperGrid) HasModes() bool { return !g.reward.Cosine }
+// Traits returns the [Traits] of the grid: H^D states; the modes of the standard reward; as guide PF with exits capped
+// at 1e-5 where R(x) ≤ R0.
+func (g *HyperGrid) Traits() Traits {
+	t := Traits{
+		LogStates: float64(g.shape.Dim) * math.Log(float64(g.height)),
+		Guide:     ExitCapped{1e-5, max(math.Log(g.reward.R0), g.reward.Floor)},
+		Format:    g.Format, Spec: g.spec,
+	}
+	if !g.reward.Cosine {
+		t.Mode = g.mode
+	}
+	return t
+}
 
-// LogStates implements [Sized]: H^D.
-func (g *HyperGrid) LogStates() float64 { return float64(g.shape.Dim) * math.Log(float64(g.height)) }
-
-// Mode implements [Moded]: 0.3 < y_d < 0.4 for every d.
-func (g *HyperGrid) Mode(s []int) bool {
+// mode says whether 0.3 < y_d < 0.4 for every d.
+func (g *HyperGrid) mode(s []int) bool {
 	return !slices.ContainsFunc(s, func(x int) bool { return g.inner[x] == 0 })
 }
 
-// Guide implements [Guided]: PF with exits capped at 1e-5 where R(x) ≤ R0.
-func (g *HyperGrid) Guide() Guide {
-	return ExitCapped{1e-5, max(math.Log(g.reward.R0), g.reward.Floor)}
-}
-
-// Format implements [Formatter]: the coordinates, "3,5".
+// Format writes the coordinates, "3,5".
 func (g *HyperGrid) Format(s []int) string {
 	return strings.ReplaceAll(strings.Trim(fmt.Sprint(s), "[]"), " ", ",")
 }
@@ -387,7 +383,7 @@ func (q *Sequence) Parse(word string) ([]int, error) {
 	return s, nil
 }
 
-// Format implements [Formatter]: the word so far, in any order with '-' for empty slots.
+// Format writes the word so far, in any order with '-' for empty slots.
 func (q *Sequence) Format(s []int) string {
 	if q.order != AnyOrder {
 		s = s[:q.filled(s)]
@@ -395,17 +391,31 @@ func (q *Sequence) Format(s []int) string {
 	return q.format(s)
 }
 
-// LogStates implements [Sized]: (K+1)^L in any order, else K^0 + … + K^L.
-func (q *Sequence) LogStates() float64 {
-	k := float64(len(q.tokens))
-	if q.order == AnyOrder {
-		return float64(q.length) * math.Log(k+1)
+// Traits returns the [Traits] of the words. There are (K+1)^L states in any order, else K^0 + … + K^L. Modes are those of
+// the reward. An unfinished word has an intermediate reward where the reward is a sum over slots ([WordReward].Partial),
+// unless letters still move, as by [Ends]: that of what is there (the factors whose slots are all set, or the distance to
+// a mode over the slots that are). g does not depend on the path: every path to a word of n letters has n steps, and A
+// and B depend on n alone. A is K(L−n) in any order, 2K at either end, K by append, and 1 of full words; B is n, 2 and 1.
+func (q *Sequence) Traits() Traits {
+	t := Traits{
+		Mode: q.reward.Mode, LogStates: q.logStates(),
+		PathIndependent: true, Format: q.Format, Spec: q.spec, Checksum: q.sum,
 	}
-	sum := 0.0
-	for range q.length { // the log of 1 + K(1 + K(…))
-		sum = LogSumExp([]float64{0, sum + math.Log(k)})
+	if q.reward.Partial && q.order != Ends {
+		t.LogIntermediate = q.reward.LogR
 	}
-	return sum
+	return t
+}
+
+func (q *Sequence) logStates() float64 {
+	length, k := float64(q.length), float64(len(q.tokens))
+	switch {
+	case q.order == AnyOrder:
+		return length * math.Log(k+1)
+	case k == 1:
+		return math.Log(length + 1)
+	}
+	return length*math.Log(k) + math.Log1p(-math.Pow(k, -length-1)) - math.Log1p(-1/k) // of (K^{L+1} − 1)/(K − 1)
 }
 
 // empty is the entry of an empty slot, K.
@@ -480,29 +490,159 @@ func (q *Sequence) Features(dst, s []int) []int { return oneHot(dst, s, q.empty(
 // LogReward implements [Env]: LogR of the [WordReward].
 func (q *Sequence) LogReward(s []int) float64 { return q.reward.LogR(s) }
 
-// HasModes implements [Moded].
-func (q *Sequence) HasModes() bool { return q.reward.Mode != nil }
+// Editor edits words with an autoregressive sampler p (GFNSeqEditor, Ghari et al. 2024, spec §8), which is any
+// forward policy on a [Sequence] built in order [Append]. From left to right, x̂_<t being what is edited so far,
+// letter t of the seed x is flagged where
+//
+//	p(x_t|x̂_<t) < δ max_a p(a|x̂_<t) + ν    ν ∼ N(0, σ²), fresh at each letter
+//
+// and x̂_t ∼ (1−λ) p + λ 1[a = x_t] if it is, x̂_t = x_t if not. So a letter is drawn anew from p with probability
+// ρ = (1−λ) P(flag),
+//
+//	P(flag) = 1 − Φ((p(x_t|x̂_<t) − δ max_a p(a|x̂_<t))/σ)    P(x̂_t = a|x̂_<t) = ρ p(a|x̂_<t) + (1−ρ) 1[a = x_t]
+//
+// Φ the standard normal distribution function, and Φ(y/0) = 1[y ≥ 0]. This makes an editor of a seed a forward
+// policy itself ([Editor.Policy]): [Batch.Sample] draws edits, and [Graph.LogTerminating] is their exact distribution.
+// [Editing] bounds how many letters change and what the edits are worth. Two baselines differ in ρ and p only:
+// [NewMutator], [NewTailEditor].
+type Editor struct {
+	env         Env
+	words       *Sequence
+	p           Policy
+	redraw      func(t int, px, top float64) float64 // ρ at letter t, by p(x_t) and max_a p(a)
+	least, most float64                              // least·p(a) ≤ P(x̂_t = a), and ρ ≤ most, whatever p is
+}
 
-// Mode implements [Moded]: Mode of the [WordReward].
-func (q *Sequence) Mode(s []int) bool { return q.HasModes() && q.reward.Mode(s) }
+// NewEditor returns the editor with threshold 0 ≤ δ ≤ 1, noise σ ≥ 0 and 0 ≤ λ < 1, the part of the draws that keep
+// the seed's letter. The error says what is wrong with these, or that env is no [Sequence] built in order [Append].
+func NewEditor(env Env, p Policy, δ, σ, λ float64) (*Editor, error) {
+	e, problems := newEditor(env, p)
+	problems.want(δ >= 0 && δ <= 1, "editor: delta is %v, want a number in 0…1", δ)
+	problems.want(finite(σ) && σ >= 0, "editor: sigma is %v, want a finite number not below 0", σ)
+	problems.want(λ >= 0 && λ < 1, "editor: lambda is %v, want a number from 0 up, below 1", λ)
+	ρ := func(y float64) float64 { return (1 - λ) * upperTail(y, σ) }
+	e.redraw = func(_ int, px, top float64) float64 { return ρ(px - δ*top) }
+	e.least, e.most = ρ(1-δ), ρ(-δ) // as −δ ≤ p(x_t) − δ max p ≤ (1−δ) max p
+	return e, problems.err()
+}
 
-// PathIndependent implements [PathIndependent]: every path to a word of n letters has n steps, and A and B depend on n alone:
-// A is K(L−n) in any order, 2K at either end, K by append, and 1 of full words; B is n, 2 and 1.
-func (q *Sequence) PathIndependent() bool { return true }
+// NewMutator returns the random mutation of words: each letter is replaced with probability rate, by each of the others
+// alike. That is ρ = rate·K/(K−1) with the uniform sampler, where ρ > 1 takes from the seed's letter.
+func NewMutator(env Env, rate float64) (*Editor, error) {
+	e, problems := newEditor(env, UniformPF)
+	problems.want(rate >= 0 && rate <= 1, "editor: rate is %v, want a number in 0…1", rate)
+	if problems == nil {
+		k := float64(len(e.words.tokens))
+		e.most = rate * k / max(1, k-1)
+		e.least = min(e.most, k*(1-rate)) // P(x̂_t = a) ≥ least·p(a), a = x_t included
+	}
+	e.redraw = func(int, float64, float64) float64 { return e.most }
+	return e, problems.err()
+}
 
-// HasIntermediate says whether unfinished words have a reward of their own: where the reward is a sum over slots
-// ([WordReward].Partial), unless letters still move, as by [Ends].
-func (q *Sequence) HasIntermediate() bool { return q.reward.Partial && q.order != Ends }
+// NewTailEditor returns the editor that draws the last n letters anew, ρ = 1, and keeps those before them, ρ = 0.
+func NewTailEditor(env Env, p Policy, n int) (*Editor, error) {
+	e, problems := newEditor(env, p)
+	keep := 0
+	if problems == nil {
+		keep = e.words.length - n
+		problems.want(n >= 0 && keep >= 0, "editor: tail is %d, want a number in 0…%d, the length of a word", n, e.words.length)
+	}
+	e.redraw = func(t int, _, _ float64) float64 {
+		if t < keep {
+			return 0
+		}
+		return 1
+	}
+	e.least, e.most = e.redraw(0, 0, 0), min(1, float64(n))
+	return e, problems.err()
+}
 
-// LogIntermediate returns log R̂(s), an intermediate reward (spec §3, FL-DB): R̂(x) = R(x) of full words. Of an
-// unfinished word it is the reward of what is there (the sum over the factors whose slots are all set, the distance
-// to a mode over the slots that are), and R̂ = 1 where there is no such reward: the forward-looking losses are then
-// the plain ones.
-func (q *Sequence) LogIntermediate(s []int) float64 {
-	if q.HasIntermediate() || q.filled(s) == q.length {
-		return q.reward.LogR(s)
+func newEditor(env Env, p Policy) (e *Editor, problems problems) {
+	words, ok := Unwrap(env).(*Sequence)
+	if problems.want(ok, "editor: %T has no words; want a sequence with order=append", Unwrap(env)); ok {
+		problems.want(words.order == Append, "editor: words are built by order=%s; want order=append, from left to right", words.order)
+	}
+	return &Editor{env: env, words: words, p: p}, problems
+}
+
+// upperTail returns 1 − Φ(y/σ), with Φ(y/0) = 1[y ≥ 0].
+func upperTail(y, σ float64) float64 {
+	if σ > 0 {
+		return math.Erfc(y/σ/math.Sqrt2) / 2
+	}
+	if y < 0 {
+		return 1
 	}
 	return 0
+}
+
+// Policy returns the law of the edits of seed, a full word, as a forward policy.
+func (e *Editor) Policy(seed []int) Policy {
+	if len(seed) != e.words.length || e.words.filled(seed) < len(seed) {
+		panic(fmt.Sprintf("gfn: Editor: seed %v is not a word of length %d", seed, e.words.length))
+	}
+	return func(st *States, lo, hi int, dst []float64) {
+		e.p(st, lo, hi, dst)
+		var s []int
+		for row := lo; row < hi; row++ {
+			s = st.State(s, row)
+			t := e.words.filled(s)
+			if t == len(s) {
+				continue // it can only exit
+			}
+			logp := dst[st.FStart[row]-st.FStart[lo]:][:len(e.words.tokens)]
+			px := math.Exp(logp[seed[t]])
+			ρ := e.redraw(t, px, math.Exp(slices.Max(logp)))
+			for a := range logp {
+				logp[a] += math.Log(ρ)
+			}
+			logp[seed[t]] = math.Log(max(0, ρ*px+(1-ρ))) // not −1e-17 where a mutator's is 0
+		}
+	}
+}
+
+// Edit draws n edits of seed; equal o, equal edits.
+func (e *Editor) Edit(seed []int, n int, o Sampling) ([][]int, error) {
+	var b Batch
+	b.Reset(e.env)
+	if err := b.Sample(e.Policy(seed), n, o); err != nil {
+		return nil, err
+	}
+	edits := make([][]int, n)
+	for i := range edits {
+		edits[i] = b.State(nil, b.Endpoint(i))
+	}
+	return edits, nil
+}
+
+// MostEdits returns the most letters that the editor changes on average in any word, by any sampler p (spec §8):
+//
+//	T (1−λ)(1 − Φ(−δ/σ))
+func (e *Editor) MostEdits() float64 { return min(1, e.most) * float64(e.words.length) }
+
+// Levenshtein returns the least number of letters to insert, delete or replace that makes b of a.
+func Levenshtein(a, b []int) int { return editDistance(a, b) }
+
+// EditFigures are the figures of the edits x̂ of a seed x (spec §8).
+type EditFigures struct {
+	Improvement float64 // mean of f(x̂) − f(x), f the property
+	Percentage  float64 // mean of 100 lev(x, x̂)/T, T the letters of x
+	Diversity   float64 // mean of lev over pairs of edits; NaN of a single one
+}
+
+// MeasureEdits returns the figures of at least one edit.
+func MeasureEdits(seed []int, edits [][]int, property func(word []int) float64) (m EditFigures) {
+	n, before := float64(len(edits)), property(seed)
+	for i, x := range edits {
+		m.Improvement += (property(x) - before) / n
+		m.Percentage += 100 * float64(Levenshtein(seed, x)) / float64(len(seed)) / n
+		for _, y := range edits[:i] {
+			m.Diversity += float64(Levenshtein(x, y))
+		}
+	}
+	m.Diversity /= n * (n - 1) / 2 // 0/0 of a single one
+	return m
 }
 
 func (p *problems) wantBetaFloor(beta, floor float64) {
@@ -1091,7 +1231,10 @@ func (e *Explicit) Features(dst, s []int) []int { return append(dst, s[0]) }
 // LogReward implements [Env]: as given, at least the floor.
 func (e *Explicit) LogReward(s []int) float64 { return e.logR[s[0]] }
 
-// Format implements [Formatter]: the node's number.
+// Traits returns the [Traits] of the graph.
+func (e *Explicit) Traits() Traits { return Traits{Format: e.Format, Spec: e.spec, Checksum: e.sum} }
+
+// Format writes the node's number.
 func (e *Explicit) Format(s []int) string { return strconv.Itoa(e.nodes[s[0]]) }
 
 // Forward implements [Env]: the edges that leave the node, and of a terminating one the exit.
@@ -1274,8 +1417,14 @@ func (d *DAG) term(f family) float64 {
 	return term
 }
 
-// LogStates implements [Sized]: a(n) = Σ_{k=1…n} (−1)^{k+1} C(n,k) 2^{k(n−k)} a(n−k), a(0) = 1 (Robinson 1977).
-func (d *DAG) LogStates() float64 {
+// Traits returns the [Traits] of the graphs: as guide PF with exits capped at 1e-10 where log R(x) ≤ 75, which Niu et
+// al. 2024 chose for their data.
+func (d *DAG) Traits() Traits {
+	return Traits{LogStates: d.logStates(), Guide: ExitCapped{1e-10, 75}, Format: d.Format, Spec: d.spec, Checksum: d.sum}
+}
+
+// logStates returns the log of a(n) = Σ_{k=1…n} (−1)^{k+1} C(n,k) 2^{k(n−k)} a(n−k), a(0) = 1 (Robinson 1977).
+func (d *DAG) logStates() float64 {
 	a := []float64{1}
 	for n := 1; n <= d.shape.Dim; n++ {
 		sum, choose := 0.0, -1.0 // choose = (−1)^{k+1} C(n,k)
@@ -1288,11 +1437,7 @@ func (d *DAG) LogStates() float64 {
 	return math.Log(a[d.shape.Dim])
 }
 
-// Guide implements [Guided]: PF with exits capped at 1e-10 where log R(x) ≤ 75, which Niu et al. 2024 chose for their
-// data.
-func (d *DAG) Guide() Guide { return ExitCapped{1e-10, 75} }
-
-// Format implements [Formatter] in the notation of the R package bnlearn: [A][B][C|A:B] is A→C←B.
+// Format writes a graph in the notation of the R package bnlearn: [A][B][C|A:B] is A→C←B.
 func (d *DAG) Format(s []int) (text string) {
 	for v, parents := range s {
 		node, separator := d.score.names[v], "|"
@@ -1671,7 +1816,7 @@ var envTable = []envEntry{
 //
 // [EnvHelp] lists the names and keys; every key may be left out. Values hold no comma. A name or key that is unknown,
 // a key that does not apply to the chosen reward, one given twice or one with a bad value is an error that says what
-// is expected. The environment is [Named].
+// is expected. The [Traits] of the environment have a Spec that ParseEnv reads.
 //
 // Files are text of at most 64 MiB, lines ended by LF or CRLF, with or without a byte order mark; blank lines are
 // skipped. A table is CSV with the header word,score and one record for every word; for data see [ReadData] and,

@@ -31,93 +31,31 @@ type Env interface {
 	LogReward(s []int) float64   // finite; called only where the exit is legal
 }
 
-// Moded is an [Env] that knows which terminating states are modes, the objects
-// that a sampler is hoped to find.
-// HasModes says whether its reward defines any.
-type Moded interface {
-	HasModes() bool
-	Mode(s []int) bool
+// Traits is what an [Env] may say beyond its moves, by a method Traits() Traits. A field that is nil or zero is not
+// defined.
+type Traits struct {
+	Mode            func(s []int) bool    // is terminating state s a mode, an object that a sampler is hoped to find?
+	LogStates       float64               // log of the number of states: [Enumerate] does not try what is too large
+	Guide           Guide                 // for training backward policies (spec §4)
+	LogIntermediate func(s []int) float64 // log R̂(s), nats, of states that are not terminating (spec §3, FL-DB)
+	PathIndependent bool                  // g does not depend on the path ([States.LogG])
+	Format          func(s []int) string  // a state as its users write it: "3,5", "ACGT"
+	Spec            string                // canonical description, which [ParseEnv] reads
+	Checksum        uint32                // CRC-32 (IEEE) of the file that was read
 }
 
-// modesOf returns the test for modes of env, nil where it defines none.
-func modesOf(env Env) func(s []int) bool {
-	if m, ok := as[Moded](env); ok && m.HasModes() {
-		return m.Mode
+// TraitsOf returns the traits of env, the zero value where it has none.
+func TraitsOf(env Env) Traits {
+	if e, ok := env.(interface{ Traits() Traits }); ok {
+		return e.Traits()
 	}
-	return nil
-}
-
-// Sized is an [Env] that knows the log of its number of states. A [Trainer] does not try to
-// enumerate one that is too large.
-type Sized interface{ LogStates() float64 }
-
-// Guided is an [Env] that has a guide for training backward policies (spec §4), as the reference
-// has one for each of its environments.
-type Guided interface{ Guide() Guide }
-
-// Intermediate is an [Env] with a reward log R̂(s) of states that are not terminating, nats, for the
-// forward-looking losses (spec §3); of terminating ones R̂ = R. HasIntermediate says whether there is
-// one. Where every state is terminating, as on grids and in structure learning, none is needed.
-type Intermediate interface {
-	HasIntermediate() bool
-	LogIntermediate(s []int) float64
-}
-
-// PathIndependent is an [Env] that may promise that g ([States.LogG]) does not depend on the path. Random policy
-// evaluation (spec §7) compares all parents where the space is enumerated, and beyond that takes the promise.
-type PathIndependent interface{ PathIndependent() bool }
-
-// intermediateOf returns the intermediate reward of env, nil where it defines none.
-func intermediateOf(env Env) func(s []int) float64 {
-	if i, ok := as[Intermediate](env); ok && i.HasIntermediate() {
-		return i.LogIntermediate
-	}
-	return nil
-}
-
-// Formatter is an [Env] that writes a state as its users do: "3,5", "ACGT".
-type Formatter interface{ Format(s []int) string }
-
-// Named is an [Env] that [ParseEnv] can build again. Spec is its canonical
-// description and Checksum the CRC-32 (IEEE) of any file it read, else 0.
-type Named interface {
-	Spec() string
-	Checksum() uint32
-}
-
-// wrapper is an environment that changes another's features only.
-type wrapper interface{ unwrap() Env }
-
-// as finds the optional interface T of env or of the environment it wraps.
-func as[T any](env Env) (T, bool) {
-	for {
-		if t, ok := env.(T); ok {
-			return t, true
-		}
-		w, ok := env.(wrapper)
-		if !ok {
-			var none T
-			return none, false
-		}
-		env = w.unwrap()
-	}
-}
-
-// Unwrap returns the environment that env wraps, as [Tabular] does, or env itself.
-func Unwrap(env Env) Env {
-	for {
-		w, ok := env.(wrapper)
-		if !ok {
-			return env
-		}
-		env = w.unwrap()
-	}
+	return Traits{}
 }
 
 // Format returns state s as env's users write it.
 func Format(env Env, s []int) string {
-	if f, ok := as[Formatter](env); ok {
-		return f.Format(s)
+	if format := TraitsOf(env).Format; format != nil {
+		return format(s)
 	}
 	return fmt.Sprint(s)
 }
@@ -288,9 +226,9 @@ func (st *States) fail(format string, args ...any) {
 }
 
 // LogIntermediate writes log R̂(s) by row to dst, which is grown as needed: log R of terminating
-// states, and of others what the [Intermediate] environment says.
+// states, and of others what the environment's [Traits] say.
 func (st *States) LogIntermediate(dst []float64) []float64 {
-	dst, other := append(dst[:0], st.LogR...), intermediateOf(st.Env)
+	dst, other := append(dst[:0], st.LogR...), TraitsOf(st.Env).LogIntermediate
 	for row := range dst {
 		if st.Exit(row) < 0 {
 			st.s = st.State(st.s, row)
@@ -393,8 +331,8 @@ type Graph struct {
 // The error names the state where env breaks a rule of a pointed DAG, or wraps
 // [ErrLimit] and says how far the walk came.
 func Enumerate(env Env, limit int) (*Graph, error) {
-	if sized, ok := as[Sized](env); ok && sized.LogStates() > math.Log(float64(limit))+1e-9 {
-		return nil, fmt.Errorf("gfn: %w: there are %.7g, limit %d; none was walked", ErrLimit, math.Exp(sized.LogStates()), limit)
+	if size := TraitsOf(env).LogStates; size > math.Log(float64(limit))+1e-9 {
+		return nil, fmt.Errorf("gfn: %w: there are %.7g, limit %d; none was walked", ErrLimit, math.Exp(size), limit)
 	}
 	st, err := walk(env, limit, nil)
 	if err != nil {
@@ -633,7 +571,16 @@ type tabular struct {
 	g *Graph
 }
 
-func (t tabular) unwrap() Env { return t.Env }
+// Traits are those of the environment within.
+func (t tabular) Traits() Traits { return TraitsOf(t.Env) }
+
+// Unwrap returns the environment that [Tabular] wraps, or env itself.
+func Unwrap(env Env) Env {
+	if t, ok := env.(tabular); ok {
+		return Unwrap(t.Env)
+	}
+	return env
+}
 
 // Shape implements [Env]: a feature for each row.
 func (t tabular) Shape() Shape {
@@ -666,6 +613,38 @@ func LogSumExp(x []float64) float64 {
 	}
 	return m + math.Log(sum)
 }
+
+// normalise subtracts from each row of slots, p[0] being slot start[0], its log-sum-exp.
+func normalise(p []float64, start []int32) {
+	for i := range len(start) - 1 {
+		row := p[start[i]-start[0] : start[i+1]-start[0]]
+		total := LogSumExp(row)
+		for k := range row {
+			row[k] -= total
+		}
+	}
+}
+
+// meanOver returns E_{x∼ρ}[f(x)].
+func meanOver(logρ, f []float64) (sum float64) {
+	for row, l := range logρ {
+		if p := math.Exp(l); p > 0 {
+			sum += p * f[row]
+		}
+	}
+	return sum
+}
+
+// times is p·x, and 0 for p = 0 whatever x: an edge that is never taken adds nothing.
+func times(p, x float64) float64 {
+	if p == 0 {
+		return 0
+	}
+	return p * x
+}
+
+// resize returns s with length n; entries that are new are not cleared.
+func resize[T any](s []T, n int) []T { return slices.Grow(s, max(0, n-len(s)))[:n] }
 
 // LogZ returns log Z* = log Σ_x R(x).
 func (g *Graph) LogZ() float64 { return g.logZ }
@@ -887,67 +866,6 @@ func (g *Graph) RandomPolicyEvaluation() (logV, logPF []float64, err error) {
 	return logV[:g.Len()], logPF, err
 }
 
-// ValuePolicy is the policy that [Graph.RandomPolicyEvaluation] extracts from values, each row normalised, on states of
-// any kind. logV writes log V by row. It is asked for the children of the rows, on states of ValuePolicy's own: those of
-// the caller need not hold them.
-func ValuePolicy(logV Policy) Policy {
-	var near States // the rows, and then their children
-	var v, logG []float64
-	return func(st *States, lo, hi int, dst []float64) {
-		near.Reset(st.Env)
-		var s []int
-		for row := lo; row < hi; row++ {
-			s = st.State(s, row)
-			near.Add(s)
-		}
-		near.followAll()
-		v = resize(v, near.Len())
-		logV(&near, 0, near.Len(), v)
-		logG, _ = near.logG(logG)
-		near.valuePolicy(hi-lo, logG, v, dst)
-	}
-}
-
-// followAll follows every slot of the rows that st has.
-func (st *States) followAll() {
-	for e := range st.FStart[st.Len()] {
-		if int(st.FAction[e]) != st.Shape.Forward-1 {
-			st.Child[e] = int32(st.Follow(int(e))) // also where env breaks a rule: st.err says so
-		}
-	}
-}
-
-// valuePolicy writes the policy of values log V by row to dst, by slot of the first n rows, whose children st holds.
-func (st *States) valuePolicy(n int, logG, logV, dst []float64) {
-	for row := range n {
-		st.valueTerms(row, logG, logV, dst[st.FStart[row]:st.FStart[row+1]])
-	}
-	normalise(dst, st.FStart[:n+1])
-}
-
-// onlyExits says whether the exit is the only edge of a row. Then V(x) = g(x) R(x), whatever a network says.
-func (st *States) onlyExits(row int) bool { return st.Exit(row) == int(st.FStart[row]) }
-
-// logValue returns log V of a row.
-func (st *States) logValue(row int, logG, logV []float64) float64 {
-	if st.onlyExits(row) {
-		return logG[row] + st.LogR[row]
-	}
-	return logV[row]
-}
-
-// valueTerms writes the logarithms of what adds up to V(s), V(s')/A(s) and g(s) R(s), to dst, by slot of a row.
-func (st *States) valueTerms(row int, logG, logV, dst []float64) {
-	lo, exit := int(st.FStart[row]), st.Exit(row)
-	for k := range dst {
-		if lo+k == exit {
-			dst[k] = logG[row] + st.LogR[row]
-		} else {
-			dst[k] = st.logValue(int(st.Child[lo+k]), logG, logV) - math.Log(float64(len(dst)))
-		}
-	}
-}
-
 // Value returns the value of a policy by row, n+1 entries with V(sf) = 0, for
 // rewards r by forward slot:
 //
@@ -1046,6 +964,15 @@ type Sampling struct {
 	Seed, Iteration uint64
 	Epsilon         float64 // probability of a uniform legal action in place of the policy's, 0…1
 	Temperature     float64 // the policy samples ∝ P^(1/Temperature); 0 stands for 1
+}
+
+// A Guide is the forward policy PG that a backward policy is trained against (spec §4). LogPG
+// writes log PG(s'|s) of every ordinary step of b to dst, by step, seeing PF by slot; it may depend
+// on the step's endpoint. It is called once for each batch, after the batch's endpoints have been
+// shown to Observe.
+type Guide interface {
+	Observe(b *Batch) error
+	LogPG(b *Batch, logPF, logPB, dst []float64)
 }
 
 // Reset empties b for trajectories of env, keeping its memory.
@@ -1257,6 +1184,15 @@ func (b *Batch) AddChildren() error {
 	return b.err
 }
 
+// followAll follows every slot of the rows that st has.
+func (st *States) followAll() {
+	for e := range st.FStart[st.Len()] {
+		if int(st.FAction[e]) != st.Shape.Forward-1 {
+			st.Child[e] = int32(st.Follow(int(e))) // also where env breaks a rule: st.err says so
+		}
+	}
+}
+
 // LogImportance returns log PF(τ) − log PB(τ|x) of trajectory i, exit edge
 // included. For τ ∼ PB(·|x) the mean of its exponential is PF⊤(x), without bias.
 func (b *Batch) LogImportance(i int) float64 {
@@ -1388,7 +1324,7 @@ func (g *Graph) logMeanReward(logp []float64) float64 {
 // Modes returns the rows of the terminating states that the environment calls modes, nil where it
 // does not define them.
 func (g *Graph) Modes() []int {
-	mode := modesOf(g.Env)
+	mode := TraitsOf(g.Env).Mode
 	if mode == nil {
 		return nil
 	}
@@ -1499,159 +1435,4 @@ func ranks(v []float64) []float64 {
 		lo = hi
 	}
 	return r
-}
-
-// Editor edits words with an autoregressive sampler p (GFNSeqEditor, Ghari et al. 2024, spec §8), which is any
-// forward policy on a [Sequence] built in order [Append]. From left to right, x̂_<t being what is edited so far,
-// letter t of the seed x is flagged where
-//
-//	p(x_t|x̂_<t) < δ max_a p(a|x̂_<t) + ν    ν ∼ N(0, σ²), fresh at each letter
-//
-// and x̂_t ∼ (1−λ) p + λ 1[a = x_t] if it is, x̂_t = x_t if not. So a letter is drawn anew from p with probability
-// ρ = (1−λ) P(flag),
-//
-//	P(flag) = 1 − Φ((p(x_t|x̂_<t) − δ max_a p(a|x̂_<t))/σ)    P(x̂_t = a|x̂_<t) = ρ p(a|x̂_<t) + (1−ρ) 1[a = x_t]
-//
-// Φ the standard normal distribution function, and Φ(y/0) = 1[y ≥ 0]. This makes an editor of a seed a forward
-// policy itself ([Editor.Policy]): [Batch.Sample] draws edits, and [Graph.LogTerminating] is their exact distribution.
-// [Editing] bounds how many letters change and what the edits are worth. Two baselines differ in ρ and p only:
-// [NewMutator], [NewTailEditor].
-type Editor struct {
-	env         Env
-	words       *Sequence
-	p           Policy
-	redraw      func(t int, px, top float64) float64 // ρ at letter t, by p(x_t) and max_a p(a)
-	least, most float64                              // least·p(a) ≤ P(x̂_t = a), and ρ ≤ most, whatever p is
-}
-
-// NewEditor returns the editor with threshold 0 ≤ δ ≤ 1, noise σ ≥ 0 and 0 ≤ λ < 1, the part of the draws that keep
-// the seed's letter. The error says what is wrong with these, or that env is no [Sequence] built in order [Append].
-func NewEditor(env Env, p Policy, δ, σ, λ float64) (*Editor, error) {
-	e, problems := newEditor(env, p)
-	problems.want(δ >= 0 && δ <= 1, "editor: delta is %v, want a number in 0…1", δ)
-	problems.want(finite(σ) && σ >= 0, "editor: sigma is %v, want a finite number not below 0", σ)
-	problems.want(λ >= 0 && λ < 1, "editor: lambda is %v, want a number from 0 up, below 1", λ)
-	ρ := func(y float64) float64 { return (1 - λ) * upperTail(y, σ) }
-	e.redraw = func(_ int, px, top float64) float64 { return ρ(px - δ*top) }
-	e.least, e.most = ρ(1-δ), ρ(-δ) // as −δ ≤ p(x_t) − δ max p ≤ (1−δ) max p
-	return e, problems.err()
-}
-
-// NewMutator returns the random mutation of words: each letter is replaced with probability rate, by each of the others
-// alike. That is ρ = rate·K/(K−1) with the uniform sampler, where ρ > 1 takes from the seed's letter.
-func NewMutator(env Env, rate float64) (*Editor, error) {
-	e, problems := newEditor(env, UniformPF)
-	problems.want(rate >= 0 && rate <= 1, "editor: rate is %v, want a number in 0…1", rate)
-	if problems == nil {
-		k := float64(len(e.words.tokens))
-		e.most = rate * k / max(1, k-1)
-		e.least = min(e.most, k*(1-rate)) // P(x̂_t = a) ≥ least·p(a), a = x_t included
-	}
-	e.redraw = func(int, float64, float64) float64 { return e.most }
-	return e, problems.err()
-}
-
-// NewTailEditor returns the editor that draws the last n letters anew, ρ = 1, and keeps those before them, ρ = 0.
-func NewTailEditor(env Env, p Policy, n int) (*Editor, error) {
-	e, problems := newEditor(env, p)
-	keep := 0
-	if problems == nil {
-		keep = e.words.length - n
-		problems.want(n >= 0 && keep >= 0, "editor: tail is %d, want a number in 0…%d, the length of a word", n, e.words.length)
-	}
-	e.redraw = func(t int, _, _ float64) float64 {
-		if t < keep {
-			return 0
-		}
-		return 1
-	}
-	e.least, e.most = e.redraw(0, 0, 0), min(1, float64(n))
-	return e, problems.err()
-}
-
-func newEditor(env Env, p Policy) (e *Editor, problems problems) {
-	words, ok := Unwrap(env).(*Sequence)
-	if problems.want(ok, "editor: %T has no words; want a sequence with order=append", Unwrap(env)); ok {
-		problems.want(words.order == Append, "editor: words are built by order=%s; want order=append, from left to right", words.order)
-	}
-	return &Editor{env: env, words: words, p: p}, problems
-}
-
-// upperTail returns 1 − Φ(y/σ), with Φ(y/0) = 1[y ≥ 0].
-func upperTail(y, σ float64) float64 {
-	if σ > 0 {
-		return math.Erfc(y/σ/math.Sqrt2) / 2
-	}
-	if y < 0 {
-		return 1
-	}
-	return 0
-}
-
-// Policy returns the law of the edits of seed, a full word, as a forward policy.
-func (e *Editor) Policy(seed []int) Policy {
-	if len(seed) != e.words.length || e.words.filled(seed) < len(seed) {
-		panic(fmt.Sprintf("gfn: Editor: seed %v is not a word of length %d", seed, e.words.length))
-	}
-	return func(st *States, lo, hi int, dst []float64) {
-		e.p(st, lo, hi, dst)
-		var s []int
-		for row := lo; row < hi; row++ {
-			s = st.State(s, row)
-			t := e.words.filled(s)
-			if t == len(s) {
-				continue // it can only exit
-			}
-			logp := dst[st.FStart[row]-st.FStart[lo]:][:len(e.words.tokens)]
-			px := math.Exp(logp[seed[t]])
-			ρ := e.redraw(t, px, math.Exp(slices.Max(logp)))
-			for a := range logp {
-				logp[a] += math.Log(ρ)
-			}
-			logp[seed[t]] = math.Log(max(0, ρ*px+(1-ρ))) // not −1e-17 where a mutator's is 0
-		}
-	}
-}
-
-// Edit draws n edits of seed; equal o, equal edits.
-func (e *Editor) Edit(seed []int, n int, o Sampling) ([][]int, error) {
-	var b Batch
-	b.Reset(e.env)
-	if err := b.Sample(e.Policy(seed), n, o); err != nil {
-		return nil, err
-	}
-	edits := make([][]int, n)
-	for i := range edits {
-		edits[i] = b.State(nil, b.Endpoint(i))
-	}
-	return edits, nil
-}
-
-// MostEdits returns the most letters that the editor changes on average in any word, by any sampler p (spec §8):
-//
-//	T (1−λ)(1 − Φ(−δ/σ))
-func (e *Editor) MostEdits() float64 { return min(1, e.most) * float64(e.words.length) }
-
-// Levenshtein returns the least number of letters to insert, delete or replace that makes b of a.
-func Levenshtein(a, b []int) int { return editDistance(a, b) }
-
-// EditFigures are the figures of the edits x̂ of a seed x (spec §8).
-type EditFigures struct {
-	Improvement float64 // mean of f(x̂) − f(x), f the property
-	Percentage  float64 // mean of 100 lev(x, x̂)/T, T the letters of x
-	Diversity   float64 // mean of lev over pairs of edits; NaN of a single one
-}
-
-// MeasureEdits returns the figures of at least one edit.
-func MeasureEdits(seed []int, edits [][]int, property func(word []int) float64) (m EditFigures) {
-	n, before := float64(len(edits)), property(seed)
-	for i, x := range edits {
-		m.Improvement += (property(x) - before) / n
-		m.Percentage += 100 * float64(Levenshtein(seed, x)) / float64(len(seed)) / n
-		for _, y := range edits[:i] {
-			m.Diversity += float64(Levenshtein(x, y))
-		}
-	}
-	m.Diversity /= n * (n - 1) / 2 // 0/0 of a single one
-	return m
 }

@@ -1300,7 +1300,7 @@ func TestHyperGridConstants(t *testing.T) {
 			sum, modes := 0.0, 0
 			envStates(c.dim, c.height, func(s []int) {
 				sum += math.Exp(env.LogReward(s))
-				if env.Mode(s) {
+				if env.Traits().Mode(s) {
 					modes++
 				}
 			})
@@ -1329,7 +1329,7 @@ func TestHyperGridTies(t *testing.T) {
 		env := must(gfn.NewHyperGrid(1, height, gfn.DefaultGridReward()))
 		var modes []int
 		for x := range height {
-			if env.Mode([]int{x}) {
+			if env.Traits().Mode([]int{x}) {
 				modes = append(modes, x)
 			}
 			require.Equal(t, env.LogReward([]int{x}), env.LogReward([]int{height - 1 - x}), "H %d: mirror image of %d", height, x)
@@ -1355,7 +1355,7 @@ func TestHyperGridReward(t *testing.T) {
 		{[]int{1, 2}, 0.1, false}, {[]int{2, 1}, 0.1, false}, {[]int{3, 4}, 0.1, false}, {[]int{7, 3}, 0.1, false},
 	} {
 		require.InDelta(t, math.Log(c.r), env.LogReward(c.s), 1e-15, "%v", c.s)
-		require.Equal(t, c.mode, env.Mode(c.s), "%v", c.s)
+		require.Equal(t, c.mode, env.Traits().Mode(c.s), "%v", c.s)
 	}
 	require.Equal(t, "3,5", env.Format([]int{3, 5}))
 
@@ -1372,7 +1372,7 @@ func TestHyperGridCosine(t *testing.T) {
 	y := []float64{0.5, 0.375, 0.25, 0.125, 0, 0.125, 0.25, 0.375, 0.5}
 	envStates(2, 9, func(s []int) {
 		require.InDelta(t, math.Log(0.1+0.5*ripple(y[s[0]])*ripple(y[s[1]])), env.LogReward(s), 1e-14, "%v", s)
-		require.False(t, env.Mode(s))
+		require.Nil(t, env.Traits().Mode)
 	})
 	// In the middle 0.1 + 0.5 (2 φ(0))² = 0.1 + 1/π.
 	require.InDelta(t, math.Log(0.1+1/math.Pi), env.LogReward([]int{4, 4}), 1e-15)
@@ -1538,13 +1538,13 @@ func TestTableReward(t *testing.T) {
 		for word, r := range map[string]float64{"AA": 8, "AB": 2, "BA": 0.5, "BB": 0.5} {
 			s := must(env.Parse(word))
 			require.InDelta(t, math.Log(r), env.LogReward(s), 1e-15, "%s: %s", name, word)
-			require.False(t, env.Mode(s))
+			require.Nil(t, env.Traits().Mode)
 		}
 	}
 	reward := must(gfn.NewTableReward(strings.NewReader(envTableText), "t.csv", 2, "AB", 2, 1, 8, -0.25))
 	env := must(gfn.NewSequence(2, "AB", gfn.Append, reward))
-	require.Equal(t, "sequence:length=2,tokens=AB,order=append,reward=table,file=t.csv,beta=2,rmax=8,rmin=1,floor=-0.25", env.Spec())
-	require.Equal(t, uint32(0x620ab253), env.Checksum(), "CRC-32 of the text, by another program")
+	require.Equal(t, "sequence:length=2,tokens=AB,order=append,reward=table,file=t.csv,beta=2,rmax=8,rmin=1,floor=-0.25", env.Traits().Spec)
+	require.Equal(t, uint32(0x620ab253), env.Traits().Checksum, "CRC-32 of the text, by another program")
 	require.Equal(t, -0.25, reward.LogR([]int{1, 1}), "the floor")
 	require.InDelta(t, math.Log(2), reward.LogR([]int{0, 1}), 1e-15)
 }
@@ -1596,7 +1596,7 @@ func TestMotifReward(t *testing.T) {
 	for word, logR := range map[string]float64{"AB": 3, "CC": 26, "BA": -4, "AA": -5 /* −6 but for the floor */} {
 		s := must(env.Parse(word))
 		require.Equal(t, logR, env.LogReward(s), word)
-		require.False(t, env.Mode(s))
+		require.Nil(t, env.Traits().Mode)
 	}
 	weights := [][]float64{{1, 2, 3}, {-4, 0.5, 10}}
 	reward := must(gfn.NewFactorReward(gfn.Motif(weights), 2, 3, 2, -5))
@@ -1627,7 +1627,7 @@ func TestModesReward(t *testing.T) {
 		s := must(env.Parse(word))
 		require.Equal(t, logR, env.LogReward(s), word)
 		require.False(t, math.Signbit(env.LogReward(s)) && logR == 0, "log R of %s is −0", word)
-		require.Equal(t, logR == 0, env.Mode(s), word)
+		require.Equal(t, logR == 0, env.Traits().Mode(s), word)
 	}
 	reward := must(gfn.NewModesReward([]string{"ABBA", "AAAA"}, 4, "AB", 1.5, -50))
 	require.Equal(t, -3.0, reward.LogR([]int{1, 0, 0, 1}))
@@ -1871,28 +1871,28 @@ func TestParseEnvSpecs(t *testing.T) {
 		"explicit:floor=-12.5,file=" + graph: "explicit:file=" + graph + ",floor=-12.5",
 	} {
 		env := parse(t, spec)
-		named := env.(gfn.Named)
-		require.Equal(t, want, named.Spec())
+		named := gfn.TraitsOf(env)
+		require.Equal(t, want, named.Spec)
 		again := parse(t, want)
-		require.Equal(t, want, again.(gfn.Named).Spec())
-		require.Equal(t, named.Checksum(), again.(gfn.Named).Checksum())
-		require.Equal(t, strings.Contains(spec, table) || strings.Contains(spec, graph), named.Checksum() != 0, "checksum of %s", spec)
+		require.Equal(t, want, gfn.TraitsOf(again).Spec)
+		require.Equal(t, named.Checksum, gfn.TraitsOf(again).Checksum)
+		require.Equal(t, strings.Contains(spec, table) || strings.Contains(spec, graph), named.Checksum != 0, "checksum of %s", spec)
 		if !strings.Contains(spec, "dim=4") {
 			require.Equal(t, enumerate(t, env).LogR, enumerate(t, again).LogR, spec)
 		}
 	}
-	require.Equal(t, uint32(0x631ac666), parse(t, "explicit:file="+graph).(gfn.Named).Checksum(), "CRC-32 of the file, by another program")
-	require.Equal(t, gfn.Fixture().Spec(), parse(t, "explicit").(gfn.Named).Spec())
+	require.Equal(t, uint32(0x631ac666), gfn.TraitsOf(parse(t, "explicit:file="+graph)).Checksum, "CRC-32 of the file, by another program")
+	require.Equal(t, gfn.Fixture().Traits().Spec, gfn.TraitsOf(parse(t, "explicit")).Spec)
 
 	// Outside ParseEnv a spec tells environments apart; where ParseEnv cannot build one, it says so.
 	a := must(gfn.NewExplicit([][2]int{{0, 1}}, map[int]float64{1: 2}, -50))
 	b := must(gfn.NewExplicit([][2]int{{0, 1}}, map[int]float64{1: 3}, -50))
-	require.NotEqual(t, a.Spec(), b.Spec())
+	require.NotEqual(t, a.Traits().Spec, b.Traits().Spec)
 	custom := must(gfn.NewSequence(2, "AB", gfn.AnyOrder, gfn.WordReward{LogR: func([]int) float64 { return 1 }}))
-	require.Equal(t, "sequence:length=2,tokens=AB,order=any,reward=custom", custom.Spec())
+	require.Equal(t, "sequence:length=2,tokens=AB,order=any,reward=custom", custom.Traits().Spec)
 	motif := must(gfn.NewFactorReward(gfn.Motif([][]float64{{1, 2}, {3, 4}}), 2, 2, 1, -50))
 	drawn := must(gfn.NewSequence(2, "AB", gfn.AnyOrder, motif))
-	for _, spec := range []string{a.Spec(), custom.Spec(), drawn.Spec()} {
+	for _, spec := range []string{a.Traits().Spec, custom.Traits().Spec, drawn.Traits().Spec} {
 		_, err := gfn.ParseEnv(spec)
 		require.Error(t, err, spec)
 	}
@@ -1950,6 +1950,7 @@ func TestEnvAllocations(t *testing.T) {
 		"sequence:length=2,tokens=AB,order=any,reward=table,file=" + table, "explicit", "sequence:reward=ising", "sequence:reward=factors,length=2",
 	} {
 		env := parse(t, spec)
+		mode := gfn.TraitsOf(env).Mode
 		s, list := make([]int, env.Shape().Dim), make([]int, 0, 64)
 		allocs := testing.AllocsPerRun(10, func() {
 			for env.Source(s); ; {
@@ -1958,8 +1959,8 @@ func TestEnvAllocations(t *testing.T) {
 				a := list[0]
 				if a == env.Shape().Forward-1 {
 					env.LogReward(s)
-					if m, ok := env.(gfn.Moded); ok {
-						m.Mode(s)
+					if mode != nil {
+						mode(s)
 					}
 					return
 				}
@@ -2016,7 +2017,7 @@ func TestRealTables(t *testing.T) {
 		require.Greater(t, least, float64(gfn.DefaultFloor), "%s: the default floor moves nothing", c.file)
 		word, modes := make([]int, env.Shape().Dim), 0
 		envWords(word, env.Shape().Features/len(word), func() {
-			if env.Mode(word) {
+			if env.Traits().Mode(word) {
 				modes++
 			}
 		})
@@ -2046,8 +2047,8 @@ func FuzzParseEnv(f *testing.F) {
 			}
 			return
 		}
-		canonical := env.(gfn.Named).Spec()
-		require.Equal(t, canonical, parse(t, canonical).(gfn.Named).Spec())
+		canonical := gfn.TraitsOf(env).Spec
+		require.Equal(t, canonical, gfn.TraitsOf(parse(t, canonical)).Spec)
 		shape := env.Shape()
 		require.True(t, shape.Dim > 0 && shape.Forward > 0 && shape.Features <= 1<<20, "%+v", shape)
 	})
@@ -2111,7 +2112,7 @@ func TestTop(t *testing.T) {
 	for spec, want := range map[string]int{"": 1, ",top=0.5": 2, ",top=0.75": 4 /* BA and BB share rmin */} {
 		env := parse(t, "sequence:length=2,tokens=AB,reward=table,rmin=1,file="+table+spec)
 		require.Len(t, enumerate(t, env).Modes(), want, spec)
-		require.Contains(t, env.(gfn.Named).Spec(), ",rmin=1,floor=-50,top=0."+strings.TrimPrefix(cmp.Or(spec, "005"), ",top=0."))
+		require.Contains(t, gfn.TraitsOf(env).Spec, ",rmin=1,floor=-50,top=0."+strings.TrimPrefix(cmp.Or(spec, "005"), ",top=0."))
 	}
 	require.EqualError(t, failure(gfn.ParseEnv("sequence:length=2,tokens=AB,reward=table,top=2,file="+table)), "gfn: sequence: top is 2, want a number above 0 and at most 1")
 }
@@ -2125,8 +2126,7 @@ func TestModesDefined(t *testing.T) {
 		"dag:nodes=2": false, "explicit": false,
 	} {
 		env := parse(t, spec)
-		m, ok := env.(gfn.Moded)
-		require.Equal(t, defined, ok && m.HasModes(), spec)
+		require.Equal(t, defined, gfn.TraitsOf(env).Mode != nil, spec)
 		g := enumerate(t, env)
 		require.Equal(t, defined, g.Modes() != nil, spec)
 		var b gfn.Batch
@@ -2150,10 +2150,10 @@ func TestSized(t *testing.T) {
 	for _, spec := range []string{"hypergrid:dim=3,height=5", "sequence:length=4,tokens=ABC,order=append", "sequence:length=4,tokens=A,order=append,modes=1",
 		"sequence:length=4,tokens=ABC,order=ends", "sequence:length=4,tokens=ABC,order=any", "dag:nodes=1", "dag:nodes=2", "dag:nodes=3", "dag:nodes=4"} {
 		env := parse(t, spec)
-		closeTo(t, math.Log(float64(enumerate(t, env).Len())), env.(gfn.Sized).LogStates(), 1e-12, spec)
+		closeTo(t, math.Log(float64(enumerate(t, env).Len())), gfn.TraitsOf(env).LogStates, 1e-12, spec)
 	}
-	closeTo(t, math.Log(29281), parse(t, "dag:nodes=5").(gfn.Sized).LogStates(), 1e-12)
-	closeTo(t, math.Log(31603459396418917607425), parse(t, "dag:nodes=11").(gfn.Sized).LogStates(), 1e-12) // OEIS A003024
+	closeTo(t, math.Log(29281), gfn.TraitsOf(parse(t, "dag:nodes=5")).LogStates, 1e-12)
+	closeTo(t, math.Log(31603459396418917607425), gfn.TraitsOf(parse(t, "dag:nodes=11")).LogStates, 1e-12) // OEIS A003024
 	tr := trainer(t, parse(t, "dag:nodes=11"), quick("rl-u"))
 	require.Nil(t, tr.Graph)
 	e, err := tr.EvaluateSampled(t.Context(), 300, 0)
@@ -2221,7 +2221,7 @@ func TestRingByTransferMatrix(t *testing.T) {
 					sign = -sign
 				}
 			}
-			sum += sign * env.LogIntermediate(s)
+			sum += sign * env.Traits().LogIntermediate(s)
 		}
 		return sum
 	}
@@ -2279,25 +2279,24 @@ func TestFactorFile(t *testing.T) {
 	file := envFile(t, "f.txt", "factor 0 : 1 2 # A, B\n\nfactor 2 0 : 10 20\t30 40\r\nfactor 0 1 2 : 0 0 0 0 0 0 0 -500\n")
 	spec := "sequence:length=3,tokens=AB,reward=factors,beta=2,floor=-60,file=" + file
 	env := parse(t, spec+",order=any").(*gfn.Sequence)
-	require.True(t, env.HasIntermediate())
 	for word, want := range map[string]float64{
 		"---": 0, "A--": 2, "B--": 4, "-A-": 0, "--A": 0, "A-A": 22, "B-A": 44, "A-B": 62, "B-B": 84,
 		"AAA": 22, "BAB": 84, "BBB": -60, /* −916 but for the floor */
 	} {
 		s := partial(word)
-		require.Equal(t, want, env.LogIntermediate(s), word)
+		require.Equal(t, want, env.Traits().LogIntermediate(s), word)
 		if !strings.Contains(word, "-") {
 			require.Equal(t, want, env.LogReward(s), word)
 		}
 	}
-	sum := env.Checksum()
+	sum := env.Traits().Checksum
 	require.NotZero(t, sum)
-	require.Equal(t, "sequence:length=3,tokens=AB,order=any,reward=factors,file="+file+",beta=2,floor=-60", env.Spec())
+	require.Equal(t, "sequence:length=3,tokens=AB,order=any,reward=factors,file="+file+",beta=2,floor=-60", env.Traits().Spec)
 	require.NoError(t, gfn.CheckEnv(env))
 }
 
-// At full words the intermediate reward is the reward, whatever the order and the reward. Where fldb is refused it names
-// those orders and rewards that have one.
+// Unfinished words have an intermediate reward where theirs is a sum over slots that stay. fldb applies there, and its
+// refusal names those orders and rewards.
 func TestLogIntermediate(t *testing.T) {
 	table := envFile(t, "t.csv", envTableText)
 	fldb, err := gfn.MethodByName("fldb")
@@ -2305,32 +2304,31 @@ func TestLogIntermediate(t *testing.T) {
 	_, advice, _ := strings.Cut(fldb.Applies(&enumerate(t, parse(t, "sequence:length=2,order=ends")).States).Error(), "such as sequence with ")
 	for _, reward := range []string{"modes,modes=1", "motif", "factors", "ising", "table,file=" + table} {
 		for _, order := range []string{"append", "ends", "any"} {
-			env := parse(t, "sequence:length=2,tokens=AB,order="+order+",reward="+reward).(*gfn.Sequence)
-			require.Equal(t, order != "ends" && reward[0] != 't', env.HasIntermediate(), "%s %s", order, reward)
+			env := parse(t, "sequence:length=2,tokens=AB,order="+order+",reward="+reward)
+			defined := order != "ends" && reward[0] != 't'
+			require.Equal(t, defined, gfn.TraitsOf(env).LogIntermediate != nil, "%s %s", order, reward)
 			name, _, _ := strings.Cut(reward, ",")
-			require.Equal(t, env.HasIntermediate(), strings.Contains(advice, order) && strings.Contains(advice, name), "%s %s", order, reward)
+			require.Equal(t, defined, strings.Contains(advice, order) && strings.Contains(advice, name), "%s %s", order, reward)
 			g := enumerate(t, env)
-			require.Equal(t, env.HasIntermediate(), fldb.Applies(&g.States) == nil)
-			varies := false
-			for row := range g.Len() {
-				s := g.State(nil, row)
-				switch r := env.LogIntermediate(s); {
-				case g.Exit(row) >= 0:
-					require.Equal(t, g.LogR[row], r)
-				case !env.HasIntermediate():
-					require.Zero(t, r)
-				default:
-					varies = varies || r != 0
-				}
+			require.Equal(t, defined, fldb.Applies(&g.States) == nil)
+			if !defined {
+				continue
 			}
-			require.Equal(t, env.HasIntermediate() && reward != "ising", varies, "%s %s", order, reward)
+			varies := false
+			for row, r := range g.LogIntermediate(nil) {
+				if g.Exit(row) >= 0 {
+					require.Equal(t, g.LogR[row], r)
+				}
+				varies = varies || g.Exit(row) < 0 && r != 0
+			}
+			require.Equal(t, reward != "ising", varies, "%s %s", order, reward)
 		}
 	}
 	// of modes: mismatches in the slots that are set, with the mode that fits them best
 	env := parse(t, "sequence:length=3,tokens=AB,order=any,reward=modes,file="+envFile(t, "m.txt", "AAA\nABB\n")).(*gfn.Sequence)
 	for word, want := range map[string]float64{"---": 0, "B--": -1, "-B-": 0, "BB-": -1, "-BA": -1, "BBA": -2} {
 		s := partial(word)
-		require.Equal(t, want, env.LogIntermediate(s), word)
+		require.Equal(t, want, env.Traits().LogIntermediate(s), word)
 	}
 }
 
@@ -2651,7 +2649,7 @@ func TestDAGCache(t *testing.T) {
 		asked[[2]int{v, int(parents)}]++
 		return local(v, parents)
 	}}))
-	require.Equal(t, "dag:nodes=4,score=custom", env.Spec())
+	require.Equal(t, "dag:nodes=4,score=custom", env.Traits().Spec)
 	all := allDAGs(4)
 	check := func() {
 		for _, s := range all {
@@ -2709,7 +2707,7 @@ func TestDAGPenalty(t *testing.T) {
 	for _, s := range allDAGs(3) {
 		closeTo(t, plain.LogReward(s)-1.5*float64(edges(s)), dear.LogReward(s), 1e-12, s)
 	}
-	require.NotEqual(t, plain.Spec(), dear.Spec())
+	require.NotEqual(t, plain.Traits().Spec, dear.Traits().Spec)
 }
 
 // Columns that are constant, equal, or far apart in size leave R positive definite.
@@ -3009,16 +3007,16 @@ func TestParseDAG(t *testing.T) {
 		"dag:nodes=2,standardize=yes,penalty=.25,file=" + data: "dag:file=" + data + ",standardize=yes,penalty=0.25",
 	} {
 		env := dag(t, strings.TrimPrefix(strings.TrimPrefix(spec, "dag"), ":"))
-		require.Equal(t, want, env.Spec())
+		require.Equal(t, want, env.Traits().Spec)
 		again := parse(t, want).(*gfn.DAG)
-		require.Equal(t, want, again.Spec())
-		require.Equal(t, env.Checksum(), again.Checksum())
-		require.Equal(t, strings.Contains(spec, data), env.Checksum() != 0)
+		require.Equal(t, want, again.Traits().Spec)
+		require.Equal(t, env.Traits().Checksum, again.Traits().Checksum)
+		require.Equal(t, strings.Contains(spec, data), env.Traits().Checksum != 0)
 		s := make([]int, env.Shape().Dim)
 		s[0] = (1<<len(s) - 1) &^ 1
 		require.Equal(t, env.LogReward(s), again.LogReward(s))
 	}
-	require.Equal(t, gfn.ExitCapped{Cap: 1e-10, Threshold: 75}, dag(t, "nodes=2").Guide())
+	require.Equal(t, gfn.ExitCapped{Cap: 1e-10, Threshold: 75}, dag(t, "nodes=2").Traits().Guide)
 	// each key reaches what it is for
 	logR := func(spec string) float64 { return dag(t, spec).LogReward([]int{0, 1, 3, 0, 2}) }
 	for _, spec := range []string{"samples=99", "edges=4", "noise=0.2", "seed=1", "standardize=yes", "penalty=0.5"} {
@@ -3632,9 +3630,9 @@ func TestFMIsDBWithItsOwnPB(t *testing.T) {
 // bumpy is an environment with an intermediate reward of states that are not terminating.
 type bumpy struct{ gfn.Env }
 
-func (bumpy) HasIntermediate() bool { return true }
-
-func (bumpy) LogIntermediate(s []int) float64 { return math.Sin(float64(s[0])) }
+func (bumpy) Traits() gfn.Traits {
+	return gfn.Traits{LogIntermediate: func(s []int) float64 { return math.Sin(float64(s[0])) }}
+}
 
 // Where states are not terminating FL-DB takes the environment's own R̂, and learns the same policy.
 func TestForwardLooking(t *testing.T) {
@@ -4632,7 +4630,7 @@ func TestMonotoneImprovement(t *testing.T) {
 func TestExitCapped(t *testing.T) {
 	g := enumerate(t, parse(t, "hypergrid:dim=2,height=8,r0=0.01"))
 	logPF := g.Forward(gfn.UniformPF)
-	guide := g.Env.(gfn.Guided).Guide().(gfn.ExitCapped)
+	guide := gfn.TraitsOf(g.Env).Guide.(gfn.ExitCapped)
 	require.Equal(t, 1e-5, guide.Cap)
 	p := guide.Policy(&g.States, logPF)
 	for row := range g.Len() {
@@ -5941,7 +5939,7 @@ type promising struct {
 	kept bool
 }
 
-func (p promising) PathIndependent() bool { return p.kept }
+func (p promising) Traits() gfn.Traits { return gfn.Traits{PathIndependent: p.kept} }
 
 // Where the space is not enumerated rpe takes the promise that g does not depend on the path, and without it refuses
 // before it trains; where it is, the promise does not count. Who promises keeps it.
@@ -5973,7 +5971,7 @@ func TestPathIndependent(t *testing.T) {
 	}
 	promised := 0
 	for name, env := range independent(t) {
-		if p, ok := env.(gfn.PathIndependent); ok && p.PathIndependent() {
+		if gfn.TraitsOf(env).PathIndependent {
 			promised++
 			_, err := enumerate(t, env).LogG(nil)
 			require.NoError(t, err, name)
@@ -6540,7 +6538,7 @@ func TestSubEBStep(t *testing.T) {
 			b := tr.Back()
 			guide := gfn.Guide(gfn.Unguided{})
 			if method == "rl-g" {
-				guide = env.(gfn.Guided).Guide()
+				guide = gfn.TraitsOf(env).Guide
 			}
 			backward, V := net(9, gfn.ScalarHead), make([]float64, b.Len())
 			check(9, backward, func() float64 {

@@ -109,14 +109,6 @@ func (g *Graph) GradJB(logPB, logPG, logρ []float64) (j float64, grad []float64
 	return j, grad
 }
 
-// times is p·x, and 0 for p = 0 whatever x: an edge that is never taken adds nothing.
-func times(p, x float64) float64 {
-	if p == 0 {
-		return 0
-	}
-	return p * x
-}
-
 // Next the same from sampled trajectories. Everything by step is laid out as Batch.Steps.
 
 // RewardsF writes R_F of every step of b to dst.
@@ -325,15 +317,6 @@ func residualB(b *Batch, v *Flows, r, a []float64) {
 		exit := b.Steps[b.Start[i+1]-1]
 		eachStep(b, Backward, i, false, func(t int, _ int32) { a[t] += b.LogR[exit.Row] - v.LogPF[exit.F] - v.LogZ })
 	}
-}
-
-// A Guide is the forward policy PG that a backward policy is trained against (spec §4). LogPG
-// writes log PG(s'|s) of every ordinary step of b to dst, by step, seeing PF by slot; it may depend
-// on the step's endpoint. It is called once for each batch, after the batch's endpoints have been
-// shown to Observe.
-type Guide interface {
-	Observe(b *Batch) error
-	LogPG(b *Batch, logPF, logPB, dst []float64)
 }
 
 // Unguided is the guide PG = PF.
@@ -778,16 +761,6 @@ func (g *Graph) pathKL(ρ, logp, logq []float64) float64 {
 	return meanOver(ρ, g.ValueB(logp, r))
 }
 
-// meanOver returns E_{x∼ρ}[f(x)].
-func meanOver(logρ, f []float64) (sum float64) {
-	for row, l := range logρ {
-		if p := math.Exp(l); p > 0 {
-			sum += p * f[row]
-		}
-	}
-	return sum
-}
-
 // Improvement returns guarantees 2 and 3 for a step from policy P to P', both positive on every
 // edge, with the same PB and Z. With A the advantages of P, L = Σ_s d(s) Σ_a P'(a|s) A(s,a), ε =
 // max_s |Σ_a P'(a|s) A(s,a)|, κ = max_s KL(P'(·|s) ‖ P(·|s)) and H the longest trajectory's edges:
@@ -1161,15 +1134,4 @@ func RandomPolicy(rng *rand.Rand, start []int32) []float64 {
 	}
 	normalise(p, start)
 	return p
-}
-
-// normalise subtracts from each row of slots, p[0] being slot start[0], its log-sum-exp.
-func normalise(p []float64, start []int32) {
-	for i := range len(start) - 1 {
-		row := p[start[i]-start[0] : start[i+1]-start[0]]
-		total := LogSumExp(row)
-		for k := range row {
-			row[k] -= total
-		}
-	}
 }

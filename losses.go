@@ -490,6 +490,58 @@ func RPE(b *Batch, v, d *Flows) (loss float64) {
 	return loss
 }
 
+// ValuePolicy is the policy that [Graph.RandomPolicyEvaluation] extracts from values, each row normalised, on states of
+// any kind. logV writes log V by row. It is asked for the children of the rows, on states of ValuePolicy's own: those of
+// the caller need not hold them.
+func ValuePolicy(logV Policy) Policy {
+	var near States // the rows, and then their children
+	var v, logG []float64
+	return func(st *States, lo, hi int, dst []float64) {
+		near.Reset(st.Env)
+		var s []int
+		for row := lo; row < hi; row++ {
+			s = st.State(s, row)
+			near.Add(s)
+		}
+		near.followAll()
+		v = resize(v, near.Len())
+		logV(&near, 0, near.Len(), v)
+		logG, _ = near.logG(logG)
+		near.valuePolicy(hi-lo, logG, v, dst)
+	}
+}
+
+// valuePolicy writes the policy of values log V by row to dst, by slot of the first n rows, whose children st holds.
+func (st *States) valuePolicy(n int, logG, logV, dst []float64) {
+	for row := range n {
+		st.valueTerms(row, logG, logV, dst[st.FStart[row]:st.FStart[row+1]])
+	}
+	normalise(dst, st.FStart[:n+1])
+}
+
+// onlyExits says whether the exit is the only edge of a row. Then V(x) = g(x) R(x), whatever a network says.
+func (st *States) onlyExits(row int) bool { return st.Exit(row) == int(st.FStart[row]) }
+
+// logValue returns log V of a row.
+func (st *States) logValue(row int, logG, logV []float64) float64 {
+	if st.onlyExits(row) {
+		return logG[row] + st.LogR[row]
+	}
+	return logV[row]
+}
+
+// valueTerms writes the logarithms of what adds up to V(s), V(s')/A(s) and g(s) R(s), to dst, by slot of a row.
+func (st *States) valueTerms(row int, logG, logV, dst []float64) {
+	lo, exit := int(st.FStart[row]), st.Exit(row)
+	for k := range dst {
+		if lo+k == exit {
+			dst[k] = logG[row] + st.LogR[row]
+		} else {
+			dst[k] = st.logValue(int(st.Child[lo+k]), logG, logV) - math.Log(float64(len(dst)))
+		}
+	}
+}
+
 // Learned says which networks stand for the flow of an objective.
 type Learned int
 
@@ -516,18 +568,18 @@ type Method struct {
 	Guided  bool                         // PB is trained against a guide in place of PF
 	SubEB   bool                         // its critics are trained by sub-trajectory evaluation balance
 	Parents bool                         // the objective reads the parents of visited states
-	Shaped  bool                         // log F(s) has an intermediate reward within, [Intermediate]
+	Shaped  bool                         // log F(s) has an intermediate reward within ([Traits])
 	Soft    bool                         // maximum-entropy control: it has a temperature α, else 1
 	Target  bool                         // children's values are those of target networks, and trajectories are replayed
 }
 
 // Applies returns an error that names a state of st where the method is not defined, or learns another target. If st is
-// not an enumerated graph, rpe applies where the environment promises it ([PathIndependent]).
+// not an enumerated graph, rpe applies where the environment promises it ([Traits]).
 func (m Method) Applies(st *States) error {
 	if m.Flow == ValueFlow {
 		var err error
 		if slices.Contains(st.Child, -1) {
-			if p, ok := as[PathIndependent](st.Env); !ok || !p.PathIndependent() {
+			if !TraitsOf(st.Env).PathIndependent {
 				err = errors.New("gfn: beyond Config.Limit g may depend on the path: the environment does not promise otherwise")
 			}
 		} else {
@@ -548,7 +600,7 @@ func (m Method) Applies(st *States) error {
 		case st.Exit(row) >= 0:
 		case m.Flow == ExitFlow:
 			return fmt.Errorf("gfn: Config.Method = %s: every state must be terminating, and %q is not; it is for environments such as hypergrid and dag", m.Name, st.Format(row))
-		case intermediateOf(st.Env) == nil:
+		case TraitsOf(st.Env).LogIntermediate == nil:
 			return fmt.Errorf("gfn: Config.Method = %s: log R̂(s) must be defined, and of %q it is not; it is for environments where every state is terminating, such as hypergrid and dag, or with an Intermediate reward, such as sequence with order=append or any and reward=modes, motif, factors or ising", m.Name, st.Format(row))
 		}
 	}

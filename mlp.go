@@ -203,8 +203,6 @@ func (n *Net) Eval(st *States, lo, hi int, dst []float64) {
 	n.pool.run(n, (*Net).evalRows, lo, hi, min(block, each)) // few rows in a piece for each worker: each piece reads all weights
 }
 
-func resize[T any](s []T, n int) []T { return slices.Grow(s, max(0, n-len(s)))[:n] }
-
 // pack readies W_l of all layers but the first, laid out in p as Params are, for products, or its transposed.
 func (n *Net) pack(w []operand, p []float64, transposed bool) {
 	for l := 2; l < len(w); l++ {

@@ -123,7 +123,7 @@ func (c *Config) Paper(env Env) {
 // cosine decay; log Z* is of the size of log R, which there grows with the number of observations:
 // hundreds or thousands of nats, out of the reach of 2,000 iterations at 0.1.
 func (c *Config) ForEnv(env Env) {
-	if _, ok := as[*DAG](env); ok {
+	if _, ok := Unwrap(env).(*DAG); ok {
 		c.LRZ = 1
 	}
 }
@@ -391,7 +391,7 @@ func NewTrainer(env Env, c Config) (*Trainer, error) {
 	}
 	t.guide = t.newGuide()
 	t.found.Reset(t.Env)
-	t.mode = modesOf(t.Env)
+	t.mode = TraitsOf(t.Env).Mode
 	if c.Tabular { // the uniform policy and zero flows: no state's start depends on chance
 		for _, n := range t.nets() {
 			clear(n.Params)
@@ -447,14 +447,14 @@ func (t *Trainer) net(r role) **Net {
 
 // newGuide returns the guide that the configuration asks for.
 func (t *Trainer) newGuide() Guide {
-	g, own := as[Guided](t.Env)
+	own := TraitsOf(t.Env).Guide
 	switch {
 	case !t.Method.Guided:
 		return Unguided{}
 	case t.Config.Guide == "exit":
 		return ExitCapped{t.Config.GuideCap, t.Config.GuideThreshold}
-	case t.Config.Guide == "auto" && own:
-		return g.Guide()
+	case t.Config.Guide == "auto" && own != nil:
+		return own
 	}
 	return &Replayed{Capacity: t.Config.GuideReplay}
 }
@@ -1201,10 +1201,10 @@ type header struct {
 	AdamT        []int // of the networks, and of log Z
 }
 
-// specOf describes an environment for a checkpoint: its canonical spec where it is [Named].
+// specOf describes an environment for a checkpoint: its canonical spec where it has one.
 func specOf(env Env) (string, uint32) {
-	if n, ok := as[Named](env); ok {
-		return n.Spec(), n.Checksum()
+	if t := TraitsOf(env); t.Spec != "" {
+		return t.Spec, t.Checksum
 	}
 	return fmt.Sprintf("%T", Unwrap(env)), 0
 }
@@ -1288,7 +1288,7 @@ func WriteFile(path string, write func(io.Writer) error) error {
 
 // Load reads a checkpoint. With env nil it builds the environment from the recorded spec (a file
 // that it reads must be the one of the recorded checksum); of one
-// that is not [Named] type and shape are all that can be compared. change, where not nil, may alter
+// without a spec in its [Traits] type and shape are all that can be compared. change, where not nil, may alter
 // Iterations, Workers and EvalEvery. The error says whether the data is foreign, newer, truncated
 // or damaged, was written for another environment, or that a file which the environment reads has
 // changed.

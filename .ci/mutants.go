@@ -289,12 +289,11 @@ var list = []place{
 		m("RPE everywhere", "m.Flow == ValueFlow", "false"),
 		m("promises count where the space is enumerated", "slices.Contains(st.Child, -1)", "true"),
 		m("no promises", "slices.Contains(st.Child, -1)", "false"),
-		m("all promise", "!ok || !p.PathIndependent()", "false && (!ok || !p.PathIndependent())"),
-		m("who may promise does", "!ok || !p.PathIndependent()", "!ok || false && !p.PathIndependent()"),
+		m("all promise", "!TraitsOf(st.Env).PathIndependent", "false"),
 		m("FL-DB everywhere", "!m.Shaped", "true"),
 		m("MDB everywhere", "m.Flow != ExitFlow", "true"),
-		m("nowhere an intermediate reward", "intermediateOf(st.Env) == nil", "true"),
-		m("any intermediate reward", "intermediateOf(st.Env) == nil", "false"),
+		m("nowhere an intermediate reward", "TraitsOf(st.Env).LogIntermediate == nil", "true"),
+		m("any intermediate reward", "TraitsOf(st.Env).LogIntermediate == nil", "false"),
 	}},
 	{"losses.go", "listMethods", []mutant{
 		m("π-SQL without target network", "Flow: ExitFlow, Soft: true, Target: true", "Flow: ExitFlow, Soft: true"),
@@ -624,21 +623,21 @@ var list = []place{
 		m("another policy than the uniform one", "g.Forward(UniformPF)", "make([]float64, len(g.FAction))"),
 		m("no error", "logPF, err\n", "logPF, nil\n"),
 	}},
-	{"gfn.go", "ValuePolicy", []mutant{
+	{"losses.go", "ValuePolicy", []mutant{
 		m("rows of the start of st", "row := lo; row < hi; row++", "row := 0; row < hi-lo; row++"),
 	}},
 	{"gfn.go", "States.followAll", []mutant{
 		m("all but the last slot", "st.FStart[st.Len()]", "st.FStart[st.Len()] - 1"),
 	}},
-	{"gfn.go", "States.valuePolicy", []mutant{
+	{"losses.go", "States.valuePolicy", []mutant{
 		m("not normalised", "normalise(dst, st.FStart[:n+1])", ""),
 	}},
-	{"gfn.go", "States.logValue", []mutant{
+	{"losses.go", "States.logValue", []mutant{
 		m("asked for what is known", "st.onlyExits(row)", "false"),
 		m("taken for known where there are other edges", "st.onlyExits(row)", "st.Exit(row) >= 0"),
 		m("R without g", "logG[row] + st.LogR[row]", "st.LogR[row]"),
 	}},
-	{"gfn.go", "States.valueTerms", []mutant{
+	{"losses.go", "States.valueTerms", []mutant{
 		m("no A", "- math.Log(float64(len(dst)))", ""),
 		m("an exit shared among A", "= logG[row] + st.LogR[row]", "= logG[row] + st.LogR[row] - math.Log(float64(len(dst)))"),
 		m("an exit without g", "= logG[row] + st.LogR[row]", "= st.LogR[row]"),
@@ -963,7 +962,7 @@ var list = []place{
 		m("the cap not taken off", "math.Log1p(-c.Cap)", "0"),
 		m("exit counted among the rest", "[st.FStart[row]:exit]", "[st.FStart[row]:exit+1]"),
 	}},
-	{"grad.go", "times", []mutant{
+	{"gfn.go", "times", []mutant{
 		m("0·∞ not foreseen", "p == 0", "false"),
 	}},
 	{"grad.go", "Replayed.add", []mutant{
@@ -1081,10 +1080,10 @@ var list = []place{
 		m("J_B of the walks of P*B", "g.ValueB(logPB, toB)", "g.ValueB(back, toB)"),
 		m("bound without M", "M * math.Sqrt", "math.Sqrt"),
 	}},
-	{"grad.go", "normalise", []mutant{
+	{"gfn.go", "normalise", []mutant{
 		m("not normalised", "row[k] -= total", "row[k] -= 0 * total"),
 	}},
-	{"gfn.go", "NewEditor", []mutant{
+	{"envs.go", "NewEditor", []mutant{
 		m("flagged draws keep the seed's letter too seldom", "(1 - λ) * upperTail(y, σ)", "upperTail(y, σ)"),
 		m("threshold without the largest probability", "px - δ*top", "px - δ"),
 		m("threshold without δ", "px - δ*top", "px - top"),
@@ -1094,27 +1093,27 @@ var list = []place{
 		m("most flags of δ = 1", "ρ(-δ)", "ρ(-1)"),
 		m("λ = 1 accepted", "λ < 1", "λ <= 1"),
 	}},
-	{"gfn.go", "upperTail", []mutant{
+	{"envs.go", "upperTail", []mutant{
 		m("complementary error function for the normal tail", "y/σ/math.Sqrt2", "y/σ"),
 		m("variance for deviation", "y/σ/math.Sqrt2", "y/σ/σ/math.Sqrt2"),
 		m("not halved", "math.Erfc(y/σ/math.Sqrt2) / 2", "math.Erfc(y/σ/math.Sqrt2)"),
 		m("a tie is flagged without noise", "y < 0", "y <= 0"),
 	}},
-	{"gfn.go", "NewMutator", []mutant{
+	{"envs.go", "NewMutator", []mutant{
 		m("the seed's letter among those drawn", "rate * k / max(1, k-1)", "rate"),
 		m("least share as if nothing were taken from the seed's letter", "min(e.most, k*(1-rate))", "e.most"),
 	}},
-	{"gfn.go", "NewTailEditor", []mutant{
+	{"envs.go", "NewTailEditor", []mutant{
 		m("one letter too many", "t < keep", "t+1 < keep"),
 		m("head, not tail", "t < keep", "t >= keep"),
 	}},
-	{"gfn.go", "Editor.Policy", []mutant{
+	{"envs.go", "Editor.Policy", []mutant{
 		m("always drawn anew", "math.Log(ρ)", "0"),
 		m("the seed's letter is never drawn", "ρ*px+(1-ρ)", "1-ρ"),
 		m("a letter that is not flagged does not stay", "ρ*px+(1-ρ)", "ρ*px"),
 		m("the seed's first letter everywhere", "px := math.Exp(logp[seed[t]])", "px := math.Exp(logp[seed[0]])"),
 	}},
-	{"gfn.go", "MeasureEdits", []mutant{
+	{"envs.go", "MeasureEdits", []mutant{
 		m("sum of improvements", "(property(x) - before) / n", "property(x) - before"),
 		m("improvement not taken from before", "property(x) - before", "property(x) - 0*before"),
 		m("a fraction, not a percentage", "100 * float64(Levenshtein(seed, x))", "float64(Levenshtein(seed, x))"),
@@ -1132,7 +1131,7 @@ var list = []place{
 		m("the sampler's own words", "g.Forward(e.Policy(seed))", "g.Forward(e.p)"),
 		m("Hamming for Levenshtein", "float64(Levenshtein(seed, x))", "0"),
 	}},
-	{"gfn.go", "Editor.MostEdits", []mutant{
+	{"envs.go", "Editor.MostEdits", []mutant{
 		m("of one letter", "* float64(e.words.length)", ""),
 	}},
 
@@ -1180,12 +1179,10 @@ var list = []place{
 		m("no columns", ", []int{b[0]*n + line, b[1]*n + line}", ""),
 		m("no rows", "[]int{line*n + b[0], line*n + b[1]}, ", ""),
 	}},
-	{"envs.go", "Sequence.HasIntermediate", []mutant{
+	{"envs.go", "Sequence.Traits", []mutant{
 		m("letters that still move", " && q.order != Ends", ""),
 		m("a table of full words", "q.reward.Partial && ", ""),
-	}},
-	{"envs.go", "Sequence.LogIntermediate", []mutant{
-		m("no reward of full words", " || q.filled(s) == q.length", ""),
+		m("g depends on the path", "PathIndependent: true, ", ""),
 	}},
 	{"envs.go", "wordSet.nearest", []mutant{
 		m("empty slots are mismatches", " && k < len(w.tokens)", ""),

@@ -164,7 +164,7 @@ func (k *comparison) read() (err error) {
 	if k.env, err = parseEnv(k.args.env); err != nil {
 		return err
 	}
-	named := k.env.(gfn.Named)
+	named := gfn.TraitsOf(k.env)
 	for method := range strings.SplitSeq(k.args.methods, ",") {
 		if err := knownMethod(method, ""); err != nil {
 			return err
@@ -176,11 +176,11 @@ func (k *comparison) read() (err error) {
 			return usagef("for %s: %w", method, err)
 		}
 		a.config.Workers = 1
-		if j := (job{build(), named.Spec(), named.Checksum(), a.config}); slices.Contains(k.jobs, j) {
+		if j := (job{build(), named.Spec, named.Checksum, a.config}); slices.Contains(k.jobs, j) {
 			return usagef("-methods has %s twice", method)
 		}
 		for range k.args.seeds {
-			k.jobs = append(k.jobs, job{build(), named.Spec(), named.Checksum(), a.config})
+			k.jobs = append(k.jobs, job{build(), named.Spec, named.Checksum, a.config})
 			a.config.Seed++
 		}
 	}

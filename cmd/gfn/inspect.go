@@ -76,7 +76,7 @@ func enumerate(spec string, limit int) (*gfn.Graph, string, error) {
 	if errors.Is(err, gfn.ErrLimit) {
 		err = fmt.Errorf("%w; for more, write a larger -limit", err)
 	}
-	return g, env.(gfn.Named).Spec(), err
+	return g, gfn.TraitsOf(env).Spec, err
 }
 
 func check(c *call) error {

@@ -391,7 +391,7 @@ func (c *call) restart(first trainArgs) (*gfn.Trainer, error) {
 		if err != nil {
 			return nil, err
 		}
-		if err := unchangedFlag("env", t.Spec(), env.(gfn.Named).Spec()); err != nil {
+		if err := unchangedFlag("env", t.Spec(), gfn.TraitsOf(env).Spec); err != nil {
 			return nil, err
 		}
 	}
