@@ -1,13 +1,13 @@
 //go:build ignore
 
-// Mutants shows that the tests notice wrong mathematics. It makes every change of the list below to a copy of the
-// package, one at a time, and runs the tests on it. From the top of the repository:
+// Mutants shows that the tests notice wrong mathematics. It makes each change of the list below to a copy of the
+// package, one at a time, and runs the tests on that copy. From the top of the repository:
 //
 //	go run .ci/mutants.go                  all of them
 //	go run .ci/mutants.go -only 'SubTB|FM' those whose place or description matches
 //
-// A mutant is killed when a test fails or does not end in time. It exits with 1 if one survives, or if an entry no longer
-// fits the code: its old text must occur exactly once in its function, and the mutant must compile.
+// A test kills a mutant by failing or by not ending in time. The exit status is 1 if a mutant survives, or if an entry
+// does not fit the code: its old text must occur exactly once in its function, and the mutant must compile.
 package main
 
 import (
@@ -34,7 +34,7 @@ import (
 	"time"
 )
 
-// mutant says what is wrong, and the edits that make it so: old, new, old, new, …
+// mutant is a wrong change: what it is, and the edits that make it, as old, new, old, new, …
 type mutant struct {
 	what  string
 	edits []string
@@ -48,9 +48,9 @@ type place struct {
 	mutants        []mutant
 }
 
-// list leaves out what changes nothing: λ < 1 for λ ≤ 1 in geometric (both branches are the same sum there), u ≤ 0 for u < 0 in
-// draw, VarGrad's d.LogZ = 0 (a sum that is 0 up to rounding anyway), TrustRegion.Step's early return (without it no NaN is
-// accepted either).
+// list leaves out changes that no test could notice: λ < 1 for λ ≤ 1 in geometric (at λ = 1 both branches are the same
+// sum), u ≤ 0 for u < 0 in draw, VarGrad's d.LogZ = 0 (the sum is 0 up to rounding), and the early return of
+// TrustRegion.Step (without it no NaN is accepted either).
 var list = []place{
 	{"losses.go", "Flows.Reset", []mutant{
 		m("cotangents of log PF kept from the batch before", "clear(f.LogPF)", ""),
@@ -1231,7 +1231,7 @@ var list = []place{
 	}},
 }
 
-// slow is the tests that train: finer and faster ones should notice before them. Only the trainer's own mutants need them.
+// slow matches the tests that train. Only mutants of trainer.go may need them; faster tests should kill the others.
 const slow = "^TestLearnedAgainstExact$"
 
 func main() {
@@ -1342,8 +1342,8 @@ type job struct {
 
 func (j *job) String() string { return fmt.Sprintf("%s %s: %s", j.file, j.function, j.what) }
 
-// plant puts all wanted mutants into the copy, each as a function of its own beside the right one, which calls it where
-// the environment variable MUTANT is its number: so one build serves them all.
+// plant puts all wanted mutants into the copy, each as a function of its own beside the right one. The right one calls the
+// mutant whose number is in the environment variable MUTANT, so that one build serves all.
 func plant(dir string, wanted *regexp.Regexp) ([]*job, error) {
 	var jobs []*job
 	var wrong []error
@@ -1374,7 +1374,7 @@ func plant(dir string, wanted *regexp.Regexp) ([]*job, error) {
 				wrong = append(wrong, err)
 			}
 			fmt.Fprintf(&cases, " case %d: %s;", j.id, f.call(j.id))
-			// errors of the compiler and panics then name the mutant in place of a line
+			// The line directive makes compiler errors and panics name the mutant.
 			fmt.Fprintf(&mutants, "\n//line mutant %q:1\n%s\n", j, wrongText)
 		}
 		texts[p.file] = text[:f.body] + " switch mutant {" + cases.String() + " };" + text[f.body:] + mutants.String()
@@ -1470,13 +1470,13 @@ func (f *function) call(id int) string {
 type binary struct {
 	dir   string
 	limit time.Duration
-	late  string // the tests that take long, as a regular expression: they are left to what the others do not notice
+	late  string // regular expression of the tests that take long; they run if no other test kills the mutant
 
 	mu      sync.Mutex
-	noticed map[string]string // by function: the test that noticed a mutant of it, which may notice the next one too
+	noticed map[string]string // by function: the test that killed a mutant of it last, tried first on the next one
 }
 
-// build compiles the tests and runs them without a mutant: what fails by itself kills nothing.
+// build compiles the tests and runs them without a mutant: a test that fails by itself could not kill one.
 func (b *binary) build(ctx context.Context) error {
 	build := exec.CommandContext(ctx, "go", "test", "-c", "-gcflags=-e", "-o", "mutants.test", ".")
 	build.Dir = b.dir
@@ -1498,7 +1498,7 @@ func (b *binary) build(ctx context.Context) error {
 
 var failure = regexp.MustCompile(`(?m)^--- FAIL: (\S+)`)
 
-// try runs the tests on one mutant, quick ones first. The verdict names the one that notices; it is empty if none does.
+// try runs the tests on one mutant, quick ones first. The verdict names the test that kills it; it is empty if none does.
 func (b *binary) try(ctx context.Context, j *job) (verdict string, err error) {
 	place := j.file + " " + j.function
 	stages := [][]string{{"-test.skip=" + b.late}, {"-test.run=" + b.late, "-test.skip=" + slow}}
