@@ -10,10 +10,16 @@ import (
 // Lists returns every float list of a checkpoint: parameters and Adam's moments.
 func (t *Trainer) Lists() [][]float64 { return t.lists() }
 
-// Replayed returns the states that the replay keeps, best first, those of the guide, the modes found, and the
-// trajectories kept.
+// Replayed returns the states that the guide keeps, the modes found, and the trajectories kept.
 func (t *Trainer) Replayed() (states [][]int) {
-	return slices.Concat(t.replay.states(), t.observed(), t.foundModes(), t.past)
+	return slices.Concat(t.observed(), t.foundModes(), t.past)
+}
+
+// ShortMemory makes a replay guide forget after 20 endpoints.
+func (t *Trainer) ShortMemory() {
+	if r, ok := t.guide.(*Replayed); ok {
+		r.Capacity = 20
+	}
 }
 
 // Rate returns the factor of the learning rates at an iteration.

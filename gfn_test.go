@@ -1097,14 +1097,14 @@ func TestWalk(t *testing.T) {
 	require.ErrorContains(t, again.Walk(nil), "no actions")
 
 	c := quick("sac")
-	c.Replay, c.Iterations = 30, 5 // 16, then 12 new ones an iteration
+	c.Replay, c.Iterations = 30, 5 // 16, then 8 new ones an iteration
 	tr := trainer(t, env, c)
 	var last [][]int
 	for range c.Iterations {
 		before := len(tr.Replayed())
 		_, err := tr.Step()
 		require.NoError(t, err)
-		b, fresh := tr.Batch(), 12
+		b, fresh := tr.Batch(), 8
 		if before == 0 {
 			fresh = 16
 		}
@@ -1125,14 +1125,6 @@ func TestWalk(t *testing.T) {
 		require.Equal(t, last, tr.Replayed()) // this grid has no modes
 	}
 	require.Len(t, last, 30)
-	c.ReplayBatch = 0 // half
-	tr = trainer(t, env, c)
-	for range 2 {
-		_, err := tr.Step()
-		require.NoError(t, err)
-	}
-	require.Equal(t, 16, tr.Batch().Trajectories())
-	require.Len(t, tr.Replayed(), 16+8)
 }
 
 // Rewards that a float64 does not hold: E[R] is left out, E[log R] is not.
@@ -5944,12 +5936,13 @@ func (p promising) Traits() gfn.Traits { return gfn.Traits{PathIndependent: p.ke
 // Where the space is not enumerated rpe takes the promise that g does not depend on the path, and without it refuses
 // before it trains; where it is, the promise does not count. Who promises keeps it.
 func TestPathIndependent(t *testing.T) {
-	start := func(env gfn.Env, limit int, biased bool) (*gfn.Trainer, error) {
+	start := func(env gfn.Env, limit int) (*gfn.Trainer, error) {
 		c := gfn.DefaultConfig("rpe")
-		c.Limit, c.Biased, c.Iterations, c.HiddenV, c.EvalSamples = limit, biased, 5, 8, 100
+		c.Limit, c.Iterations, c.HiddenV, c.EvalSamples = limit, 5, 8, 100
 		return gfn.NewTrainer(env, c)
 	}
-	const unknown, depends = "gfn: Config.Method = rpe: beyond Config.Limit g may depend on the path", "gfn: Config.Method = rpe: g depends on the path: log g of "
+	const unknown = "gfn: Config.Method = rpe: the space is not enumerated, and the environment does not promise"
+	const depends = "gfn: Config.Method = rpe: g depends on the path: log g of "
 	tree := randomTree(rand.New(rand.NewPCG(1, 7)), 20)
 	for _, c := range []struct {
 		env            gfn.Env
@@ -5959,9 +5952,7 @@ func TestPathIndependent(t *testing.T) {
 		{tree, unknown, ""}, {promising{tree, false}, unknown, ""}, {promising{tree, true}, "", ""}, {parse(t, "sequence:length=4,order=ends"), "", ""},
 	} {
 		for limit, want := range map[int]string{0: c.beyond, 1000: c.within} {
-			_, err := start(c.env, limit, true)
-			require.NoError(t, err, "the bias is asked for")
-			if tr, err := start(c.env, limit, false); want != "" {
+			if tr, err := start(c.env, limit); want != "" {
 				require.ErrorContains(t, err, want)
 			} else {
 				require.NoError(t, err)
@@ -5981,7 +5972,7 @@ func TestPathIndependent(t *testing.T) {
 
 	var lists [2][][]float64 // and the numbers are those of an enumerated space
 	for i, limit := range []int{0, 1 << 20} {
-		tr, err := start(parse(t, "sequence:length=5,tokens=ACGT,order=any"), limit, false)
+		tr, err := start(parse(t, "sequence:length=5,tokens=ACGT,order=any"), limit)
 		require.NoError(t, err)
 		require.NoError(t, tr.Run(context.Background(), nil))
 		require.Equal(t, limit > 0, tr.Graph != nil)
@@ -6008,9 +5999,6 @@ func TestLogGEnds(t *testing.T) {
 	_, err = gfn.NewTrainer(stays, c)
 	require.ErrorContains(t, err, "backward actions do not lead to the source")
 	require.NotContains(t, err.Error(), "it is for environments such as")
-	c.Biased = true // does not look
-	logPF, _ := trainer(t, stays, c).Policies()
-	require.Nil(t, logPF)
 }
 
 // ---- editing (spec §8) ----
@@ -6310,9 +6298,6 @@ func TestPolicyGradientStep(t *testing.T) {
 	λ = after("rl-b", func(c *gfn.Config) { c.LambdaV = 0.3 })
 	require.Equal(t, b[pf], λ[pf])
 	require.NotEqual(t, b[critic], λ[critic])
-	λ = after("rl-b", func(c *gfn.Config) { c.LambdaB = 0.3 })
-	require.Equal(t, b[pf], λ[pf])
-	require.NotEqual(t, b[pb], λ[pb])
 }
 
 // Each setting of the policy gradient is what it is called: the gradients that a step gives to PF and PB are those of the rewards,
@@ -6327,12 +6312,12 @@ func TestPolicyGradientSettings(t *testing.T) {
 		cotangents(n, values)
 		return n.Grad
 	}
-	for _, estimator := range []string{"lambda", "baseline", "togo", "return"} {
+	for _, λ := range []float64{0.7, 1} {
 		for centring, centre := range map[string]gfn.Centring{"batch": gfn.CentreBatch, "others": gfn.CentreOthers, "none": gfn.CentreNone} {
 			for _, step := range []string{"pg", "tb"} {
 				c := quick("rl-b")
-				c.Estimator, c.Centring, c.BackwardStep = estimator, centring, step
-				c.Lambda, c.LambdaB, c.Clip, c.LogZ, c.Schedule = 0.7, 0.4, 0, 0.5, "constant"
+				c.Centring, c.BackwardStep = centring, step
+				c.Lambda, c.Clip, c.LogZ, c.Schedule = λ, 0, 0.5, "constant"
 				tr := trainer(t, env, c)
 				_, err := tr.Step() // so that the critics are not at their start
 				require.NoError(t, err)
@@ -6348,8 +6333,8 @@ func TestPolicyGradientSettings(t *testing.T) {
 					policy, critic int // where Lists has them; Adam's first moments are behind
 					logZ, λ        float64
 				}{
-					gfn.Forward:  {tr.Batch(), gfn.ForwardHead, 0, 6, before[12][0], 0.7},
-					gfn.Backward: {tr.Back(), gfn.BackwardHead, 3, 9, tr.LogZ(), 0.4},
+					gfn.Forward:  {tr.Batch(), gfn.ForwardHead, 0, 6, before[12][0], λ},
+					gfn.Backward: {tr.Back(), gfn.BackwardHead, 3, 9, tr.LogZ(), 1},
 				} {
 					b := of.b
 					v := &gfn.Flows{LogPF: b.LogPF, LogPB: b.LogPB, LogZ: of.logZ}
@@ -6361,16 +6346,7 @@ func TestPolicyGradientSettings(t *testing.T) {
 						gfn.RewardsB(b, v, pg, r)
 					}
 					gradient(b, gfn.ScalarHead, c.HiddenV, before[of.critic], func(_ *gfn.Net, values []float64) {
-						switch estimator {
-						case "lambda":
-							gfn.Advantages(b, way, r, values, of.λ, a)
-						case "baseline":
-							gfn.Advantages(b, way, r, values, 1, a)
-						case "togo":
-							gfn.Advantages(b, way, r, nil, 1, a)
-						case "return":
-							gfn.Returns(b, way, r, a)
-						}
+						gfn.Advantages(b, way, r, values, of.λ, a)
 					})
 					gfn.Centre(b, way, a, centre)
 					if way == gfn.Backward && step == "tb" {
@@ -6388,7 +6364,7 @@ func TestPolicyGradientSettings(t *testing.T) {
 					})
 					m, m2 := before[of.policy+1], tr.Lists()[of.policy+1]
 					for i, g := range want {
-						require.InDelta(t, 0.1*g, m2[i]-0.9*m[i], 1e-12, "%s %s %s %v", estimator, centring, step, way)
+						require.InDelta(t, 0.1*g, m2[i]-0.9*m[i], 1e-12, "%v %s %s %v", λ, centring, step, way)
 					}
 				}
 			}
@@ -6457,7 +6433,8 @@ func TestMethods(t *testing.T) {
 			require.Nil(t, m.Loss)
 		case "subeb":
 			c := gfn.DefaultConfig("rl-u") // and the same but for the critic
-			c.Method, c.Critic, c.LambdaV = m.Name, "subeb", 0.9
+			c.Method, c.LambdaV = m.Name, 0.9
+			require.True(t, m.SubEB)
 			require.Equal(t, c, gfn.DefaultConfig(m.Name))
 			require.Equal(t, gfn.TotalFlow, m.Flow)
 			require.Nil(t, m.Loss)
@@ -6466,17 +6443,14 @@ func TestMethods(t *testing.T) {
 }
 
 // The critics' second steps are down the gradient of Sub-EB with the rewards held fixed, by central differences in
-// their parameters, with a λ of their own, and so is PB's where it is asked for; PF's first step is the one that it
-// takes with any critic.
+// their parameters, with a λ of their own; PF's first step is the one that it takes with any critic.
 func TestSubEBStep(t *testing.T) {
-	for _, name := range []string{"subeb", "subeb-b", "subeb-b subeb", "rl-g"} {
-		method, step, _ := strings.Cut(name, " ")
+	for _, method := range []string{"subeb", "subeb-b"} {
 		c := gfn.DefaultConfig(method)
-		c.Batch, c.Hidden, c.HiddenV, c.Layers, c.LayersV, c.LogZ, c.Critic, c.LambdaV = 20, 4, 4, 1, 1, 0.5, "subeb", 0.8
-		c.BackwardStep = cmp.Or(step, "pg")
+		c.Batch, c.Hidden, c.HiddenV, c.Layers, c.LayersV, c.LogZ, c.LambdaV = 20, 4, 4, 1, 1, 0.5, 0.8
 		env := parse(t, "hypergrid:dim=2,height=3,r0=0.1")
 		tr, other := trainer(t, env, c), c
-		other.Critic, other.BackwardStep = "lambda", "pg"
+		other.Method = map[string]string{"subeb": "rl-u", "subeb-b": "rl-b"}[method]
 		λReturns := trainer(t, env, other)
 		for _, tr := range []*gfn.Trainer{tr, λReturns} {
 			_, err := tr.Step()
@@ -6495,13 +6469,13 @@ func TestSubEBStep(t *testing.T) {
 		logZ := tr.LogZ()
 		_, err := tr.Step()
 		require.NoError(t, err)
-		slow := func(b *gfn.Batch, way gfn.Direction, v *gfn.Flows, guide gfn.Guide, V []float64) float64 {
+		slow := func(b *gfn.Batch, way gfn.Direction, v *gfn.Flows, V []float64) float64 {
 			r := make([]float64, len(b.Steps))
 			if way == gfn.Forward {
 				gfn.RewardsF(b, v, r)
 			} else {
 				pg := make([]float64, len(r))
-				guide.LogPG(b, v.LogPF, v.LogPB, pg)
+				gfn.Unguided{}.LogPG(b, v.LogPF, v.LogPB, pg)
 				gfn.RewardsB(b, v, pg, r)
 			}
 			return gfn.SubEB(b, way, r, V, 0.8, make([]float64, b.Len()), nil)
@@ -6509,7 +6483,7 @@ func TestSubEBStep(t *testing.T) {
 		check := func(at int, n *gfn.Net, f func() float64) {
 			t.Helper()
 			for i, want := range central(n.Params, f) {
-				require.InDelta(t, want, (tr.Lists()[at+1][i]-0.9*before[at+1][i])/0.1, 1e-6*max(1, math.Abs(want)), name)
+				require.InDelta(t, want, (tr.Lists()[at+1][i]-0.9*before[at+1][i])/0.1, 1e-6*max(1, math.Abs(want)), method)
 			}
 		}
 		net := func(at int, head gfn.Head) *gfn.Net {
@@ -6523,42 +6497,16 @@ func TestSubEBStep(t *testing.T) {
 		critic := net(f, gfn.ScalarHead)
 		check(f, critic, func() float64 {
 			critic.Eval(&b.States, 0, b.Len(), V)
-			return slow(b, gfn.Forward, &v, nil, V)
+			return slow(b, gfn.Forward, &v, V)
 		})
-		critic.Eval(&b.States, 0, b.Len(), V)
-		switch {
-		case step == "subeb":
-			pb := net(3, gfn.BackwardHead)
-			check(3, pb, func() float64 {
-				pb.Eval(&b.States, 0, b.Len(), v.LogPB)
-				return slow(b, gfn.Forward, &v, nil, V)
-			})
-			require.Equal(t, before[9:12], tr.Lists()[9:12], "no walks back, no critic of them")
-		case method != "subeb":
+		if method == "subeb-b" {
 			b := tr.Back()
-			guide := gfn.Guide(gfn.Unguided{})
-			if method == "rl-g" {
-				guide = gfn.TraitsOf(env).Guide
-			}
 			backward, V := net(9, gfn.ScalarHead), make([]float64, b.Len())
 			check(9, backward, func() float64 {
 				backward.Eval(&b.States, 0, b.Len(), V)
-				return slow(b, gfn.Backward, &gfn.Flows{LogPF: b.LogPF, LogPB: b.LogPB}, guide, V)
+				return slow(b, gfn.Backward, &gfn.Flows{LogPF: b.LogPF, LogPB: b.LogPB}, V)
 			})
 		}
-	}
-}
-
-// The critic serves the other policy-gradient methods too, and its loss PB.
-func TestSubEBElsewhere(t *testing.T) {
-	for _, name := range []string{"rl-g", "rl-t", "subeb-b subeb"} {
-		method, step, _ := strings.Cut(name, " ")
-		c := gfn.DefaultConfig(method)
-		c.Iterations, c.Batch, c.EvalEvery, c.Workers, c.Tabular, c.LR, c.LRV = 500, 32, 0, 1, true, 0.05, 0.05
-		c.Critic, c.LambdaV, c.BackwardStep = "subeb", 0.9, cmp.Or(step, "pg")
-		tr := trainer(t, parse(t, "hypergrid:dim=2,height=4,r0=0.1"), c)
-		require.NoError(t, tr.Run(context.Background(), nil))
-		require.Less(t, tr.Curve[0].TV, 0.01, name)
 	}
 }
 
@@ -6566,15 +6514,11 @@ func TestSubEBElsewhere(t *testing.T) {
 // temperature α, by central differences in its parameters; target networks follow it by their share. The
 // second step's targets are not the networks.
 func TestControlStep(t *testing.T) {
-	for i, name := range slices.Repeat([]string{"mdb", "fldb", "pcl", "sql", "sql without", "pisql", "pisql without", "sac"}, 2) {
-		method, _, without := strings.Cut(name, " ")
+	for i, method := range slices.Repeat([]string{"mdb", "fldb", "pcl", "sql", "pisql", "sac"}, 2) {
 		c := gfn.DefaultConfig(method)
 		c.Batch, c.Hidden, c.HiddenV, c.Layers, c.LayersV, c.Replay, c.Alpha = 5, 4, 4, 1, 1, 0, 0.7
-		if without {
-			c.Polyak = 0
-		}
 		env := parse(t, "hypergrid:dim=2,height=3,r0=0.1")
-		α, tr, second := c.Alpha, trainer(t, env, c), i >= 8
+		α, tr, second := c.Alpha, trainer(t, env, c), i >= 6
 		if method == "mdb" || method == "fldb" { // which have no temperature
 			α = 1
 		}
@@ -6647,13 +6591,13 @@ func TestControlStep(t *testing.T) {
 			eval()
 			for i := range want {
 				gradient := (tr.Lists()[moment][i] - 0.9*before[moment][i]) / 0.1
-				require.InDelta(t, want[i], gradient, 1e-6*max(1, math.Abs(want[i])), name)
+				require.InDelta(t, want[i], gradient, 1e-6*max(1, math.Abs(want[i])), method)
 			}
 			require.NotEqual(t, n.Params, tr.Lists()[moment-1])
 		}
 		following := func(list, net int) {
 			for i, θ := range tr.Lists()[list] {
-				require.InDelta(t, (1-c.Polyak)*before[list][i]+c.Polyak*tr.Lists()[net][i], θ, 1e-15)
+				require.InDelta(t, 0.95*before[list][i]+0.05*tr.Lists()[net][i], θ, 1e-15)
 			}
 		}
 		wantPF := slices.Clone(logπ[:len(b.FAction)])
@@ -6663,19 +6607,20 @@ func TestControlStep(t *testing.T) {
 		switch method {
 		case "mdb", "pisql":
 			fixed := byExit(logπ)
-			if v0 = fixed[first] / α; c.Polyak > 0 {
+			v0 = fixed[first] / α
+			if method != "mdb" {
 				_, target, _, _ := net(3, gfn.ForwardHead)
 				fixed = byExit(target)
 			}
 			check(1, pf, evalF, func() float64 {
 				v := byExit(logπ)
 				next := v
-				if method == "pisql" && !without {
+				if method == "pisql" {
 					next = fixed
 				}
 				return squares(b, func(s, e, c int, pb float64) float64 { return α*logπ[e] + v[s] - reward(s, c, pb) - at(next, c) }, uniform)
 			})
-			if c.Polyak > 0 {
+			if method == "pisql" {
 				following(3, 0)
 			}
 		case "fldb", "pcl":
@@ -6719,20 +6664,13 @@ func TestControlStep(t *testing.T) {
 			for e, row := range b.From {
 				wantPF[e] = (q[e] - fixed[row]) / α
 			}
-			if v0 = fixed[first] / α; c.Polyak > 0 {
-				_, _, target, _ := net(3, gfn.ForwardHead)
-				fixed = soft(target)
-			}
+			v0 = fixed[first] / α
+			_, _, target, _ := net(3, gfn.ForwardHead)
+			fixed = soft(target)
 			check(1, pf, evalF, func() float64 {
-				v := fixed
-				if without {
-					v = soft(q)
-				}
-				return squares(b, func(s, e, c int, pb float64) float64 { return q[e] - reward(s, c, pb) - at(v, c) }, uniform)
+				return squares(b, func(s, e, c int, pb float64) float64 { return q[e] - reward(s, c, pb) - at(fixed, c) }, uniform)
 			})
-			if c.Polyak > 0 {
-				following(3, 0)
-			}
+			following(3, 0)
 		case "sac":
 			n1, _, q1, eval1 := net(3, gfn.ForwardHead)
 			n2, _, q2, eval2 := net(6, gfn.ForwardHead)
@@ -6761,29 +6699,27 @@ func TestControlStep(t *testing.T) {
 			following(9, 3)
 			following(10, 6)
 		}
-		require.InDeltaSlice(t, wantPF, b.LogPF, 1e-12, name)
+		require.InDeltaSlice(t, wantPF, b.LogPF, 1e-12, method)
 
 		if second {
 			continue
 		}
 		fresh := trainer(t, env, c) // nothing learned yet: the policy and log Z of these networks
-		require.InDelta(t, v0, fresh.LogZ(), 1e-12, name)
+		require.InDelta(t, v0, fresh.LogZ(), 1e-12, method)
 		table, _ := fresh.Policies()
 		got := make([]float64, len(b.FAction))
 		fresh.Graph.Policy(table)(&b.States, 0, b.Len(), got)
-		require.InDeltaSlice(t, wantPF, got, 1e-12, name)
+		require.InDeltaSlice(t, wantPF, got, 1e-12, method)
 	}
 }
 
 // A step of rpe is down the gradient of its loss in the network's parameters, the values of full words known; policy
 // and log Z follow from the network. Trajectories are the uniform policy's, whatever is learned.
 func TestRPEStep(t *testing.T) {
-	for _, spec := range []string{"sequence:length=3,tokens=AB,order=any", "sequence:length=3,tokens=ABC,order=append", "hypergrid:dim=2,height=3,r0=0.1"} {
+	for _, spec := range []string{"sequence:length=3,tokens=AB,order=any", "sequence:length=3,tokens=ABC,order=append"} {
 		env := parse(t, spec)
 		c := gfn.DefaultConfig("rpe")
 		c.Batch, c.HiddenV, c.LayersV = 5, 4, 1
-		_, biased := env.(*gfn.HyperGrid)
-		c.Biased = biased
 		tr := trainer(t, env, c)
 		require.Len(t, tr.Lists(), 3+3, "one network, and log Z, which is not used")
 		for range 3 {
@@ -6854,43 +6790,52 @@ func TestRPEWithoutChoice(t *testing.T) {
 
 // ---- bad input ----
 
+// fields lists the fields and values of an error's [gfn.FieldError]s.
+func fields(err error) (all []string) {
+	if joined, ok := err.(interface{ Unwrap() []error }); ok {
+		for _, e := range joined.Unwrap() {
+			all = append(all, fields(e)...)
+		}
+		return all
+	}
+	var bad *gfn.FieldError
+	if errors.As(err, &bad) {
+		all = append(all, bad.Field+" "+bad.Value)
+	}
+	return all
+}
+
 func TestConfigReportsEveryProblem(t *testing.T) {
 	c := gfn.DefaultConfig("tb-x")
-	c.Batch, c.LR, c.Epsilon, c.Schedule, c.Lambda, c.Replay, c.ReplayBatch = 0, math.NaN(), 1.5, "cosinus", -1, 10, 64
+	c.Batch, c.LR, c.Epsilon, c.Schedule, c.Lambda = 0, math.NaN(), 1.5, "cosinus", -1
 	err := c.Validate()
-	for _, want := range []string{`gfn: unknown method "tb-x"; known: fm db-u db-b tb-u`, "gfn: Config.Batch = 0", "Config.LR = NaN", "Config.Epsilon = 1.5", "Config.Schedule = cosinus", "Config.Lambda = -1", "Config.ReplayBatch = 64"} {
-		require.ErrorContains(t, err, want)
-	}
-	require.Len(t, strings.Split(err.Error(), "\n"), 7)
+	require.Equal(t, []string{"Method tb-x", "Batch 0", "LR NaN", "Schedule cosinus", "Lambda -1", "Epsilon 1.5"}, fields(err))
+	require.ErrorContains(t, err, "gfn: Config.Batch = 0: must lie in 1…16777216\n")
+	require.Len(t, strings.Split(err.Error(), "\n"), 6)
 	for _, m := range gfn.Methods() {
 		require.NoError(t, gfn.DefaultConfig(m.Name).Validate())
 	}
 	c = gfn.DefaultConfig("vargrad")
 	c.Batch = 1
-	require.ErrorContains(t, c.Validate(), "VarGrad is the variance over a batch")
+	require.Equal(t, []string{"Batch 1"}, fields(c.Validate()))
+	c = gfn.DefaultConfig("rl-u")
+	c.Epsilon, c.EpsilonEnd, c.Temperature, c.Replay, c.Lambda = 0.1, 0.2, 2, 3, 1.5
+	require.Equal(t, []string{"Lambda 1.5", "Epsilon 0.1", "EpsilonEnd 0.2", "Temperature 2", "Replay 3"}, fields(c.Validate()))
 	c = gfn.DefaultConfig("tb-u")
 	c.Tabular, c.Limit = true, 10
 	_, err = gfn.NewTrainer(parse(t, small[0]), c)
-	require.ErrorContains(t, err, "Config.Tabular")
+	require.Equal(t, []string{"Tabular true"}, fields(err))
+	c = gfn.DefaultConfig("tb-u")
+	c.Hidden, c.Layers = 1<<14, 2
+	_, err = gfn.NewTrainer(parse(t, small[0]), c)
+	require.Equal(t, []string{"Hidden 16384"}, fields(err))
 }
 
 // The errors of what the control methods want: of configurations, environments and checkpoints.
 func TestControlErrors(t *testing.T) {
-	for _, c := range []struct {
-		method string
-		change func(*gfn.Config)
-		want   string
-	}{
-		{"pcl", func(c *gfn.Config) { c.Alpha = 0 }, "Config.Alpha = 0: must be positive"},
-		{"sac", func(c *gfn.Config) { c.Polyak = 0 }, "Config.Polyak = 0: must be above 0"},
-		{"sql", func(c *gfn.Config) { c.Polyak = 1.1 }, "Config.Polyak = 1.1: must lie in 0…1"},
-		{"sql", func(c *gfn.Config) { c.ReplayOf = "some" }, "Config.ReplayOf = some: must be one of best, past"},
-		{"sql", func(c *gfn.Config) { c.ReplayBatch = 64 }, "Config.ReplayBatch = 64: must be less than the batch, or 0"},
-	} {
-		config := gfn.DefaultConfig(c.method)
-		c.change(&config)
-		require.ErrorContains(t, config.Validate(), c.want)
-	}
+	c := gfn.DefaultConfig("pcl")
+	c.Alpha = 0
+	require.Equal(t, []string{"Alpha 0"}, fields(c.Validate()))
 	for method, want := range map[string]string{"mdb": `every state must be terminating, and "" is not`, "pisql": "every state must be terminating", "fldb": "log R̂(s) must be defined"} {
 		for _, limit := range []int{0, 1000} {
 			c := gfn.DefaultConfig(method)
@@ -6900,7 +6845,7 @@ func TestControlErrors(t *testing.T) {
 		}
 	}
 	// found only when it is sampled
-	c := quick("mdb")
+	c = quick("mdb")
 	c.Limit = 0
 	env, err := gfn.NewExplicit([][2]int{{0, 1}, {1, 2}}, map[int]float64{0: 1, 2: 1}, -50)
 	require.NoError(t, err)
@@ -6921,114 +6866,6 @@ func TestControlErrors(t *testing.T) {
 		}
 		_, err := gfn.Load(bytes.NewReader(seal(forged)), nil, nil)
 		require.ErrorContains(t, err, want)
-	}
-}
-
-// What Config.Reads says is not read changes nothing, and what it says is read changes something.
-func TestReads(t *testing.T) {
-	env := parse(t, "hypergrid:height=3")
-	learned := func(c gfn.Config) []float64 {
-		tr := trainer(t, env, c)
-		require.NoError(t, tr.Run(context.Background(), nil))
-		logPF, logPB := tr.Policies()
-		return slices.Concat(logPF, logPB, []float64{tr.LogZ(), tr.Curve[0].Loss})
-	}
-	type change = func(c *gfn.Config)
-	fields := map[string]change{
-		"Lambda": func(c *gfn.Config) { c.Lambda = 0.3 }, "LogZ": func(c *gfn.Config) { c.LogZ = 1 }, "LRZ": func(c *gfn.Config) { c.LRZ = 0.3 },
-		"LRV": func(c *gfn.Config) { c.LRV = 0.3 }, "HiddenV": func(c *gfn.Config) { c.HiddenV = 7 }, "LayersV": func(c *gfn.Config) { c.LayersV = 2 },
-		"Hidden": func(c *gfn.Config) { c.Hidden = 7 }, "Layers": func(c *gfn.Config) { c.Layers = 2 }, "Tabular": func(c *gfn.Config) { c.Tabular = true },
-		"Estimator": func(c *gfn.Config) { c.Estimator = "baseline" }, "Centring": func(c *gfn.Config) { c.Centring = "none" },
-		"Critic": func(c *gfn.Config) {
-			if c.BackwardStep != "subeb" { // which is down its loss
-				c.Critic = map[string]string{"lambda": "subeb", "subeb": "lambda"}[c.Critic]
-			}
-		},
-		"LambdaV": func(c *gfn.Config) { c.LambdaV = 0.3 }, "LambdaB": func(c *gfn.Config) { c.LambdaB = 0.3 },
-		"BackwardStep": func(c *gfn.Config) { c.BackwardStep = "tb" }, "Trust": func(c *gfn.Config) { c.Trust = !c.Trust },
-		"KL": func(c *gfn.Config) { c.KL = 1e-4 }, "Damping": func(c *gfn.Config) { c.Damping = 1 }, "CG": func(c *gfn.Config) { c.CG = 1 },
-		"CGTolerance": func(c *gfn.Config) { c.CGTolerance = 0.9 }, "Penalised": func(c *gfn.Config) { c.KL, c.Penalised = 1, true },
-		"Guide": func(c *gfn.Config) { c.Guide, c.GuideThreshold = "replay", 0 }, "GuideCap": func(c *gfn.Config) { c.GuideCap = 0.5 },
-		"GuideThreshold": func(c *gfn.Config) { c.GuideThreshold = -1 }, "GuideReplay": func(c *gfn.Config) { c.GuideReplay = 1 },
-		"Alpha": func(c *gfn.Config) { c.Alpha = 2 }, "Polyak": func(c *gfn.Config) { c.Polyak = 0.5 },
-		"ReplayOf": func(c *gfn.Config) { c.ReplayOf = map[string]string{"best": "past", "past": "best"}[c.ReplayOf] }, "ReplayBatch": func(c *gfn.Config) { c.ReplayBatch = 1 },
-		"LR": func(c *gfn.Config) { c.LR = 0.3 }, "Clip": func(c *gfn.Config) { c.Clip = 1e-3 }, "Seed": func(c *gfn.Config) { c.Seed = 1 },
-	}
-	bases := map[string]change{ // settings beside which others are idle
-		"": func(c *gfn.Config) {}, "tabular": func(c *gfn.Config) { c.Tabular = true }, "togo": func(c *gfn.Config) { c.Estimator = "togo" },
-		"baseline": func(c *gfn.Config) { c.Estimator = "baseline" }, "trust": func(c *gfn.Config) { c.Trust = true }, "tb": func(c *gfn.Config) { c.BackwardStep = "tb" },
-		"subeb":  func(c *gfn.Config) { c.Critic, c.BackwardStep = "subeb", "subeb" },
-		"replay": func(c *gfn.Config) { c.Replay = 40 }, "guide": func(c *gfn.Config) { c.Guide, c.GuideThreshold, c.GuideReplay = "replay", 0, 10 },
-	}
-	for _, method := range methodNames() {
-		first := quick(method)
-		first.Iterations, first.EvalEvery, first.Hidden, first.HiddenV, first.Layers, first.LayersV, first.Replay = 3, 0, 8, 8, 1, 1, 0
-		if first.Reads("Guide") {
-			first.Guide, first.GuideThreshold = "exit", 100
-		}
-		for name, set := range bases {
-			base := first
-			if set(&base); base.Validate() != nil {
-				continue
-			}
-			var plain []float64
-			for field, change := range fields {
-				c := base
-				change(&c)
-				if c == base {
-					continue
-				} else if c.Validate() != nil { // unread, and refused
-					require.False(t, base.Reads(field), "%s %s %s", method, name, field)
-				} else {
-					if plain == nil {
-						plain = learned(base)
-					}
-					require.Equal(t, base.Reads(field), !slices.Equal(plain, learned(c)), "%s %s: reads %s", method, name, field)
-				}
-			}
-		}
-	}
-	for _, method := range methodNames() { // where a mean square falls again, which takes a while
-		c := quick(method)
-		c.Iterations, c.EvalEvery, c.Hidden, c.HiddenV, c.Layers, c.LayersV = 60, 0, 8, 8, 1, 1
-		divided := c
-		divided.AMSGrad = true
-		require.Equal(t, c.Reads("AMSGrad"), !slices.Equal(learned(c), learned(divided)), method)
-	}
-}
-
-// A temperature is of no use to uniform actions, and a bias to methods that have none: with it they refuse what they refuse without.
-func TestReadsOfUniformActions(t *testing.T) {
-	env := parse(t, "hypergrid:height=3")
-	run := func(c gfn.Config) []float64 {
-		tr := trainer(t, env, c)
-		require.NoError(t, tr.Run(context.Background(), nil))
-		return tr.Lists()[0]
-	}
-	for _, method := range []string{"tb-u", "rpe"} {
-		for _, ε := range [][2]float64{{1, 1}, {1, 0.5}, {0.5, 1}, {0, 0}} {
-			c := quick(method)
-			c.Epsilon, c.EpsilonEnd = ε[0], ε[1]
-			hot := c
-			hot.Temperature = 30
-			require.Equal(t, c.Reads("Temperature"), !slices.Equal(run(c), run(hot)), "%s %v", method, ε)
-		}
-	}
-	for _, method := range methodNames() {
-		plain := quick(method)
-		plain.Limit, plain.Biased = 0, false
-		biased := plain
-		biased.Biased = true
-		require.Equal(t, method == "rpe", plain.Reads("Biased"))
-		for _, env := range []gfn.Env{env, parse(t, "sequence:length=3")} {
-			_, without := gfn.NewTrainer(env, plain)
-			_, with := gfn.NewTrainer(env, biased)
-			if method == "rpe" {
-				require.NoError(t, with)
-			} else {
-				require.Equal(t, without, with)
-			}
-		}
 	}
 }
 
@@ -7078,11 +6915,10 @@ func quick(method string) gfn.Config {
 	c.Iterations, c.Batch, c.Hidden, c.HiddenV, c.Workers, c.EvalEvery = 12, 16, 16, 16, 1, 5
 	c.Clip = 5
 	if method == "rl-g" {
-		c.Guide, c.GuideReplay = "replay", 20 // it forgets, too
+		c.Guide = "replay"
 	}
-	c.Biased = method == "rpe"                           // on every environment
 	if m, _ := gfn.MethodByName(method); m.Loss != nil { // the policy gradient is on policy
-		c.Epsilon, c.Replay, c.ReplayBatch = 0.1, 20, 4
+		c.Epsilon, c.Replay = 0.1, 20
 		if m.Soft {
 			c.Alpha = 0.7
 		}
@@ -7094,7 +6930,16 @@ func trainer(t testing.TB, env gfn.Env, c gfn.Config) *gfn.Trainer {
 	t.Helper()
 	tr, err := gfn.NewTrainer(env, c)
 	require.NoError(t, err)
+	tr.ShortMemory()
 	return tr
+}
+
+// gridFor is a grid, or for rpe, which has none, words.
+func gridFor(t testing.TB, method string) gfn.Env {
+	if method == "rpe" {
+		return parse(t, "sequence:length=4,tokens=ABC,order=any")
+	}
+	return parse(t, "hypergrid:dim=2,height=8,r0=0.1")
 }
 
 // requireSame compares two trainers bit for bit, but for the seconds.
@@ -7160,8 +7005,8 @@ func TestSteadyStateAllocations(t *testing.T) {
 }
 
 func TestWorkersDoNotMatter(t *testing.T) {
-	env := parse(t, "hypergrid:dim=2,height=8,r0=0.1")
 	for _, method := range methodNames() {
+		env := gridFor(t, method)
 		want := trainer(t, env, quick(method))
 		require.NoError(t, want.Run(context.Background(), nil))
 		for _, workers := range []int{2, 8} {
@@ -7187,7 +7032,7 @@ func TestResumeAtAnyIteration(t *testing.T) {
 				continue
 			}
 			c := quick(method)
-			c.Tabular, c.AMSGrad = i%2 == 0, i%3 == 0
+			c.Tabular = i%2 == 0
 			want := trainer(t, parse(t, spec), c)
 			require.NoError(t, want.Run(context.Background(), nil))
 			for stop := range c.Iterations {
@@ -7208,6 +7053,7 @@ func TestResumeAtAnyIteration(t *testing.T) {
 				require.NoError(t, first.Save(&file))
 				second, err := gfn.Load(&file, nil, func(c *gfn.Config) { c.Workers = 2 })
 				require.NoError(t, err)
+				second.ShortMemory()
 				requireSame(t, first, second)
 				require.NoError(t, second.Run(context.Background(), nil))
 				requireSame(t, want, second, method, stop)
@@ -7226,7 +7072,7 @@ func saved(t testing.TB, env gfn.Env, c gfn.Config) []byte {
 
 // seal gives a payload a proper frame.
 func seal(payload []byte) []byte {
-	file := binary.LittleEndian.AppendUint32([]byte("gfn checkpoint\n"), 5)
+	file := binary.LittleEndian.AppendUint32([]byte("gfn checkpoint\n"), 6)
 	file = append(binary.LittleEndian.AppendUint64(file, uint64(len(payload))), payload...)
 	return binary.LittleEndian.AppendUint32(file, crc32.ChecksumIEEE(file))
 }
@@ -7249,8 +7095,8 @@ func TestDamagedCheckpoints(t *testing.T) {
 	require.ErrorContains(t, load([]byte("PNG and so on"), nil, nil), "not a gfn checkpoint")
 	require.ErrorContains(t, load(append(slices.Clone(file), 0), nil, nil), "data follows its end")
 	newer := slices.Clone(file)
-	newer[15] = 6
-	require.EqualError(t, load(newer, nil, nil), "gfn: checkpoint: format version 6; this program reads 5")
+	newer[15] = 7
+	require.EqualError(t, load(newer, nil, nil), "gfn: checkpoint: format version 7; this program reads 6")
 	huge := slices.Clone(file)
 	binary.LittleEndian.PutUint64(huge[19:], 1<<60)
 	require.ErrorContains(t, load(huge, nil, nil), "truncated")
@@ -7567,8 +7413,7 @@ func TestLearnedAtTemperature(t *testing.T) {
 	}
 }
 
-// rpe learns trees with inner terminating states, and with Biased what its evaluation samples elsewhere; it refuses that
-// without.
+// rpe learns trees with inner terminating states; it refuses graphs on which g depends on the path.
 func TestRPELearned(t *testing.T) {
 	run := func(env gfn.Env, change func(c *gfn.Config)) (*gfn.Trainer, error) {
 		c := gfn.DefaultConfig("rpe")
@@ -7595,16 +7440,8 @@ func TestRPELearned(t *testing.T) {
 	for _, spec := range []string{"hypergrid:dim=2,height=4,r0=0.1", "explicit"} {
 		env := parse(t, spec)
 		_, err := run(env, func(*gfn.Config) {})
-		require.ErrorContains(t, err, "gfn: Config.Method = rpe: g depends on the path: log g of ")
-		require.ErrorContains(t, err, "with Config.Biased trains all the same")
-		tr, err := run(env, func(c *gfn.Config) { c.Biased = true })
-		require.NoError(t, err)
-		_, biased, _ := tr.Graph.RandomPolicyEvaluation()
-		logPF, _ := tr.Policies()
-		p, q := tr.Graph.LogTerminating(logPF), tr.Graph.LogTerminating(biased)
-		require.Less(t, gfn.TV(p, q), 0.01, spec)
-		require.InDelta(t, gfn.TV(q, tr.Graph.LogTarget()), tr.Curve[0].TV, 0.01)
-		require.Greater(t, tr.Curve[0].TV, 0.05)
+		require.Equal(t, []string{"Method rpe"}, fields(err))
+		require.ErrorContains(t, err, "g depends on the path: log g of ")
 	}
 }
 
@@ -7624,10 +7461,12 @@ func BenchmarkIteration(b *testing.B) {
 		{"hypergrid:dim=2,height=256,r0=0.01", few}, {grid32x4, few}, {"sequence:length=8,tokens=ACGT,order=ends", few},
 	} {
 		for _, method := range on.methods {
+			if method == "rpe" {
+				continue // no grid is for it
+			}
 			b.Run(on.spec+"/"+method, func(b *testing.B) {
 				c, env := gfn.DefaultConfig(method), parse(b, on.spec)
 				c.Paper(env)
-				c.Biased = method == "rpe"
 				iterations(b, env, c)
 			})
 		}

@@ -580,7 +580,7 @@ func (m Method) Applies(st *States) error {
 		var err error
 		if slices.Contains(st.Child, -1) {
 			if !TraitsOf(st.Env).PathIndependent {
-				err = errors.New("gfn: beyond Config.Limit g may depend on the path: the environment does not promise otherwise")
+				err = errors.New("gfn: the space is not enumerated, and the environment does not promise that g does not depend on the path")
 			}
 		} else {
 			_, err = st.LogG(nil)
@@ -589,7 +589,7 @@ func (m Method) Applies(st *States) error {
 			return st.err
 		}
 		if err != nil {
-			return fmt.Errorf("gfn: Config.Method = %s: %s; it is for environments such as sequence, and with Config.Biased trains all the same, to sample something else than R/Z*", m.Name, strings.TrimPrefix(err.Error(), "gfn: "))
+			return must(false, "Method", m.Name, strings.TrimPrefix(err.Error(), "gfn: ")+"; it is for environments such as sequence")
 		}
 	}
 	if m.Flow != ExitFlow && !m.Shaped {
@@ -599,9 +599,13 @@ func (m Method) Applies(st *States) error {
 		switch {
 		case st.Exit(row) >= 0:
 		case m.Flow == ExitFlow:
-			return fmt.Errorf("gfn: Config.Method = %s: every state must be terminating, and %q is not; it is for environments such as hypergrid and dag", m.Name, st.Format(row))
+			return must(false, "Method", m.Name, fmt.Sprintf(
+				"every state must be terminating, and %q is not; it is for environments such as hypergrid and dag", st.Format(row)))
 		case TraitsOf(st.Env).LogIntermediate == nil:
-			return fmt.Errorf("gfn: Config.Method = %s: log R̂(s) must be defined, and of %q it is not; it is for environments where every state is terminating, such as hypergrid and dag, or with an Intermediate reward, such as sequence with order=append or any and reward=modes, motif, factors or ising", m.Name, st.Format(row))
+			return must(false, "Method", m.Name, fmt.Sprintf(
+				"log R̂(s) must be defined, and of %q it is not; it is for environments where every state is terminating, "+
+					"such as hypergrid and dag, or with an intermediate reward, such as sequence with order=append or any "+
+					"and reward=modes, motif, factors or ising", st.Format(row)))
 		}
 	}
 	return nil
@@ -682,7 +686,7 @@ func listMethods() []Method {
 		{Name: "sql", Title: "soft Q-learning (Haarnoja et al. 2017), target network, -alpha", Flow: EdgeFlow, Soft: true, Target: true, Lambda: none, Loss: byα(SQL)},
 		{Name: "pisql", Title: "soft Q-learning of the policy (Deleu et al. 2024): every state terminating, target network, -alpha", Flow: ExitFlow, Soft: true, Target: true, Lambda: none, Loss: byα(PiSQL)},
 		{Name: "sac", Title: "discrete soft actor-critic (Haarnoja et al. 2018), two critics, target networks, -alpha", Flow: TwinFlow, Soft: true, Target: true, Lambda: none, Loss: byα(SAC)},
-		{Name: "rpe", Title: "random policy evaluation (He et al. 2024): where g does not depend on the path, as of words, or -biased", Flow: ValueFlow, Lambda: none, Loss: plain(RPE)},
+		{Name: "rpe", Title: "random policy evaluation (He et al. 2024): where g does not depend on the path, as of words", Flow: ValueFlow, Lambda: none, Loss: plain(RPE)},
 	}
 }
 
@@ -696,5 +700,5 @@ func MethodByName(name string) (Method, error) {
 	for _, m := range all {
 		names = append(names, m.Name)
 	}
-	return Method{}, fmt.Errorf("gfn: unknown method %q; known: %s", name, strings.Join(names, " "))
+	return Method{}, among("Method", name, names...)
 }

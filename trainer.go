@@ -21,41 +21,29 @@ import (
 )
 
 // Config says how to train. [DefaultConfig] gives every field its documented default;
-// [Config.Validate] reports everything that is wrong.
+// [Config.Validate] reports everything that is wrong. A field that a method does not use has no effect.
 type Config struct {
 	Method                           string
 	Iterations, Batch                int
 	Seed                             uint64
-	Hidden, Layers, HiddenV, LayersV int     // width and hidden layers of the policies, and of log F
-	Tabular                          bool    // one free row of parameters a state in place of the networks; Layers are not used
-	LR, LRZ, LRV                     float64 // Adam's rates for policies, log Z, log F
-	Schedule                         string  // of all rates, and of √ζ: constant, or linear or cosine decay to 0 at Iterations
+	Hidden, Layers, HiddenV, LayersV int     // width and hidden layers of the policies, and of flows and critics
+	Tabular                          bool    // one free row of parameters for each state in place of the networks
+	LR, LRZ, LRV                     float64 // Adam's rates for policies, log Z, flows and critics
+	Schedule                         string  // of all rates, and of √KL: constant, or linear or cosine decay to 0 at Iterations
 	Lambda                           float64 // of SubTB, or of the advantages of the policy-gradient methods
 	Epsilon, EpsilonEnd              float64 // probability of a uniform action in sampling, linear over Iterations
 	Temperature                      float64 // the policy samples ∝ PF^(1/Temperature)
 	Clip                             float64 // largest norm of a network's gradient; 0 is off
-	AMSGrad                          bool    // the networks' Adam divides by the largest mean square of a gradient so far
 	LogZ                             float64 // initial log Z
-	Replay, ReplayBatch              int     // endpoints or trajectories kept; trajectories of each batch drawn from them, 0 for half of it
-	ReplayOf                         string  // best: distinct endpoints of highest reward, drawn ∝ R and walked back from; past: the last trajectories, as they were
+	Replay                           int     // trajectories kept; half of each batch is drawn from them, uniformly
 	Alpha                            float64 // temperature of the maximum-entropy methods (spec §6)
-	Polyak                           float64 // share of the networks in their targets' step θ̄ ← (1−τ) θ̄ + τ θ; 0: no targets
-	Biased                           bool    // train by rpe also where g depends on the path
 	// Of the policy-gradient methods (spec §4) alone:
-	Estimator        string  // of advantages: lambda, or with λ = 1 baseline; without critic togo (reward-to-go) and return (of the whole trajectory)
-	Centring         string  // of advantages: batch, as the reference, others, without bias, or none
-	Critic           string  // what critics learn by: lambda, their λ-returns, or subeb, [SubEB]
-	LambdaV, LambdaB float64 // λ of the critics' targets, or of the weights of SubEB, and of the backward policy's advantages
-	BackwardStep     string  // of PB: pg; tb, down c(τ)² of the same trajectories; or subeb, down the critic's loss of those of PF
-	Trust            bool    // trust-region steps for PF
-	KL, Damping      float64 // of the trust region, as [TrustRegion]
-	CG, Backtracks   int
-	CGTolerance      float64
-	Penalised        bool
-	Guide            string  // of rl-g: auto, the environment's own or else replay; exit, capped as below; replay
-	GuideCap         float64 // the largest probability of an exit where log R ≤ GuideThreshold
-	GuideThreshold   float64
-	GuideReplay      int // endpoints the replay guide keeps
+	Centring     string  // of advantages: batch, as the reference, others, without bias, or none
+	LambdaV      float64 // λ of the critics' targets, or of the weights of [SubEB]
+	BackwardStep string  // of PB: pg, its policy gradient, or tb, down c(τ)² of the same trajectories
+	KL           float64 // of the trust region, as [TrustRegion]
+	Penalised    bool    // as [TrustRegion]
+	Guide        string  // of rl-g: auto, the environment's own or else replay; exit, [ExitCapped]; replay, [Replayed]
 
 	Workers                int // goroutines; results do not depend on it
 	EvalEvery, EvalSamples int // iterations between evaluations, 0 only at the end; trajectories of a sampled evaluation
@@ -63,50 +51,38 @@ type Config struct {
 }
 
 const (
-	defaultGuideCap = 1e-5
-	maxParameters   = 1 << 27 // of a network: with gradient and moments 4 GiB
+	maxParameters = 1 << 27 // of a network: with gradient and moments 4 GiB
+	targetStep    = 0.05    // τ of the target networks' step θ̄ ← (1−τ) θ̄ + τ θ (spec §6)
 )
 
 // DefaultConfig returns the defaults of a method; unknown methods are left to [Config.Validate].
 func DefaultConfig(method string) Config {
-	trust := DefaultTrustRegion()
 	c := Config{
 		Method: method, Iterations: 2000, Batch: 64, Hidden: 256, Layers: 2, HiddenV: 256, LayersV: 2,
-		LR: 2e-3, LRZ: 0.1, LRV: 2e-3, Schedule: "cosine", Temperature: 1, ReplayBatch: 16,
-		ReplayOf: "best", Alpha: 1,
-		Estimator: "lambda", Centring: "batch", Critic: "lambda", LambdaB: 1, BackwardStep: "pg",
-		KL: trust.KL, Damping: trust.Damping, CG: trust.Iterations, CGTolerance: trust.Tolerance, Backtracks: trust.Backtracks,
-		Guide: "auto", GuideCap: defaultGuideCap, GuideReplay: 1e6,
+		LR: 2e-3, LRZ: 0.1, LRV: 2e-3, Schedule: "cosine", Temperature: 1, Alpha: 1,
+		Centring: "batch", LambdaV: 1, BackwardStep: "pg", KL: DefaultTrustRegion().KL, Guide: "auto",
 		Workers: runtime.GOMAXPROCS(0), EvalEvery: 100, EvalSamples: 10000, Limit: 1 << 21,
 	}
-	if m, err := MethodByName(method); err == nil {
-		if !math.IsNaN(m.Lambda) {
-			c.Lambda = m.Lambda
-		}
-		if c.Trust = m.Trust; m.Loss == nil || m.Flow == TwinFlow { // critics
-			c.LRV = 5e-3
-		}
-		if m.SubEB {
-			c.Critic = "subeb"
-		}
-		if m.Flow == ValueFlow { // it evaluates the uniform policy
-			c.Epsilon, c.EpsilonEnd = 1, 1
-		}
-		if m.Target {
-			c.Polyak, c.Replay, c.ReplayBatch, c.ReplayOf = 0.05, 1000, 0, "past"
-		}
+	m, err := MethodByName(method)
+	if err != nil {
+		return c
 	}
-	c.LambdaV = DefaultLambdaV(c.Critic)
+	if !math.IsNaN(m.Lambda) {
+		c.Lambda = m.Lambda
+	}
+	if m.Loss == nil || m.Flow == TwinFlow { // critics
+		c.LRV = 5e-3
+	}
+	if m.SubEB {
+		c.LambdaV = 0.9 // Niu et al. 2026
+	}
+	if m.Flow == ValueFlow { // it evaluates the uniform policy
+		c.Epsilon, c.EpsilonEnd = 1, 1
+	}
+	if m.Target {
+		c.Replay = 1000
+	}
 	return c
-}
-
-// DefaultLambdaV returns the default of Config.LambdaV for a Config.Critic, of whatever method: 0.9, the weights of
-// [SubEB] (Niu et al. 2026), or 1, which makes λ-returns the rewards-to-go.
-func DefaultLambdaV(critic string) float64 {
-	if critic == "subeb" {
-		return 0.9
-	}
-	return 1
 }
 
 // Paper sets the sizes and rates of Niu et al. 2024 (spec §4) for an environment: batch 128,
@@ -128,140 +104,85 @@ func (c *Config) ForEnv(env Env) {
 	}
 }
 
-// Reads says whether training by c reads a field of c, given by its name, such as "LRV". One that is
-// not read has no effect.
-func (c Config) Reads(field string) bool {
-	m, err := MethodByName(c.Method)
-	if err != nil {
-		return true
-	}
-	gradient := m.Loss == nil
-	critic := c.Estimator == "lambda" || c.Estimator == "baseline"
-	switch field {
-	case "Hidden", "Layers":
-		return !c.Tabular && m.Flow != ValueFlow
-	case "Lambda":
-		return !math.IsNaN(m.Lambda) && (!gradient || c.Estimator == "lambda")
-	case "LR": // steps of the trust region have their length by KL
-		return m.Flow != ValueFlow && (!gradient || !c.Trust || m.LearnPB)
-	case "Clip", "AMSGrad":
-		return c.Reads("LR") || c.Reads("LRV")
-	case "LRZ", "LogZ":
-		return m.Flow == TotalFlow
-	case "HiddenV", "LayersV":
-		return !c.Tabular && c.Reads("LRV")
-	case "LRV":
-		return (!gradient || critic) && slices.ContainsFunc(m.roles(), func(r role) bool { return r != forwardPolicy && r != backwardPolicy })
-	case "Alpha":
-		return m.Soft
-	case "Polyak":
-		return m.Target
-	case "Temperature": // of no use to uniform actions
-		return min(c.Epsilon, c.EpsilonEnd) < 1
-	case "Biased":
-		return m.Flow == ValueFlow
-	case "ReplayOf", "ReplayBatch":
-		return c.Replay > 0
-	case "Estimator", "Centring", "Trust":
-		return gradient
-	case "Critic", "LambdaV":
-		return gradient && critic
-	case "LambdaB":
-		return gradient && m.LearnPB && c.BackwardStep == "pg" && c.Estimator == "lambda"
-	case "BackwardStep":
-		return gradient && m.LearnPB
-	case "KL", "Damping", "CG", "CGTolerance", "Backtracks", "Penalised":
-		return gradient && c.Trust
-	case "Guide":
-		return m.Guided && c.BackwardStep != "subeb"
-	case "GuideCap", "GuideThreshold": // of auto, the environment's own has them
-		return c.Reads("Guide") && c.Guide == "exit"
-	case "GuideReplay":
-		return c.Reads("Guide") && c.Guide != "exit"
-	}
-	return true
+// FieldError is what is wrong with a field of a [Config]: its value, and what it must be.
+type FieldError struct{ Field, Value, Want string }
+
+// Error implements error.
+func (e *FieldError) Error() string {
+	return fmt.Sprintf("gfn: Config.%s = %s: %s", e.Field, e.Value, e.Want)
 }
 
-// Validate returns every problem of c, joined, each one naming its field.
+// must returns a [FieldError] unless ok.
+func must(ok bool, field string, value any, want string) error {
+	if ok {
+		return nil
+	}
+	return &FieldError{field, fmt.Sprint(value), want}
+}
+
+func within(field string, value, least, most int) error {
+	return must(value >= least && value <= most, field, value, fmt.Sprintf("must lie in %d…%d", least, most))
+}
+
+func between0And1(field string, value float64) error {
+	return must(value >= 0 && value <= 1, field, value, "must lie in 0…1")
+}
+
+func positive(field string, value float64) error {
+	return must(finite(value) && value > 0, field, value, "must be positive and finite")
+}
+
+func among(field, value string, list ...string) error {
+	return must(slices.Contains(list, value), field, value, "must be one of "+strings.Join(list, ", "))
+}
+
+// Validate returns a [FieldError] for each field of c that is wrong, joined.
 func (c Config) Validate() error {
-	var all []error
-	check := func(ok bool, field string, value any, want string) {
-		if !ok {
-			all = append(all, fmt.Errorf("gfn: Config.%s = %v: %s", field, value, want))
-		}
-	}
-	method, err := MethodByName(c.Method)
-	if err != nil {
-		all = append(all, err)
-	}
-	within := func(field string, value, least, most int) {
-		check(value >= least && value <= most, field, value, fmt.Sprintf("must lie in %d…%d", least, most))
-	}
-	unit := func(field string, value float64) { check(value >= 0 && value <= 1, field, value, "must lie in 0…1") }
-	positive := func(field string, value float64) {
-		check(finite(value) && value > 0, field, value, "must be positive and finite")
-	}
 	const most = 1 << 30
-	within("Iterations", c.Iterations, 0, most)
-	within("Batch", c.Batch, 1, 1<<24)
-	check(err != nil || method.Flow != NoFlow || c.Batch >= 2, "Batch", c.Batch, "must be at least 2: VarGrad is the variance over a batch")
-	within("Hidden", c.Hidden, 1, 1<<16)
-	within("Layers", c.Layers, 0, 64)
-	within("HiddenV", c.HiddenV, 1, 1<<16)
-	within("LayersV", c.LayersV, 0, 64)
-	within("Replay", c.Replay, 0, most)
-	within("EvalEvery", c.EvalEvery, 0, most)
-	within("EvalSamples", c.EvalSamples, 1, most)
-	within("Limit", c.Limit, 0, most)
-	within("Workers", c.Workers, 1, 1<<10)
-	positive("LR", c.LR)
-	positive("LRZ", c.LRZ)
-	positive("LRV", c.LRV)
-	positive("Temperature", c.Temperature)
-	check(finite(c.Lambda) && c.Lambda >= 0, "Lambda", c.Lambda, "must be at least 0 and finite")
-	unit("Epsilon", c.Epsilon)
-	unit("EpsilonEnd", c.EpsilonEnd)
-	check(finite(c.Clip) && c.Clip >= 0, "Clip", c.Clip, "must be at least 0 and finite")
-	check(finite(c.LogZ), "LogZ", c.LogZ, "must be finite")
-	check(c.Replay == 0 || c.ReplayBatch >= 0 && c.ReplayBatch < c.Batch, "ReplayBatch", c.ReplayBatch, "must be less than the batch, or 0 for half of it")
-	positive("Alpha", c.Alpha)
-	unit("Polyak", c.Polyak)
-	check(err != nil || method.Flow != TwinFlow || c.Polyak > 0, "Polyak", c.Polyak, "must be above 0: the critics of sac have target networks")
-	oneOf := func(field, value string, list ...string) {
-		check(slices.Contains(list, value), field, value, "must be one of "+strings.Join(list, ", "))
+	method, unknown := MethodByName(c.Method)
+	problems := []error{
+		unknown,
+		within("Iterations", c.Iterations, 0, most),
+		within("Batch", c.Batch, 1, 1<<24),
+		within("Hidden", c.Hidden, 1, 1<<16),
+		within("Layers", c.Layers, 0, 64),
+		within("HiddenV", c.HiddenV, 1, 1<<16),
+		within("LayersV", c.LayersV, 0, 64),
+		positive("LR", c.LR),
+		positive("LRZ", c.LRZ),
+		positive("LRV", c.LRV),
+		among("Schedule", c.Schedule, "constant", "linear", "cosine"),
+		must(finite(c.Lambda) && c.Lambda >= 0, "Lambda", c.Lambda, "must be at least 0 and finite"),
+		between0And1("Epsilon", c.Epsilon),
+		between0And1("EpsilonEnd", c.EpsilonEnd),
+		positive("Temperature", c.Temperature),
+		must(finite(c.Clip) && c.Clip >= 0, "Clip", c.Clip, "must be at least 0 and finite"),
+		must(finite(c.LogZ), "LogZ", c.LogZ, "must be finite"),
+		within("Replay", c.Replay, 0, most),
+		positive("Alpha", c.Alpha),
+		among("Centring", c.Centring, "batch", "others", "none"),
+		between0And1("LambdaV", c.LambdaV),
+		among("BackwardStep", c.BackwardStep, "pg", "tb"),
+		positive("KL", c.KL),
+		among("Guide", c.Guide, "auto", "exit", "replay"),
+		within("Workers", c.Workers, 1, 1<<10),
+		within("EvalEvery", c.EvalEvery, 0, most),
+		within("EvalSamples", c.EvalSamples, 1, most),
+		within("Limit", c.Limit, 0, most),
 	}
-	oneOf("Schedule", c.Schedule, "constant", "linear", "cosine")
-	oneOf("Estimator", c.Estimator, "lambda", "baseline", "togo", "return")
-	oneOf("ReplayOf", c.ReplayOf, "best", "past")
-	oneOf("Centring", c.Centring, "batch", "others", "none")
-	oneOf("Critic", c.Critic, "lambda", "subeb")
-	oneOf("BackwardStep", c.BackwardStep, "pg", "tb", "subeb")
-	check(!c.Reads("BackwardStep") || c.BackwardStep != "subeb" || c.Critic == "subeb" && (c.Estimator == "lambda" || c.Estimator == "baseline"),
-		"BackwardStep", c.BackwardStep, "is down the loss of a critic by subeb, and there is none")
-	oneOf("Guide", c.Guide, "auto", "exit", "replay")
-	unit("LambdaV", c.LambdaV)
-	unit("LambdaB", c.LambdaB)
-	positive("KL", c.KL)
-	positive("GuideCap", c.GuideCap)
-	check(c.GuideCap < 1, "GuideCap", c.GuideCap, "must be below 1")
-	check(finite(c.GuideThreshold), "GuideThreshold", c.GuideThreshold, "must be finite")
-	check(finite(c.Damping) && c.Damping >= 0, "Damping", c.Damping, "must be at least 0 and finite")
-	check(finite(c.CGTolerance) && c.CGTolerance >= 0, "CGTolerance", c.CGTolerance, "must be at least 0 and finite")
-	own := "is for Guide exit, and with another would do nothing"
-	check(c.Guide == "exit" || c.GuideCap == defaultGuideCap, "GuideCap", c.GuideCap, own)
-	check(c.Guide == "exit" || c.GuideThreshold == 0, "GuideThreshold", c.GuideThreshold, own)
-	within("CG", c.CG, 1, most)
-	within("Backtracks", c.Backtracks, 1, 1000)
-	within("GuideReplay", c.GuideReplay, 1, most)
-	if err == nil && method.Loss == nil {
-		unit("Lambda", c.Lambda)
-		onPolicy := "must be 0: the policy gradient needs trajectories of PF itself"
-		check(c.Epsilon == 0, "Epsilon", c.Epsilon, onPolicy)
-		check(c.EpsilonEnd == 0, "EpsilonEnd", c.EpsilonEnd, onPolicy)
-		check(c.Replay == 0, "Replay", c.Replay, onPolicy)
-		check(c.Temperature == 1, "Temperature", c.Temperature, strings.Replace(onPolicy, "0", "1", 1))
+	if unknown == nil && method.Flow == NoFlow {
+		problems = append(problems, must(c.Batch >= 2, "Batch", c.Batch, "must be at least 2: VarGrad is the variance over a batch"))
 	}
-	return errors.Join(all...)
+	if unknown == nil && method.Loss == nil {
+		const onPolicy = ": the policy gradient needs trajectories of PF itself"
+		problems = append(problems,
+			between0And1("Lambda", c.Lambda),
+			must(c.Epsilon == 0, "Epsilon", c.Epsilon, "must be 0"+onPolicy),
+			must(c.EpsilonEnd == 0, "EpsilonEnd", c.EpsilonEnd, "must be 0"+onPolicy),
+			must(c.Temperature == 1, "Temperature", c.Temperature, "must be 1"+onPolicy),
+			must(c.Replay == 0, "Replay", c.Replay, "must be 0"+onPolicy))
+	}
+	return errors.Join(problems...)
 }
 
 // hidden returns the widths of the hidden layers of a network.
@@ -323,7 +244,6 @@ type Trainer struct {
 	bar       []targetNet
 	logZ      [1]float64
 	adamZ     Adam
-	replay    replay
 	past      [][]int            // trajectories to replay as lists of actions, oldest first
 	mode      func(s []int) bool // nil where the environment defines none
 	found     States             // the modes sampled in training
@@ -331,7 +251,7 @@ type Trainer struct {
 	batch     Batch
 	v, d      Flows
 	back      Batch     // walks backwards from the endpoints of batch
-	r, a, dR  []float64 // by step: rewards and advantages, and the rewards' cotangents in the critic's loss
+	r, a      []float64 // by step: rewards and advantages
 	val, dVal []float64 // by row: the critic's values and their cotangents
 	trust     trustLog
 	w         Flows     // of the target networks
@@ -358,7 +278,7 @@ func NewTrainer(env Env, c Config) (*Trainer, error) {
 	}
 	if c.Tabular {
 		if t.Graph == nil {
-			return nil, fmt.Errorf("gfn: Config.Tabular: the space must be enumerated, and has more than Config.Limit states")
+			return nil, must(false, "Tabular", true, fmt.Sprintf("the space must be enumerated, and has more than %d states", c.Limit))
 		}
 		t.Env = Tabular(t.Graph)
 		if t.Graph, err = Enumerate(t.Env, c.Limit); err != nil {
@@ -367,13 +287,10 @@ func NewTrainer(env Env, c Config) (*Trainer, error) {
 	}
 	for _, r := range t.Method.roles() {
 		if n := parameters(r.head().sizes(t.Env.Shape(), c.hidden(r))); n > maxParameters {
-			return nil, fmt.Errorf("gfn: Config.Hidden, Layers: a network of %d parameters, want at most %d", n, maxParameters)
+			return nil, must(false, "Hidden", c.Hidden, fmt.Sprintf("a network of %d parameters, at most %d", n, maxParameters))
 		}
 		rng := stream(c.Seed, math.MaxUint64, uint64(r)) // each network has its own
-		n := newNet(&rng, t.Env.Shape(), r.head(), c.hidden(r), t.pool)
-		if *t.net(r) = n; c.AMSGrad {
-			n.AMSGrad()
-		}
+		*t.net(r) = newNet(&rng, t.Env.Shape(), r.head(), c.hidden(r), t.pool)
 	}
 	first := new(States) // s0, where there is no more
 	if t.Graph != nil {
@@ -383,7 +300,7 @@ func NewTrainer(env Env, c Config) (*Trainer, error) {
 		t.Env.Source(first.s)
 		first.Add(first.s)
 	}
-	if err := t.applies(first); err != nil {
+	if err := t.Method.Applies(first); err != nil {
 		return nil, err
 	}
 	if t.pf == nil {
@@ -407,14 +324,6 @@ func NewTrainer(env Env, c Config) (*Trainer, error) {
 	return t, nil
 }
 
-// applies is [Method.Applies], and nothing where the bias is asked for.
-func (t *Trainer) applies(st *States) error {
-	if t.Config.Biased && t.Method.Flow == ValueFlow {
-		return nil
-	}
-	return t.Method.Applies(st)
-}
-
 // targetNet is a network that follows another one slowly.
 type targetNet struct {
 	*Net
@@ -425,7 +334,7 @@ type targetNet struct {
 func (c Config) targets() []role {
 	m, _ := MethodByName(c.Method)
 	switch {
-	case !m.Target || c.Polyak == 0:
+	case !m.Target:
 		return nil
 	case m.Flow == TwinFlow:
 		return []role{edgeFlow, edgeFlow2}
@@ -452,11 +361,11 @@ func (t *Trainer) newGuide() Guide {
 	case !t.Method.Guided:
 		return Unguided{}
 	case t.Config.Guide == "exit":
-		return ExitCapped{t.Config.GuideCap, t.Config.GuideThreshold}
+		return ExitCapped{1e-5, 0}
 	case t.Config.Guide == "auto" && own != nil:
 		return own
 	}
-	return &Replayed{Capacity: t.Config.GuideReplay}
+	return &Replayed{Capacity: 1e6}
 }
 
 // Close ends the trainer's worker goroutines. A later step starts them again.
@@ -507,11 +416,9 @@ func (t *Trainer) Step() (float64, error) {
 	x := c.progress(t.Iteration)
 	o := Sampling{c.Seed, uint64(t.Iteration), c.Epsilon + x*(c.EpsilonEnd-c.Epsilon), c.Temperature}
 	b.Reset(t.Env)
-	again := 0 // trajectories drawn back from replayed endpoints
-	if c.ReplayOf == "past" && len(t.past) > 0 || c.ReplayOf == "best" && len(t.replay.kept) > 0 {
-		if again = c.ReplayBatch; again == 0 {
-			again = c.Batch / 2
-		}
+	again := 0 // trajectories of the past
+	if len(t.past) > 0 {
+		again = c.Batch / 2
 	}
 	pf := t.PF()
 	if t.pf == nil && o.Epsilon == 1 { // then it has no say, and rpe does not read it
@@ -521,14 +428,8 @@ func (t *Trainer) Step() (float64, error) {
 		return 0, err
 	}
 	fresh := b.Trajectories()
-	if again > 0 && c.ReplayOf == "past" {
-		for _, actions := range t.drawPast(again, o) {
-			if err := b.Walk(actions); err != nil {
-				return 0, err
-			}
-		}
-	} else if again > 0 {
-		if err := b.SampleBackward(t.PB(), t.replay.draw(again, o), Sampling{Seed: o.Seed, Iteration: o.Iteration}); err != nil {
+	for _, actions := range t.drawPast(again, o) {
+		if err := b.Walk(actions); err != nil {
 			return 0, err
 		}
 	}
@@ -551,11 +452,7 @@ func (t *Trainer) Step() (float64, error) {
 		return 0, err
 	}
 	for i := range fresh {
-		if c.ReplayOf == "past" {
-			t.remember(b, i)
-		} else {
-			t.replay.add(b, b.Endpoint(i), c.Replay)
-		}
+		t.remember(b, i)
 		t.find(b, b.Endpoint(i))
 	}
 	t.Iteration++
@@ -563,7 +460,7 @@ func (t *Trainer) Step() (float64, error) {
 	t.lossSum, t.lossCount = t.lossSum+loss, t.lossCount+1
 	t.TrainSeconds += time.Since(begin).Seconds()
 	if math.IsNaN(loss) || math.IsInf(loss, 0) {
-		return loss, fmt.Errorf("gfn: loss is %v at iteration %d: try a smaller learning rate, or -clip", loss, t.Iteration)
+		return loss, fmt.Errorf("gfn: loss is %v at iteration %d: try a smaller learning rate, or to clip gradients", loss, t.Iteration)
 	}
 	return loss, nil
 }
@@ -583,7 +480,7 @@ func (t *Trainer) find(b *Batch, row int) {
 func (t *Trainer) balance() (loss float64, err error) {
 	c, b, v, d, α := &t.Config, &t.batch, &t.v, &t.d, t.alpha()
 	if t.Graph == nil { // else it is decided
-		if err := t.applies(&b.States); err != nil {
+		if err := t.Method.Applies(&b.States); err != nil {
 			return 0, err
 		}
 	}
@@ -639,7 +536,7 @@ func (t *Trainer) balance() (loss float64, err error) {
 	}
 	for _, bar := range t.bar {
 		for i, θ := range bar.Params {
-			bar.Params[i] = (1-c.Polyak)*θ + c.Polyak*bar.of.Params[i]
+			bar.Params[i] = (1-targetStep)*θ + targetStep*bar.of.Params[i]
 		}
 	}
 	return loss, nil
@@ -753,8 +650,7 @@ func (t *Trainer) drawPast(n int, o Sampling) (all [][]int) {
 }
 
 // reinforce steps the critic down its loss, PF along the policy gradient of the batch and log Z along mean c(τ), and then
-// PB where it is learned: on walks back of its own, with the updated PF, or down that loss of the critic, as it was. It
-// returns mean c(τ), the estimate of J_F.
+// PB where it is learned, on walks back of its own, with the updated PF. It returns mean c(τ), the estimate of J_F.
 func (t *Trainer) reinforce() (loss float64, err error) {
 	c, b, v, d := &t.Config, &t.batch, &t.v, &t.d
 	b.Evaluate(t.PF(), t.PB())
@@ -768,60 +664,37 @@ func (t *Trainer) reinforce() (loss float64, err error) {
 	rate := c.rate(t.Iteration)
 	d.Reset(b, false)
 	PolicyGradient(b, Forward, t.a, d)
-	if c.Trust { // a step's length goes with √ζ: it follows the schedule as other steps do
-		tr := TrustRegion{KL: c.KL * rate * rate, Damping: c.Damping, Iterations: c.CG, Tolerance: c.CGTolerance, Backtracks: c.Backtracks, Penalised: c.Penalised}
+	if t.Method.Trust { // a step's length goes with √ζ: it follows the schedule as other steps do
+		tr := DefaultTrustRegion()
+		tr.KL, tr.Penalised = c.KL*rate*rate, c.Penalised
 		t.trust.note(tr.Step(t.pf, &b.States, b.LogPF, d.LogPF, b.Visits()))
 	} else {
 		t.pf.Backward(d.LogPF, nil)
 		t.pf.Step(rate*c.LR, c.Clip)
 	}
 	t.adamZ.Update(t.logZ[:], []float64{loss}, rate*c.LRZ)
-	switch {
-	case t.pb == nil:
-	case c.BackwardStep == "subeb": // the reward has −log PB
-		for i, s := range b.Steps {
-			if s.B >= 0 {
-				d.LogPB[s.B] -= t.dR[i]
-			}
-		}
-		t.pb.Backward(d.LogPB, nil)
-		t.pb.Step(rate*c.LR, c.Clip)
-	default:
+	if t.pb != nil {
 		err = t.reinforceBackward()
 	}
 	return loss, err
 }
 
-// advantages leaves the advantages of t.r by the configured estimator, centred, in t.a, after the
-// critic's step on its own targets.
+// advantages leaves the λ-advantages of t.r, centred, in t.a, after the critic's step on its own targets.
 func (t *Trainer) advantages(b *Batch, way Direction, critic *Net, λ float64) {
 	c := &t.Config
 	t.a = resize(t.a, len(b.Steps))
-	if c.Estimator == "lambda" || c.Estimator == "baseline" {
-		t.val, t.dVal = resize(t.val, b.Len()), resize(t.dVal, b.Len())
-		critic.Eval(&b.States, 0, b.Len(), t.val)
-		clear(t.dVal)
-		if c.Critic == "subeb" {
-			t.dR = resize(t.dR, len(b.Steps))
-			clear(t.dR)
-			SubEB(b, way, t.r, t.val, c.LambdaV, t.dVal, t.dR)
-		} else {
-			Advantages(b, way, t.r, t.val, c.LambdaV, t.a)
-			Critic(b, way, t.a, t.dVal)
-		}
-		critic.Backward(t.dVal, nil)
-		critic.Step(c.rate(t.Iteration)*c.LRV, c.Clip)
+	t.val, t.dVal = resize(t.val, b.Len()), resize(t.dVal, b.Len())
+	critic.Eval(&b.States, 0, b.Len(), t.val)
+	clear(t.dVal)
+	if t.Method.SubEB {
+		SubEB(b, way, t.r, t.val, c.LambdaV, t.dVal, nil)
+	} else {
+		Advantages(b, way, t.r, t.val, c.LambdaV, t.a)
+		Critic(b, way, t.a, t.dVal)
 	}
-	switch c.Estimator {
-	case "lambda":
-		Advantages(b, way, t.r, t.val, λ, t.a)
-	case "baseline":
-		Advantages(b, way, t.r, t.val, 1, t.a)
-	case "togo":
-		Advantages(b, way, t.r, nil, 1, t.a)
-	case "return":
-		Returns(b, way, t.r, t.a)
-	}
+	critic.Backward(t.dVal, nil)
+	critic.Step(c.rate(t.Iteration)*c.LRV, c.Clip)
+	Advantages(b, way, t.r, t.val, λ, t.a)
 	Centre(b, way, t.a, map[string]Centring{"batch": CentreBatch, "others": CentreOthers, "none": CentreNone}[c.Centring])
 }
 
@@ -850,7 +723,7 @@ func (t *Trainer) reinforceBackward() error {
 		t.a = resize(t.a, len(b.Steps))
 		residualB(b, v, t.r, t.a)
 	} else {
-		t.advantages(b, Backward, t.fb, c.LambdaB)
+		t.advantages(b, Backward, t.fb, 1)
 	}
 	d.Reset(b, false)
 	PolicyGradient(b, Backward, t.a, d)
@@ -1109,81 +982,18 @@ func (t *Trainer) Samples(ctx context.Context, n int, seed uint64) iter.Seq2[*Ba
 	}
 }
 
-// replay keeps distinct endpoints of high reward.
-type replay struct {
-	kept []kept // highest reward first, and first found first
-	seen map[string]bool
-}
-
-type kept struct {
-	state []int
-	logR  float64
-}
-
-// add keeps the endpoint in a row of b if it is new and among the capacity best.
-func (r *replay) add(b *Batch, row, capacity int) {
-	logR := b.LogR[row]
-	if capacity == 0 || len(r.kept) == capacity && logR <= r.kept[capacity-1].logR {
-		return
-	}
-	s := b.State(nil, row)
-	if key := fmt.Sprint(s); !r.seen[key] {
-		if r.seen == nil {
-			r.seen = map[string]bool{}
-		}
-		r.seen[key] = true
-		at, _ := slices.BinarySearchFunc(r.kept, logR, func(k kept, l float64) int {
-			if k.logR < l {
-				return 1
-			}
-			return -1 // behind its equals
-		})
-		r.kept = slices.Insert(r.kept, at, kept{s, logR})
-		if len(r.kept) > capacity {
-			delete(r.seen, fmt.Sprint(r.kept[capacity].state))
-			r.kept = r.kept[:capacity]
-		}
-	}
-}
-
-// states returns the endpoints kept, best first.
-func (r *replay) states() (states [][]int) {
-	for _, k := range r.kept {
-		states = append(states, k.state)
-	}
-	return states
-}
-
-// draw returns n endpoints with probability ∝ R among those kept.
-func (r *replay) draw(n int, o Sampling) [][]int {
-	rng := stream(o.Seed, o.Iteration, math.MaxUint64)
-	logp := make([]float64, len(r.kept))
-	for i, k := range r.kept {
-		logp[i] = k.logR
-	}
-	total := LogSumExp(logp)
-	for i := range logp {
-		logp[i] -= total
-	}
-	dst := make([][]int, n)
-	for i := range dst {
-		dst[i] = r.kept[draw(logp, &rng, Sampling{})].state
-	}
-	return dst
-}
-
 // A checkpoint is
 //
 //	"gfn checkpoint\n"   version uint32   length of the rest uint64   payload   CRC-32 (IEEE) of all before it
 //
 // little endian; the payload is a header in JSON and then lists, each behind its length as uint64:
-// for each network PF, PB, F where the method learns it, and the critics, the parameters, Adam's m and
-// v and, of AMSGrad, its largest v; the parameters of target networks; those of log Z, with m and v; the curve; the states of
-// the replay, of the guide, and the modes found; the actions of the trajectories kept, exits last.
+// for each network PF, PB, F where the method learns it, and the critics, the parameters and Adam's m and
+// v; the parameters of target networks; those of log Z, with m and v; the curve; the states of
+// the guide and the modes found; the actions of the trajectories kept, exits last.
 // Floats are stored bit for bit.
 const (
 	magic   = "gfn checkpoint\n"
-	version = 5
+	version = 6
 )
 
 // header is what a checkpoint says in JSON.
@@ -1213,9 +1023,7 @@ func specOf(env Env) (string, uint32) {
 func (t *Trainer) lists() [][]float64 {
 	var all [][]float64
 	for _, n := range t.nets() {
-		if all = append(all, n.Params, n.M, n.V); t.Config.AMSGrad {
-			all = append(all, n.Most)
-		}
+		all = append(all, n.Params, n.M, n.V)
 	}
 	for _, bar := range t.bar {
 		all = append(all, bar.Params)
@@ -1246,7 +1054,7 @@ func (t *Trainer) Save(w io.Writer) error {
 		put(len(list), list)
 	}
 	put(len(t.Curve), t.Curve)
-	for _, memory := range [][][]int{t.replay.states(), t.observed(), t.foundModes(), t.past} {
+	for _, memory := range [][][]int{t.observed(), t.foundModes(), t.past} {
 		var flat []int32
 		for _, s := range memory {
 			for _, v := range s {
@@ -1391,9 +1199,7 @@ func decode(p []byte, dir string, env Env, change func(*Config)) (*Trainer, erro
 		}
 		n := parameters(r.head().sizes(shape, h.Config.hidden(r)))
 		if want = append(want, n); i < len(method.roles()) {
-			if want = append(want, n, n); h.Config.AMSGrad {
-				want = append(want, n)
-			}
+			want = append(want, n, n)
 		}
 	}
 	want = append(want, 1, 1, 1)
@@ -1448,7 +1254,7 @@ func decode(p []byte, dir string, env Env, change func(*Config)) (*Trainer, erro
 	if _, err := binary.Decode(curve, binary.LittleEndian, t.Curve); err != nil {
 		return nil, err
 	}
-	for _, remember := range []func(b *Batch, row int){t.rememberReplay, t.rememberGuide, t.find} {
+	for _, remember := range []func(b *Batch, row int){t.rememberGuide, t.find} {
 		var states []byte
 		if states, p, err = take(p, 4); err != nil {
 			return nil, err
@@ -1542,8 +1348,6 @@ func (t *Trainer) refill(states []byte, remember func(b *Batch, row int)) (err e
 	}
 	return b.err
 }
-
-func (t *Trainer) rememberReplay(b *Batch, row int) { t.replay.add(b, row, t.Config.Replay) }
 
 func (t *Trainer) rememberGuide(b *Batch, row int) {
 	if r, ok := t.guide.(*Replayed); ok {

@@ -184,11 +184,7 @@ func (k *comparison) read() (err error) {
 			a.config.Seed++
 		}
 	}
-	var configs []gfn.Config
-	for _, j := range k.jobs {
-		configs = append(configs, j.Config)
-	}
-	return k.unread(configs...)
+	return nil
 }
 
 // applies returns an error that names a method which does not apply to the environment, before another one trains.

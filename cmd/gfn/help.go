@@ -61,7 +61,7 @@ Written by compare -out DIR:
 Written by sample to standard output: CSV with the header object,log_reward,log_pf,steps.
 Written by -json to standard output: JSON, an object on a line. What cannot be computed is absent.
   train     event eval, and at the end final; accepted, rejected, step_fraction and step_kl are of the
-            trust-region steps since the evaluation before, and in final of all; tv_bias is what tv comes to by rpe -biased
+            trust-region steps since the evaluation before, and in final of all
   compare   event run, with the figures of train's final, and then event method, with means over seeds:
             KEY at the end, KEY_late over the last tenth of the iterations, and KEY_se, KEY_late_se
   eval      event final, with the figures of train's; with -words also words, pearson and spearman

@@ -31,7 +31,6 @@ func figures(t *gfn.Trainer, e gfn.Evaluation) []figure {
 	all := []figure{
 		{"loss", "", "", e.Loss, none},
 		{"tv", "", "total variation", e.TV, 0},
-		{"tv_bias", "", "  of exact values, rpe's bias", bias(t), none},
 		{"jsd", "", "Jensen–Shannon divergence", e.JSD, 0},
 		{"kl", "", "KL(sampler ‖ target)", e.KL, 0},
 		{"logz", "logz_exact", "log Z", e.LogZ, e.LogZExact},
@@ -66,17 +65,6 @@ func figures(t *gfn.Trainer, e gfn.Evaluation) []figure {
 		figure{"modes", "modes_perfect", "  different modes", s.Modes, s.ModesPerfect},
 	)
 }
-
-// bias returns the total variation that training with -biased comes to: that of the policy of the exact values.
-func bias(t *gfn.Trainer) float64 {
-	if t.Graph == nil || !biased(t) {
-		return none
-	}
-	_, logPF, _ := t.Graph.RandomPolicyEvaluation()
-	return gfn.TV(t.Graph.LogTerminating(logPF), t.Graph.LogTarget())
-}
-
-func biased(t *gfn.Trainer) bool { return t.Config.Biased && t.Config.Reads("Biased") }
 
 // structure lists, for structure learning, how far the edge, path and Markov-blanket probabilities of what is sampled are from the
 // exact posterior's: root mean square and largest difference over pairs of nodes.
@@ -224,11 +212,7 @@ func number(x float64) string {
 // sizeOf says how large the space is.
 func sizeOf(t *gfn.Trainer) string {
 	if t.Graph == nil {
-		text := fmt.Sprintf("more than %s: evaluated by samples", count(t.Config.Limit, "state"))
-		if biased(t) {
-			text += ", the bias not computed"
-		}
-		return text
+		return fmt.Sprintf("more than %s: evaluated by samples", count(t.Config.Limit, "state"))
 	}
 	return fmt.Sprintf("%s, log Z* = %.6f", count(t.Graph.Len(), "state"), t.Graph.LogZ())
 }

@@ -11,8 +11,6 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
-	"reflect"
-	"regexp"
 	"slices"
 	"strings"
 	"syscall"
@@ -32,7 +30,7 @@ The target is exact where the space can be enumerated; elsewhere the report is
 of samples. Without flags it learns the 8×8 grid with R0 = 0.1. Ctrl-C finishes
 the iteration and writes a checkpoint, from which -resume continues exactly,
 if it is the same build that does.
-Brackets name the methods that read a flag, where not all do: the others refuse it.`
+Brackets name the methods that use a flag, where not all do.`
 )
 
 // trainArgs are the arguments of train.
@@ -45,7 +43,7 @@ type trainArgs struct {
 // options returns the flags of train, which write to a and by default leave it as it is.
 func (a *trainArgs) options() []option {
 	c := &a.config
-	options := []option{
+	return []option{
 		envFlag(&a.env),
 		{"method", "NAME", &c.Method, `what to train by; "gfn help methods" lists them`},
 		{"iters", "N", &c.Iterations, "iterations"},
@@ -61,35 +59,19 @@ func (a *trainArgs) options() []option {
 		{"lr-v", "X", &c.LRV, fmt.Sprintf("rate of log F (default %v), or of critics (default %v)", gfn.DefaultConfig("db-u").LRV, gfn.DefaultConfig("rl-u").LRV)},
 		{"schedule", "NAME", &c.Schedule, "of all rates: constant, or linear or cosine decay to 0"},
 		{"clip", "X", &c.Clip, "largest norm of a network's gradient; 0 is off"},
-		{"amsgrad", "", &c.AMSGrad, "divide Adam's steps by the largest mean square of a gradient so far: steps that do not grow again near the optimum"},
 		{"lambda", "X", &c.Lambda, lambdaUsage()},
-		{"estimator", "NAME", &c.Estimator, "of advantages, lambda or, with λ = 1, baseline; without a critic togo (reward-to-go) or return"},
-		{"centring", "NAME", &c.Centring, "of advantages, by the mean of the batch, of the others (without bias) or none"},
-		{"critic", "NAME", &c.Critic, "what critics learn by: lambda, their λ-returns, or subeb, sub-trajectory evaluation balance (default of subeb*)"},
-		{"lambda-v", "X", &c.LambdaV, fmt.Sprintf("λ of the critics' targets (default %v), or of the weights of -critic subeb (default %v)", gfn.DefaultLambdaV("lambda"), gfn.DefaultLambdaV("subeb"))},
-		{"lambda-b", "X", &c.LambdaB, "λ of the backward policy's advantages"},
-		{"backward-step", "NAME", &c.BackwardStep, "step PB by its policy gradient, pg, down the squared residual of TB, tb, or down the loss of the critic by subeb"},
-		{"trust", "", &c.Trust, "trust-region steps for PF; rl-t has them by default"},
-		{"kl", "X", &c.KL, "trust region: largest mean KL of a step, nats"},
-		{"damping", "X", &c.Damping, "trust region: added to the diagonal of the Fisher matrix"},
-		{"cg", "N", &c.CG, "trust region: conjugate gradient iterations at most"},
-		{"cg-tolerance", "X", &c.CGTolerance, "trust region: they stop when the squared residual is below it (times |g|² where that is below 1)"},
-		{"backtracks", "N", &c.Backtracks, "trust region: steps tried, each half of the one before"},
-		{"penalised", "", &c.Penalised, "trust region: count that the reward depends on the policy"},
-		{"guide", "NAME", &c.Guide, "exit or replay; auto is the environment's own, or else replay"},
-		{"guide-cap", "X", &c.GuideCap, "largest probability of an exit from states with log R ≤ -guide-threshold"},
-		{"guide-threshold", "X", &c.GuideThreshold, "largest log R (nats) of the states at which -guide-cap holds"},
-		{"guide-replay", "N", &c.GuideReplay, "objects that the replay guide keeps"},
-		{"logz", "X", &c.LogZ, "log Z to begin with"},
+		{"centring", "NAME", &c.Centring, "of advantages, by the mean of the batch, of the others (without bias) or none (rl* subeb*)"},
+		{"lambda-v", "X", &c.LambdaV, fmt.Sprintf("λ of the critics' targets (default %v), or of the weights of subeb* (default %v) (rl* subeb*)", gfn.DefaultConfig("rl-u").LambdaV, gfn.DefaultConfig("subeb").LambdaV)},
+		{"backward-step", "NAME", &c.BackwardStep, "step PB by its policy gradient, pg, or down the squared residual of TB, tb (rl-b rl-g subeb-b)"},
+		{"kl", "X", &c.KL, "trust region: largest mean KL of a step, nats (rl-t)"},
+		{"penalised", "", &c.Penalised, "trust region: count that the reward depends on the policy (rl-t)"},
+		{"guide", "NAME", &c.Guide, "exit or replay; auto is the environment's own, or else replay (rl-g)"},
+		{"logz", "X", &c.LogZ, "log Z to begin with (tb* rl* subeb*)"},
 		{"epsilon", "X", &c.Epsilon, "probability of a uniform action in sampling, at first (default 0, as rl* and subeb* need it; rpe 1)"},
 		{"epsilon-end", "X", &c.EpsilonEnd, "the same at the end; linear between (default 0; rpe 1, the uniform policy throughout: below it goes where its own policy goes, too)"},
 		{"temperature", "X", &c.Temperature, "sample ∝ PF^(1/X)"},
-		{"alpha", "X", &c.Alpha, "temperature of maximum-entropy control"},
-		{"polyak", "X", &c.Polyak, "step of target networks towards the learned ones, 0…1; 0 is without, but for sac (default 0.05)"},
-		{"biased", "", &c.Biased, "train also where g (go doc gfn, §7) depends on the path: to sample something else than R/Z*, and the report says how far off"},
-		{"replay", "N", &c.Replay, "objects or trajectories to keep, see -replay-of (default 0; sql pisql sac 1000)"},
-		{"replay-of", "NAME", &c.ReplayOf, "best: distinct objects of highest reward, walked back from, drawn ∝ R; past: the last trajectories (default of sql pisql sac)"},
-		{"replay-batch", "N", &c.ReplayBatch, "trajectories of each batch that are drawn from those kept, 0 for half of it (default 16; sql pisql sac 0)"},
+		{"alpha", "X", &c.Alpha, "temperature of maximum-entropy control (pcl sql pisql sac)"},
+		{"replay", "N", &c.Replay, "trajectories to keep; half of each batch is drawn from them (default 0; sql pisql sac 1000; not rl* subeb*)"},
 		{"paper", "", &a.paper, "the sizes and rates of Niu et al. 2024, except those that other flags give"},
 		{"workers", "N", &c.Workers, "goroutines, by default one for each processor; results do not depend on it"},
 		{"eval-every", "N", &c.EvalEvery, "iterations between evaluations; 0 evaluates at the end only"},
@@ -99,128 +81,6 @@ func (a *trainArgs) options() []option {
 		jsonFlag(&a.json),
 		{"resume", "FILE", &a.resume, "continue from a checkpoint; only -iters -workers -eval-every -out -json may differ then"},
 	}
-	for i, o := range options {
-		if readers := readersOf(o.field(c)); readers != "" {
-			options[i].usage += " [" + readers + "]"
-		}
-	}
-	return options
-}
-
-// field returns the name of the field of c that an option sets, empty for another option.
-func (o option) field(c *gfn.Config) string {
-	fields := reflect.ValueOf(c).Elem()
-	for i := range fields.NumField() {
-		if fields.Field(i).Addr().Interface() == o.at {
-			return fields.Type().Field(i).Name
-		}
-	}
-	return ""
-}
-
-// settings are those under which fields are read that by default are not.
-var settings = []struct {
-	flag string
-	set  func(*gfn.Config)
-}{
-	{"", func(*gfn.Config) {}},
-	{"-trust", func(c *gfn.Config) { c.Trust = c.Trust || c.Reads("Trust") }},
-	{"-replay", func(c *gfn.Config) { c.Replay = 1 }},
-	{"-guide exit", func(c *gfn.Config) { c.Guide = "exit" }},
-}
-
-// readersOf lists the methods that read a field of the configuration, empty if all do by default: rl*
-// are all those of that stem.
-func readersOf(field string) string {
-	var text []string
-	most := 0
-	for _, s := range settings {
-		var readers, others []string
-		for _, m := range gfn.Methods() {
-			c := gfn.DefaultConfig(m.Name)
-			if s.set(&c); c.Reads(field) {
-				readers = append(readers, m.Name)
-			} else {
-				others = append(others, m.Name)
-			}
-		}
-		if len(readers) <= most {
-			continue
-		}
-		most = len(readers)
-		names := byStem(readers)
-		if len(others) == 0 {
-			names = "any"
-		} else if len(others) <= 2 {
-			names = "any but " + byStem(others)
-		}
-		switch {
-		case s.flag != "":
-			text = append(text, "with "+s.flag+" "+names)
-		case names == "any":
-			return ""
-		default:
-			text = append(text, names)
-		}
-	}
-	return strings.Join(text, ", ")
-}
-
-// byStem joins names of methods, and writes stem* for all that begin with a stem.
-func byStem(names []string) string {
-	var text []string
-	for _, name := range names {
-		stem, _, _ := strings.Cut(name, "-")
-		of := func(m gfn.Method) bool { s, _, _ := strings.Cut(m.Name, "-"); return s == stem && m.Name != name }
-		all := !slices.ContainsFunc(gfn.Methods(), func(m gfn.Method) bool { return of(m) && !slices.Contains(names, m.Name) })
-		if all && slices.ContainsFunc(gfn.Methods(), of) {
-			name = stem + "*"
-		}
-		if !slices.Contains(text, name) {
-			text = append(text, name)
-		}
-	}
-	return strings.Join(text, " ")
-}
-
-// unread returns an error if a flag was given that none of the configurations reads: for their method,
-// or beside another flag.
-func (c *call) unread(configs ...gfn.Config) error {
-	var a trainArgs
-	options := a.options()
-	idle := func(o option, configs ...gfn.Config) bool {
-		field := o.field(&a.config)
-		reads := func(c gfn.Config) bool { return c.Reads(field) }
-		return field != "" && slices.Contains(c.given, o.name) && !slices.ContainsFunc(configs, reads)
-	}
-	for _, o := range options {
-		if !idle(o, configs...) {
-			continue
-		}
-		var names []string
-		for _, config := range configs {
-			names = append(names, config.Method)
-		}
-		for _, other := range options { // which, left out, would give it an effect?
-			field := other.field(&a.config)
-			if field == "" || field == "Method" || !slices.Contains(c.given, other.name) {
-				continue
-			}
-			without := slices.Clone(configs)
-			for i := range without {
-				byDefault := gfn.DefaultConfig(without[i].Method)
-				reflect.ValueOf(&without[i]).Elem().FieldByName(field).Set(reflect.ValueOf(byDefault).FieldByName(field))
-			}
-			if !idle(o, without...) {
-				return usagef("-%s would have no effect beside -%s; leave one of them out", o.name, other.name)
-			}
-		}
-		if slices.ContainsFunc(configs, func(c gfn.Config) bool { return !idle(o, gfn.DefaultConfig(c.Method)) }) {
-			return usagef("-%s would have no effect beside the other flags; leave it out", o.name)
-		}
-		return usagef("-%s would have no effect with %s; leave it out (it is for %s)", o.name, strings.Join(slices.Compact(names), ", "), readersOf(o.field(&a.config)))
-	}
-	return nil
 }
 
 // lambdaUsage lists the default λ of every method that has one.
@@ -280,6 +140,7 @@ func knownMethod(name, prefix string) error {
 	if err == nil {
 		return nil
 	}
+	err = inFlags(err)
 	var names []string
 	for _, m := range gfn.Methods() {
 		names = append(names, m.Name)
@@ -300,9 +161,6 @@ func (c *call) start(first trainArgs) (*gfn.Trainer, error) {
 	if err := c.again(&a, a.options()); err != nil {
 		return nil, err
 	}
-	if err := c.unread(a.config); err != nil {
-		return nil, err
-	}
 	if err := prepareDir(a.out, resultNames...); err != nil {
 		return nil, err
 	}
@@ -312,7 +170,7 @@ func (c *call) start(first trainArgs) (*gfn.Trainer, error) {
 // newTrainer is [gfn.NewTrainer], where a flag is wrong with a usage error, such as -tabular beyond -limit.
 func newTrainer(env gfn.Env, c gfn.Config) (*gfn.Trainer, error) {
 	t, err := gfn.NewTrainer(env, c)
-	if err != nil && configField.MatchString(err.Error()) {
+	if errors.As(err, new(*gfn.FieldError)) {
 		return nil, usageError{inFlags(err)}
 	}
 	return t, err
@@ -327,14 +185,10 @@ func defaults(a trainArgs, method string, env gfn.Env) gfn.Config {
 	return c
 }
 
-// again reads the arguments on top of what a, to which options write, holds. Another critic comes with its own λ.
+// again reads the arguments on top of what a, to which options write, holds.
 func (c *call) again(a *trainArgs, options []option) error {
-	critic := a.config.Critic
 	if _, err := c.parse(options); err != nil {
 		return err
-	}
-	if a.config.Critic != critic && !slices.Contains(c.given, "lambda-v") {
-		a.config.LambdaV = gfn.DefaultLambdaV(a.config.Critic)
 	}
 	if err := a.config.Validate(); err != nil {
 		return usageError{inFlags(err)}
@@ -342,21 +196,26 @@ func (c *call) again(a *trainArgs, options []option) error {
 	return nil
 }
 
-var configField = regexp.MustCompile(`Config\.(\w+)( =)?`)
-
-// inFlags puts the flags in the place of the configuration's fields in an error.
+// inFlags names the flags in the place of the configuration's fields in an error.
 func inFlags(err error) error {
-	var a trainArgs
-	options := a.options()
-	return errors.New(configField.ReplaceAllStringFunc(err.Error(), func(text string) string {
-		field := configField.FindStringSubmatch(text)
-		for _, o := range options {
-			if o.field(&a.config) == field[1] {
-				return "-" + o.name + strings.Replace(field[2], "=", "is", 1)
-			}
+	if joined, ok := err.(interface{ Unwrap() []error }); ok {
+		var all []error
+		for _, e := range joined.Unwrap() {
+			all = append(all, inFlags(e))
 		}
-		return text
-	}))
+		return errors.Join(all...)
+	}
+	var bad *gfn.FieldError
+	if !errors.As(err, &bad) {
+		return err
+	}
+	name := "iters"
+	for _, o := range new(trainArgs).options() {
+		if strings.EqualFold(bad.Field, strings.ReplaceAll(o.name, "-", "")) {
+			name = o.name
+		}
+	}
+	return fmt.Errorf("-%s is %s: %s", name, bad.Value, bad.Want)
 }
 
 // restart returns the trainer of a checkpoint.
