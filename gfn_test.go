@@ -5084,6 +5084,28 @@ func TestEditingBoundsAreAttained(t *testing.T) {
 	closeTo(t, 4, b.Right, 1e-6)
 }
 
+// Control states π-SQL with the flows of the exits, F(s) = R(s)/PF(sf|s): its sides are E[Σ (α MDB)²], summed here over
+// all trajectories, where exits have no residual.
+func TestControlUsesExitFlows(t *testing.T) {
+	onDAGs(t, func(t *testing.T, rng *rand.Rand, g *gfn.Graph) {
+		g = enumerate(t, everyExit(rng, g))
+		logPF, logPB, α := randomPF(rng, g), randomPB(rng, g), math.Exp(rng.NormFloat64())
+		want := 0.0
+		for _, τ := range trajectories(g) {
+			pf, _, _ := along(g, τ, logPF, logPB)
+			for _, e := range τ[:len(τ)-1] {
+				row, c := int(g.From[e]), int(g.Child[e])
+				mdb := g.LogR[row] - logPF[g.Exit(row)] + logPF[e] - logPB[g.Back[e]] - g.LogR[c] + logPF[g.Exit(c)]
+				want += math.Exp(pf) * α * mdb * α * mdb
+			}
+		}
+		bounds := gfn.Control(g, logPF, logPB, normal(rng, g.Len()), α)
+		i := slices.IndexFunc(bounds, func(b gfn.Bound) bool { return b.Name == "π-SQL" })
+		closeTo(t, want, bounds[i].Left, 1e-10)
+		closeTo(t, want, bounds[i].Right, 1e-10)
+	})
+}
+
 // Check covers spec §8 on words that are appended, and on no others.
 func TestCheckCoversEditing(t *testing.T) {
 	for order, want := range map[gfn.Order]int{gfn.Append: 3, gfn.Ends: 0, gfn.AnyOrder: 0} {

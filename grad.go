@@ -7,16 +7,16 @@ import (
 	"slices"
 )
 
-// Policy-dependent rewards (Niu et al. 2024, spec §4) turn keeping the flow balanced into
-// minimising a return, by making the reward depend on the policy. First the exact quantities on a
-// graph. P_G is the guide: P_F, or any forward policy.
+// Policy-dependent rewards (Niu et al. 2024, spec §4) make keeping the flow balanced a matter of minimising a return.
+// They are costs, and they depend on the policy. First come the exact quantities on a graph. P_G is the guide: P_F, or
+// any other forward policy.
 
 // RewardF returns R_F by forward slot:
 //
 //	R_F(s→s') = log PF(s'|s) − log PB(s|s')    R_F(x→sf) = log PF(sf|x) − (log R(x) − log Z)
 //
-// Its sum along a trajectory is c(τ), the TB residual, and [Graph.Value] of it is V_F: the first
-// entry is J_F = E[c(τ)] = KL(PF ‖ PB R/Z*) + log Z − log Z*.
+// The sum along a trajectory is c(τ), the TB residual. V_F is [Graph.Value] of these rewards; its first entry is
+// J_F = E[c(τ)] = KL(PF ‖ PB R/Z*) + log Z − log Z*.
 func (g *Graph) RewardF(logPF, logPB []float64, logZ float64) []float64 {
 	r := g.Residuals(logPF, logPB)
 	for e, k := range g.Back {
@@ -27,8 +27,7 @@ func (g *Graph) RewardF(logPF, logPB []float64, logZ float64) []float64 {
 	return r
 }
 
-// RewardB returns R_B by backward slot, for the step s' → s of a walk backwards: log PB(s|s') − log
-// PG(s'|s).
+// RewardB returns R_B by backward slot, for the step s' → s of a walk backwards: log PB(s|s') − log PG(s'|s).
 func (g *Graph) RewardB(logPB, logPG []float64) []float64 {
 	r := slices.Clone(logPB)
 	for k, e := range g.Edge {
@@ -42,18 +41,14 @@ func (g *Graph) RewardB(logPB, logPG []float64) []float64 {
 //	V_B(s') = Σ_{s→s'} PB(s|s') (r(s|s') + V_B(s))    V_B(s0) = 0
 func (g *Graph) ValueB(logPB, r []float64) []float64 {
 	v := make([]float64, g.Len())
-	for row := range v {
-		for k := g.BStart[row]; k < g.BStart[row+1]; k++ {
-			if p := math.Exp(logPB[k]); p > 0 {
-				v[row] += p * (r[k] + v[g.From[g.Edge[k]]])
-			}
-		}
+	for k, e := range g.Edge { // slots are grouped by s', and rows are in topological order
+		v[g.Child[e]] += times(math.Exp(logPB[k]), r[k]+v[g.From[e]])
 	}
 	return v
 }
 
-// LogVisitsB returns log d_B(s) by row, the probability that a walk backwards from x ∼ ρ passes s.
-// They are the flows of PB with ρ in place of R.
+// LogVisitsB returns log d_B(s) by row. d_B(s) is the probability that a walk backwards from x ∼ ρ passes s: the flow
+// of PB with ρ in place of R.
 func (g *Graph) LogVisitsB(logPB, logρ []float64) []float64 { return g.logFlows(logPB, logρ) }
 
 // Advantage returns A(s→s') = r(s→s') + V(s') − V(s) by forward slot, v as from [Graph.Value].
@@ -65,13 +60,11 @@ func (g *Graph) Advantage(v, r []float64) []float64 {
 	return a
 }
 
-// AdvantageB returns A_B by backward slot, v as from [Graph.ValueB].
+// AdvantageB returns A_B(s|s') = r(s|s') + V_B(s) − V_B(s') by backward slot, v as from [Graph.ValueB].
 func (g *Graph) AdvantageB(v, r []float64) []float64 {
 	a := slices.Clone(r)
-	for row := range g.Len() {
-		for k := g.BStart[row]; k < g.BStart[row+1]; k++ {
-			a[k] += v[g.From[g.Edge[k]]] - v[row]
-		}
+	for k, e := range g.Edge {
+		a[k] += v[g.From[e]] - v[g.Child[e]]
 	}
 	return a
 }
@@ -98,18 +91,13 @@ func (g *Graph) GradJB(logPB, logPG, logρ []float64) (j float64, grad []float64
 	r := g.RewardB(logPB, logPG)
 	v, d := g.ValueB(logPB, r), g.LogVisitsB(logPB, logρ)
 	grad = g.AdvantageB(v, r)
-	for row := range v {
-		if p := math.Exp(logρ[row]); p > 0 {
-			j += p * v[row]
-		}
-		for k := g.BStart[row]; k < g.BStart[row+1]; k++ {
-			grad[k] = times(math.Exp(d[row]+logPB[k]), grad[k])
-		}
+	for k, e := range g.Edge {
+		grad[k] = times(math.Exp(d[g.Child[e]]+logPB[k]), grad[k])
 	}
-	return j, grad
+	return meanOver(logρ, v), grad
 }
 
-// Next the same from sampled trajectories. Everything by step is laid out as Batch.Steps.
+// The same from sampled trajectories. What is given by step is laid out as Batch.Steps.
 
 // RewardsF writes R_F of every step of b to dst.
 func RewardsF(b *Batch, v *Flows, dst []float64) {
@@ -122,8 +110,8 @@ func RewardsF(b *Batch, v *Flows, dst []float64) {
 	}
 }
 
-// RewardsB writes R_B of every ordinary step of b to dst, given log PG by step, and 0 for the
-// exits, which no walk backwards takes.
+// RewardsB writes R_B of every ordinary step of b to dst, given log PG by step. It writes 0 for the exits, which no
+// walk backwards takes.
 func RewardsB(b *Batch, v *Flows, logPG, dst []float64) {
 	for i, s := range b.Steps {
 		dst[i] = 0
@@ -133,8 +121,7 @@ func RewardsB(b *Batch, v *Flows, logPG, dst []float64) {
 	}
 }
 
-// Direction is the way in which a trajectory is walked: Forward from s0 to sf, or Backward from x
-// to s0.
+// Direction is the way in which a trajectory is walked: Forward from s0 to sf, or Backward from x to s0.
 type Direction bool
 
 // The directions.
@@ -143,9 +130,8 @@ const (
 	Backward Direction = false
 )
 
-// eachStep calls f on the steps that trajectory i of b takes in a direction, in the order of the
-// walk or against it, with the row that each one leaves. Backwards, step t leaves its child; no
-// walk backwards takes the exit.
+// eachStep calls f on the steps that trajectory i of b takes in a direction, with the row that each one leaves. It
+// calls f in the order of the walk, or against it. A walk backwards takes no exit, and its step t leaves the child.
 func eachStep(b *Batch, way Direction, i int, against bool, f func(t int, row int32)) {
 	lo, hi := int(b.Start[i]), int(b.Start[i+1])
 	if way == Backward {
@@ -164,13 +150,13 @@ func eachStep(b *Batch, way Direction, i int, against bool, f func(t int, row in
 	}
 }
 
-// Advantages writes the λ-advantages of every step to dst, for rewards r by step and a critic by
-// row (nil: 0 everywhere):
+// Advantages writes the λ-advantages of every step to dst, for rewards r by step and a critic by row (nil: 0
+// everywhere):
 //
 //	Â_t = Σ_{l≥0} λ^l δ_{t+l}    δ_t = r_t + V(s_{t+1}) − V(s_t)
 //
-// where V is 0 at the end of the walk. λ = 1 is the reward-to-go less V(s_t), whose expected
-// gradient is exact for any V; for λ < 1 it is if V is (Schulman et al. 2016).
+// V is 0 at the end of the walk. At λ = 1 this is the reward-to-go less V(s_t): its expected gradient is exact for any
+// V. For λ < 1 the expected gradient is exact if V is (Schulman et al. 2016).
 func Advantages(b *Batch, way Direction, r, value []float64, λ float64, dst []float64) {
 	clear(dst)
 	for i := range b.Trajectories() {
@@ -186,8 +172,8 @@ func Advantages(b *Batch, way Direction, r, value []float64, λ float64, dst []f
 	}
 }
 
-// Returns writes the whole return of its trajectory to every step: without bias, and the estimator
-// of the largest variance.
+// Returns writes to every step the whole return of its trajectory. This estimator has no bias, and the largest
+// variance.
 func Returns(b *Batch, way Direction, r, dst []float64) {
 	clear(dst)
 	for i := range b.Trajectories() {
@@ -200,9 +186,9 @@ func Returns(b *Batch, way Direction, r, dst []float64) {
 // Centring says what is subtracted from advantages.
 type Centring int
 
-// Centring by the batch's own mean over all steps is what the reference does: it biases the
-// gradient by O(1/K), K trajectories (for a single decision exactly by the factor 1 − 1/K). The
-// mean over the steps of the other trajectories has no bias.
+// CentreBatch, which the reference uses, subtracts the mean over all steps of the batch. It biases the gradient by
+// O(1/K), K trajectories; for a single decision exactly by the factor 1 − 1/K. CentreOthers subtracts the mean over the
+// steps of the other trajectories, which has no bias.
 const (
 	CentreNone Centring = iota
 	CentreBatch
@@ -220,8 +206,8 @@ func Centre(b *Batch, way Direction, a []float64, c Centring) {
 	}
 	sum, n := 0.0, 0.0
 	for i := range b.Trajectories() {
-		s, k := total(i)
-		sum, n = sum+s, n+k
+		own, k := total(i)
+		sum, n = sum+own, n+k
 	}
 	mean := sum / n
 	for i := range b.Trajectories() {
@@ -236,8 +222,8 @@ func Centre(b *Batch, way Direction, a []float64, c Centring) {
 	}
 }
 
-// PolicyGradient adds the cotangents whose gradient is mean_τ Σ_t ∇log P · Â_t, Â constant, to d:
-// of log PF for walks Forward, of log PB Backward.
+// PolicyGradient adds to d the cotangents of mean_τ Σ_t log P · Â_t with Â constant: of log PF for walks Forward, of
+// log PB for walks Backward.
 func PolicyGradient(b *Batch, way Direction, a []float64, d *Flows) {
 	n := float64(b.Trajectories())
 	for i, s := range b.Steps {
@@ -249,9 +235,8 @@ func PolicyGradient(b *Batch, way Direction, a []float64, d *Flows) {
 	}
 }
 
-// Critic returns the loss of a critic, (V(s_t) − target_t)² summed over steps, mean over
-// trajectories, and adds its cotangents to dV. The target is V(s_t) + Â_t, held constant; with Â at
-// λ = 1 it is the reward-to-go.
+// Critic returns the loss of a critic and adds its cotangents to dV. The loss is (V(s_t) − target_t)², summed over
+// steps, mean over trajectories. The target V(s_t) + Â_t is held constant; with Â at λ = 1 it is the reward-to-go.
 func Critic(b *Batch, way Direction, a, dV []float64) (loss float64) {
 	n := float64(b.Trajectories())
 	for i := range b.Trajectories() {
@@ -263,18 +248,18 @@ func Critic(b *Batch, way Direction, a, dV []float64) (loss float64) {
 	return loss
 }
 
-// SubEB is sub-trajectory evaluation balance (Niu et al. 2026), another loss of a critic: with the potentials
+// SubEB returns the loss of sub-trajectory evaluation balance (Niu et al. 2026), another loss of a critic, and adds its
+// cotangents in V by row to dV, and in r by step to dR unless that is nil. The potentials of a walk are
 //
 //	p_k = V(s_k) + Σ_{t<k} r_t    V = 0 at the end of the walk
 //
-// p_i − p_j is V(s_i) less the rewards between s_i and s_j and V(s_j), and the loss the mean over walks of
-// [SubTB]'s quadratic form of them. Forward, with R_F, it is SubTB itself with −V in place of log F and log R −
-// log Z in place of log R. It returns the loss and adds its cotangents in V by row to dV, and in r by step, where
-// not nil, to dR.
+// so that p_i − p_j is V(s_i) less V(s_j) and the rewards between them. The loss is [SubTB]'s quadratic form of the
+// potentials, mean over walks. Forward, with R_F, it is SubTB with −V in place of log F and log R − log Z in place of
+// log R.
 //
-// All residuals are 0 if every trajectory has return V(s) from each of its states s on, as at the optimum, where V =
-// log Z − log F*. Away from it the minimiser is not V_F: it weighs squares, as Bellman residuals do. It panics for λ < 0
-// or NaN, as SubTB does.
+// All residuals are 0 if from each of its states s on, every trajectory has return V(s). At the optimum it has, and
+// V = log Z − log F*. Away from it the minimiser is not V_F, since it weighs squares as Bellman residuals do. SubEB
+// panics for λ < 0 or NaN, as SubTB does.
 func SubEB(b *Batch, way Direction, r, value []float64, λ float64, dV, dR []float64) (loss float64) {
 	if !(λ >= 0) {
 		panic(fmt.Sprintf("gfn: SubEB: λ = %v", λ))
@@ -308,16 +293,19 @@ func SubEB(b *Batch, way Direction, r, value []float64, λ float64, dV, dR []flo
 	return loss
 }
 
-// residualB writes to every step a the factor of ∇log PB in half the gradient of mean c(τ)², the
-// step of the TB-style variant: c(τ) less what depends on x alone is −Σ R_B, so that the factor is
-// Σ R_B + log R(x) − log PF(sf|x) − log Z. By fact 3 its mean is ∇J_B.
+// residualB writes to every step the factor of ∇log PB in half the gradient of mean c(τ)², for PB's step down the TB
+// loss. The factor is −c(τ) = Σ R_B + log R(x) − log PF(sf|x) − log Z. By fact 3 of spec §4 its mean is ∇J_B.
 func residualB(b *Batch, v *Flows, r, a []float64) {
 	Returns(b, Backward, r, a)
 	for i := range b.Trajectories() {
 		exit := b.Steps[b.Start[i+1]-1]
-		eachStep(b, Backward, i, false, func(t int, _ int32) { a[t] += b.LogR[exit.Row] - v.LogPF[exit.F] - v.LogZ })
+		eachStep(b, Backward, i, false, func(t int, _ int32) {
+			a[t] += b.LogR[exit.Row] - v.LogPF[exit.F] - v.LogZ
+		})
 	}
 }
+
+// ---- guides ----
 
 // Unguided is the guide PG = PF.
 type Unguided struct{}
@@ -332,57 +320,45 @@ func (Unguided) LogPG(b *Batch, logPF, _, dst []float64) {
 	}
 }
 
-// ExitCapped is PF with the probability of the exit capped at Cap wherever log R(s) ≤ Threshold,
-// and the rest of the row scaled up to make a distribution again, unless the exit is all there is.
-// The reference caps the raw logit instead, which a shift of the logits changes. Threshold is absolute:
-// where no log R is above it PG is, but for Cap, PF given that it goes on.
+// ExitCapped is PF with the probability of the exit capped at Cap wherever log R(s) ≤ Threshold, nats. The rest of the
+// row is scaled up to make a distribution again. States that can only exit are left alone. (The reference caps the raw
+// logit, whose effect changes with a shift of the logits.)
 type ExitCapped struct{ Cap, Threshold float64 }
 
 // Observe does nothing.
 func (ExitCapped) Observe(*Batch) error { return nil }
 
 // LogPG implements [Guide].
-func (c ExitCapped) LogPG(b *Batch, logPF, _, dst []float64) {
-	for t, s := range b.Steps {
-		dst[t] = logPF[s.F] + c.shift(&b.States, int(s.Row), logPF)
-	}
+func (c ExitCapped) LogPG(b *Batch, logPF, logPB, dst []float64) {
+	Unguided{}.LogPG(b, c.Policy(&b.States, logPF), logPB, dst)
 }
 
 // Policy returns log PG by forward slot.
 func (c ExitCapped) Policy(st *States, logPF []float64) []float64 {
 	dst := slices.Clone(logPF)
 	for row := range st.Len() {
-		if shift := c.shift(st, row, logPF); shift != 0 {
-			exit := st.Exit(row)
-			for e := int(st.FStart[row]); e < exit; e++ {
-				dst[e] += shift
-			}
-			dst[exit] = math.Log(c.Cap)
+		lo, exit := int(st.FStart[row]), st.Exit(row)
+		if exit <= lo || st.LogR[row] > c.Threshold || logPF[exit] <= math.Log(c.Cap) {
+			continue
 		}
+		// log (1 − Cap)/(1 − PF(sf|s)): where the exit is all but sure, 1 − PF(sf|s) has no digits left, the sum has
+		shift := math.Log1p(-c.Cap) - LogSumExp(logPF[lo:exit])
+		for e := lo; e < exit; e++ {
+			dst[e] += shift
+		}
+		dst[exit] = math.Log(c.Cap)
 	}
 	return dst
 }
 
-// shift returns log (1 − Cap)/(1 − PF(sf|s)), which the cap adds to log PF of the ordinary edges of
-// a row, 0 where it does not apply.
-func (c ExitCapped) shift(st *States, row int, logPF []float64) float64 {
-	exit := st.Exit(row)
-	if exit <= int(st.FStart[row]) || st.LogR[row] > c.Threshold || logPF[exit] <= math.Log(c.Cap) {
-		return 0
-	}
-	// not 1 − PF(sf|s), which has no digits left where the exit is all but sure
-	return math.Log1p(-c.Cap) - LogSumExp(logPF[st.FStart[row]:exit])
-}
-
-// Replayed is the guide of sequences: PG(s→s'|x) ∝ the mean reward of the replayed endpoints that are
-// reachable from s', among the s' from which the step's endpoint x is reachable. Where it does not
-// hold x it knows nothing and is PB itself, so that R_B = 0.
+// Replayed is the guide of sequences. PG(s→s'|x) ∝ the mean reward of the replayed endpoints that are reachable from
+// s', among the s' from which the step's endpoint x is reachable. Where it does not hold x it knows nothing and is PB
+// itself, so that R_B = 0.
 //
-// It holds a multiset of at most Capacity endpoints. When that is full it forgets the older half at
-// once (the reference forgets one by one). It answers from an index of all states from which any
-// endpoint is reachable, with their rewards' sums: observing an endpoint costs one addition for each
-// of its ancestors, and so does guiding a trajectory; memory is that of the distinct ancestors. A
-// word of length L has L+1 of them appending, at most (L²+L+2)/2 at either end, 2^L in any order.
+// It holds at most Capacity endpoints, with repetition. When it is full it forgets the older half (the reference
+// forgets one by one). Its index holds every state from which an endpoint is reachable. To observe an endpoint, and to
+// guide a trajectory, takes a visit to each ancestor of the endpoint. A word of length L has L+1 ancestors appending,
+// at most (L²+L+2)/2 at either end, and 2^L in any order.
 type Replayed struct {
 	Capacity int
 
@@ -390,7 +366,7 @@ type Replayed struct {
 	logSum    []float64 // by row of index: log Σ R of the endpoints reachable from it
 	count     []float64 // their number
 	order     []int32   // endpoints, oldest first, as rows of index
-	mark      []int32   // by row: the last walk that came by
+	mark      []int32   // by row: the last walk that passed it
 	walks     int32
 	ancestors []int32
 }
@@ -420,16 +396,20 @@ func (r *Replayed) add(env Env, s []int) {
 	}
 }
 
+// endpoints returns what is held, oldest first.
+func (r *Replayed) endpoints() (states [][]int) {
+	for _, x := range r.order {
+		states = append(states, r.index.State(nil, int(x)))
+	}
+	return states
+}
+
 // forget builds the index anew from the newer half of the endpoints.
 func (r *Replayed) forget() {
-	var kept [][]int
-	for _, x := range r.order[len(r.order)-len(r.order)/2:] {
-		kept = append(kept, r.index.State(nil, int(x)))
-	}
-	env := r.index.Env
+	env, all := r.index.Env, r.endpoints()
 	*r = Replayed{Capacity: r.Capacity}
 	r.index.Reset(env)
-	for _, s := range kept {
+	for _, s := range all[len(all)-len(all)/2:] {
 		r.add(env, s)
 	}
 }
@@ -464,35 +444,31 @@ func (r *Replayed) above(x int) []int32 {
 func (r *Replayed) LogPG(b *Batch, _, logPB, dst []float64) {
 	var s []int
 	for i := range b.Trajectories() {
-		steps := b.Trajectory(i)
 		s = b.State(s, b.Endpoint(i))
-		x := -1
+		known := false
 		if r.index.Env != nil {
-			x = r.index.Row(s)
-		}
-		known := x >= 0 && r.count[x] > 0
-		if known {
-			r.above(x)
-		}
-		for t, step := range steps {
-			at := int(b.Start[i]) + t
-			switch {
-			case step.B < 0:
-				dst[at] = 0
-			case !known:
-				dst[at] = logPB[step.B]
-			default:
-				s = b.State(s, int(step.Row))
-				row := r.index.Row(s)
-				dst[at] = r.logShare(row, int(b.FAction[step.F]))
+			x := r.index.Row(s)
+			if known = x >= 0 && r.count[x] > 0; known {
+				r.above(x)
 			}
 		}
+		eachStep(b, Forward, i, false, func(t int, row int32) {
+			switch step := b.Steps[t]; {
+			case step.B < 0:
+				dst[t] = 0
+			case known:
+				s = b.State(s, int(row))
+				dst[t] = r.logShare(r.index.Row(s), b.FAction[step.F])
+			default:
+				dst[t] = logPB[step.B]
+			}
+		})
 	}
 }
 
-// logShare returns the log of action a's share of the mean rewards among the children of row that the
-// last walk marked.
-func (r *Replayed) logShare(row, a int) float64 {
+// logShare returns the log of an action's share of the mean rewards among the children of row that the last walk
+// marked.
+func (r *Replayed) logShare(row int, action int32) float64 {
 	own, means := math.Inf(-1), []float64(nil)
 	for e := r.index.FStart[row]; e < r.index.FStart[row+1]; e++ {
 		c := r.index.Child[e]
@@ -500,7 +476,7 @@ func (r *Replayed) logShare(row, a int) float64 {
 			continue
 		}
 		mean := r.logSum[c] - math.Log(r.count[c])
-		if means = append(means, mean); int(r.index.FAction[e]) == a {
+		if means = append(means, mean); r.index.FAction[e] == action {
 			own = mean
 		}
 	}
@@ -509,17 +485,18 @@ func (r *Replayed) logShare(row, a int) float64 {
 
 // ---- trust region ----
 
-// TrustRegion is the step of RL-T (Schulman et al. 2015): minimise the surrogate L = mean_τ Σ_t
-// PF'(s_{t+1}|s_t)/PF(s_{t+1}|s_t) Â_t subject to mean KL ≤ ζ, the mean over the batch's steps of
-// KL(PF'(·|s) ‖ PF(·|s)). One scale throughout, in the Fisher matrix and in the test (the reference
-// sums in one and averages in the other).
+// TrustRegion is the step of RL-T (Schulman et al. 2015): minimise the surrogate
+//
+//	L = mean_τ Σ_t PF'(s_{t+1}|s_t)/PF(s_{t+1}|s_t) Â_t
+//
+// subject to mean KL ≤ ζ, the mean over the batch's steps of KL(PF'(·|s) ‖ PF(·|s)).
 type TrustRegion struct {
 	KL         float64 // ζ, nats
 	Damping    float64 // added to the diagonal of the Fisher matrix
 	Iterations int     // of conjugate gradients, at most
-	Tolerance  float64 // they stop when r·r is below it, times |g|² where that is below 1: near the optimum it would stop before it began
+	Tolerance  float64 // they stop at r·r ≤ Tolerance · min(1, |g|²): near the optimum g·g alone is below Tolerance
 	Backtracks int     // steps tried, each half of the one before
-	Penalised  bool    // minimise L + KL(PF'‖PF) of whole trajectories: see Step
+	Penalised  bool    // minimise L + KL(PF'‖PF) of trajectories: see Step
 }
 
 // DefaultTrustRegion returns the reference's settings.
@@ -535,18 +512,16 @@ type TrustStep struct {
 	Before, After float64 // what is minimised
 }
 
-// Step takes the step on the states of a batch or a graph. n is a policy with a [ForwardHead] that
-// has been evaluated on all rows, logPF what it gave; gain holds by slot the cotangents of log PF
-// that [PolicyGradient] adds up, so that L = Σ_e PF'/PF gain_e; visits by row the mean number of
-// steps of a trajectory that leave it. With g the gradient of L and F the Fisher matrix, θ' = θ −
-// √(2ζ / gᵀF⁻¹g) F⁻¹g is tried first, then halvings; the first one that lowers L and keeps to ζ is
-// taken. If there is none, the parameters stay bit for bit as they were.
+// Step takes the step on the states of a batch or a graph. n is a policy with a [ForwardHead] that has been evaluated
+// on all rows, and logPF what it gave. gain holds by slot the cotangents of log PF that [PolicyGradient] adds up, so
+// that L = Σ_e PF'/PF gain_e; visits holds by row the mean number of steps of a trajectory that leave it. With g the
+// gradient of L and F the Fisher matrix, Step tries θ' = θ − √(2ζ / gᵀF⁻¹g) F⁻¹g and then halves the step, and takes
+// the first that lowers L and keeps to ζ. If there is none, the parameters stay as they were, bit for bit.
 //
-// L leaves out that the reward depends on the policy: by guarantee 2 of spec §5, J' − J is, to
-// first order in L, L' − L + KL(P'‖P), so that near the optimum a step of fixed KL raises J.
-// Penalised steps count that term too, and are never longer than to the minimum 1/N F⁻¹g of its
-// quadratic model, N the steps of a trajectory: with exact gain and visits J then falls at every
-// step (a test).
+// L leaves out that the reward depends on the policy. By guarantee 2 of spec §5, J' − J = L' − L + KL(P'‖P) to first
+// order in L, so that near the optimum a step of fixed KL raises J. A penalised step counts that term too, and is never
+// longer than to the minimum of its quadratic model, 1/N F⁻¹g with N the steps of a trajectory. With exact gain and
+// visits J then falls at every step (a test).
 func (tr TrustRegion) Step(n *Net, st *States, logPF, gain, visits []float64) TrustStep {
 	length := 0.0 // N
 	for _, d := range visits {
@@ -614,10 +589,9 @@ func (b *Batch) visits(dst []float64) []float64 {
 	return dst
 }
 
-// Fisher writes the product of the Fisher matrix of a forward policy and v to dst: the Hessian of
-// Σ_s weight(s) KL(·‖PF) at the parameters of n, which has been evaluated on st and gave logPF. It
-// is exact for a softmax: with J the Jacobian of a state's log-probabilities, forward mode for J v
-// and reverse mode for Jᵀ,
+// Fisher writes the product of the Fisher matrix of a forward policy and v to dst. The matrix is the Hessian of
+// Σ_s weight(s) KL(·‖PF) at the parameters of n, which has been evaluated on st and gave logPF. The product is exact
+// for a softmax. With J the Jacobian of a state's log-probabilities, in forward mode for J v and reverse mode for Jᵀ,
 //
 //	F v = Σ_s weight(s) Jᵀ diag(p) J v
 //
@@ -635,9 +609,9 @@ func Fisher(n *Net, st *States, logPF, weight, v, dst []float64) {
 	n.Grad = grad
 }
 
-// ConjugateGradients returns an approximate solution of A x = b for a symmetric positive definite
-// A, given by its product with a vector, from x = 0. It stops after the given number of iterations,
-// or when the squared residual r·r is below tolerance (Hestenes & Stiefel 1952).
+// ConjugateGradients returns an approximate solution of A x = b for a symmetric positive definite A, given by its
+// product with a vector, from x = 0. It stops after the given number of iterations, or when the squared residual r·r is
+// at most tolerance (Hestenes & Stiefel 1952).
 func ConjugateGradients(mul func(v, dst []float64), b []float64, iterations int, tolerance float64) []float64 {
 	x, r, p, ap := make([]float64, len(b)), slices.Clone(b), slices.Clone(b), make([]float64, len(b))
 	rr := dot(r, r)
@@ -671,8 +645,7 @@ func dot(a, b []float64) (sum float64) {
 
 // ---- guarantees (spec §5) ----
 
-// Bound is a statement about two numbers, both computed: Left ≤ Right, or Left = Right where Equal
-// is set.
+// Bound is a statement about two numbers, both computed: Left ≤ Right, or Left = Right where Equal is set.
 type Bound struct {
 	Name        string
 	Left, Right float64
@@ -687,10 +660,102 @@ func (b Bound) Slack() float64 {
 	return b.Right - b.Left
 }
 
-// Holds says whether the slack is not below 0 by more than rounding error, 1e-9 of the larger side
-// (or of 1).
+// Holds says whether the slack is not below 0 by more than rounding error, 1e-9 of the larger side (or of 1).
 func (b Bound) Holds() bool {
 	return b.Slack() >= -1e-9*max(1, math.Abs(b.Left), math.Abs(b.Right)) // false for NaN
+}
+
+// SamplingError is guarantee 1: what training drives down bounds what is sampled.
+//
+//	TV(PF⊤, R/Z*) ≤ √(½ KL(PF ‖ PB R/Z*)) = √(½ (J_F − log Z + log Z*))
+func SamplingError(g *Graph, logPF, logPB []float64) Bound {
+	kl := g.trajectoryKL(logPF, logPB)
+	return Bound{"sampling error", TV(g.LogTerminating(logPF), g.LogTarget()), math.Sqrt(max(0, kl) / 2), false}
+}
+
+// trajectoryKL returns KL(PF ‖ PB R/Z*), which is J_F at Z = Z*.
+func (g *Graph) trajectoryKL(logPF, logPB []float64) float64 {
+	return g.Value(logPF, g.RewardF(logPF, logPB, g.LogZ()))[0]
+}
+
+// EvidenceBounds are ELBO ≤ log Z* and log Z* ≤ EUBO.
+func EvidenceBounds(g *Graph, logPF, logPB []float64) []Bound {
+	return []Bound{
+		{"evidence lower bound", g.ELBO(logPF, logPB), g.LogZ(), false},
+		{"evidence upper bound", g.LogZ(), g.EUBO(logPF, logPB), false},
+	}
+}
+
+// MarginalGap is fact 6 of spec §4. With PB = P*B, for which the last term is 0, only the marginal gap is left:
+//
+//	KL(PF ‖ PB R/Z*) = KL(PF⊤ ‖ R/Z*) + E_{x∼PF⊤} KL(PF(τ|x) ‖ PB(τ|x))
+func MarginalGap(g *Graph, logPF, logPB []float64) Bound {
+	ρ := g.LogTerminating(logPF)
+	gap := KL(ρ, g.LogTarget()) + g.pathKL(ρ, g.BackwardOf(logPF), logPB)
+	return Bound{"marginal gap", g.trajectoryKL(logPF, logPB), gap, true}
+}
+
+// pathKL returns E_{x∼ρ} KL(P(τ|x) ‖ Q(τ|x)) of two backward policies.
+func (g *Graph) pathKL(ρ, logp, logq []float64) float64 {
+	r := make([]float64, len(logp))
+	for k := range r {
+		r[k] = logp[k] - logq[k]
+	}
+	return meanOver(ρ, g.ValueB(logp, r))
+}
+
+// Improvement returns guarantees 2 and 3 for a step from policy P to P', both positive on every edge, with the same PB
+// and Z. With A the advantages of P, L = Σ_s d(s) Σ_a P'(a|s) A(s,a), ε = max_s |Σ_a P'(a|s) A(s,a)|,
+// κ = max_s KL(P'(·|s) ‖ P(·|s)) and H the longest trajectory's edges:
+//
+//	J' − J = E_{P'}[Σ_t A(s_t→s_{t+1})] + KL(P'‖P)    the KL because the reward depends on the policy
+//	J' − J ≤ L + KL(P'‖P) + 2εH·TV(P', P)
+//	J' − J ≤ L + KL(P'‖P) + εH·√(2 KL(P'‖P))
+//	J' − J ≤ L + Hκ + εH·√(2Hκ)
+//	KL(P'‖P) ≤ Hκ
+//	Σ_s |d'(s) − d(s)| ≤ 2H·TV(P', P)
+//	TV(P', P) ≤ √(½ KL(P'‖P))
+//	TV(P', P) ≤ Σ_s d(s) TV(P'(·|s), P(·|s))
+//
+// TV(P', P) is of the laws of trajectories, summed over all of them where there are at most limit. Where there are
+// more, the bound of the last line stands in its place, and the last two lines are left out.
+func Improvement(g *Graph, logPF, logPB, logPF2 []float64, limit int) []Bound {
+	r := g.RewardF(logPF, logPB, g.LogZ())
+	v := g.Value(logPF, r)
+	a := g.Advantage(v, r)
+	difference := g.trajectoryKL(logPF2, logPB) - v[0]
+	// by row: Σ_a P'(a|s) A(s,a), KL(P'(·|s) ‖ P(·|s)) and TV(P'(·|s), P(·|s))
+	gain, rowKL, rowTV := make([]float64, g.Len()), make([]float64, g.Len()), make([]float64, g.Len())
+	for e, row := range g.From {
+		p, p2 := math.Exp(logPF[e]), math.Exp(logPF2[e])
+		gain[row] += p2 * a[e]
+		rowKL[row] += p2 * (logPF2[e] - logPF[e])
+		rowTV[row] += math.Abs(p2-p) / 2
+	}
+	d, d2 := g.LogVisits(logPF), g.LogVisits(logPF2)
+	H, ε, κ, visits := float64(g.Longest()), 0.0, 0.0, 0.0
+	for row := range d {
+		ε, κ = max(ε, math.Abs(gain[row])), max(κ, rowKL[row])
+		visits += math.Abs(math.Exp(d2[row]) - math.Exp(d[row]))
+	}
+	L, kl := meanOver(d, gain), max(0, meanOver(d2, rowKL)) // not −1e-18
+	tv, exact := g.trajectoryTV(logPF, logPF2, limit)
+	if !exact {
+		tv = meanOver(d, rowTV)
+	}
+	bounds := []Bound{
+		{"performance difference", difference, meanOver(d2, gain) + kl, true},
+		{"improvement, TV", difference, L + kl + 2*ε*H*tv, false},
+		{"improvement, KL", difference, L + kl + ε*H*math.Sqrt(2*kl), false},
+		{"improvement, worst state", difference, L + H*κ + ε*H*math.Sqrt(2*H*κ), false},
+		{"trajectory KL", kl, H * κ, false},
+		{"visits", visits, 2 * H * tv, false},
+	}
+	if exact {
+		bounds = append(bounds, Bound{"Pinsker", tv, math.Sqrt(kl / 2), false},
+			Bound{"trajectory TV", tv, meanOver(d, rowTV), false})
+	}
+	return bounds
 }
 
 // Longest returns H, the largest number of edges of a complete trajectory.
@@ -704,125 +769,9 @@ func (g *Graph) Longest() int {
 	return edges[0]
 }
 
-// expect returns Σ_s d(s) f(s), d the visits of logPF.
-func (g *Graph) expect(logPF []float64, f func(row int) float64) (sum float64) {
-	for row, d := range g.LogVisits(logPF) {
-		if p := math.Exp(d); p > 0 {
-			sum += p * f(row)
-		}
-	}
-	return sum
-}
-
-// overRow returns Σ_e f(e) over the forward slots of a row.
-func (g *Graph) overRow(row int, f func(e int) float64) (sum float64) {
-	for e := int(g.FStart[row]); e < int(g.FStart[row+1]); e++ {
-		sum += f(e)
-	}
-	return sum
-}
-
-// rowKL returns KL(P(·|s) ‖ Q(·|s)) at a row.
-func (g *Graph) rowKL(row int, logp, logq []float64) float64 {
-	return g.overRow(row, func(e int) float64 { return math.Exp(logp[e]) * (logp[e] - logq[e]) })
-}
-
-// SamplingError is guarantee 1: what training drives down bounds what is sampled.
-//
-//	TV(PF⊤, R/Z*) ≤ √(½ KL(PF ‖ PB R/Z*)) = √(½ (J_F − log Z + log Z*))
-func SamplingError(g *Graph, logPF, logPB []float64) Bound {
-	kl := g.Value(logPF, g.RewardF(logPF, logPB, g.LogZ()))[0]
-	return Bound{"sampling error", TV(g.LogTerminating(logPF), g.LogTarget()), math.Sqrt(max(0, kl) / 2), false}
-}
-
-// EvidenceBounds are ELBO ≤ log Z* and log Z* ≤ EUBO.
-func EvidenceBounds(g *Graph, logPF, logPB []float64) []Bound {
-	return []Bound{
-		{"evidence lower bound", g.ELBO(logPF, logPB), g.LogZ(), false},
-		{"evidence upper bound", g.LogZ(), g.EUBO(logPF, logPB), false},
-	}
-}
-
-// MarginalGap is fact 6 of spec §4: PB = P*B leaves the marginal gap alone,
-//
-//	KL(PF ‖ PB R/Z*) = KL(PF⊤ ‖ R/Z*) + E_{x∼PF⊤} KL(PF(τ|x) ‖ PB(τ|x))
-func MarginalGap(g *Graph, logPF, logPB []float64) Bound {
-	ρ := g.LogTerminating(logPF)
-	kl := g.Value(logPF, g.RewardF(logPF, logPB, g.LogZ()))[0]
-	return Bound{"marginal gap", kl, KL(ρ, g.LogTarget()) + g.pathKL(ρ, g.BackwardOf(logPF), logPB), true}
-}
-
-// pathKL returns E_{x∼ρ} KL(P(τ|x) ‖ Q(τ|x)) of two backward policies.
-func (g *Graph) pathKL(ρ, logp, logq []float64) float64 {
-	r := make([]float64, len(logp))
-	for k := range r {
-		r[k] = logp[k] - logq[k]
-	}
-	return meanOver(ρ, g.ValueB(logp, r))
-}
-
-// Improvement returns guarantees 2 and 3 for a step from policy P to P', both positive on every
-// edge, with the same PB and Z. With A the advantages of P, L = Σ_s d(s) Σ_a P'(a|s) A(s,a), ε =
-// max_s |Σ_a P'(a|s) A(s,a)|, κ = max_s KL(P'(·|s) ‖ P(·|s)) and H the longest trajectory's edges:
-//
-//	J' − J = E_{P'}[Σ_t A(s_t→s_{t+1})] + KL(P'‖P)              the reward depends on the policy: hence the KL
-//	J' − J ≤ L + KL(P'‖P) + 2εH·TV(P', P)
-//	J' − J ≤ L + KL(P'‖P) + εH·√(2 KL(P'‖P))
-//	J' − J ≤ L + Hκ + εH·√(2Hκ)
-//	KL(P'‖P) ≤ Hκ    TV(P', P) ≤ √(½ KL(P'‖P))    TV(P', P) ≤ Σ_s d(s) TV(P'(·|s), P(·|s))    Σ_s |d'(s) − d(s)| ≤ 2H·TV(P', P)
-//
-// TV(P', P) is of the laws of trajectories. It is summed over all of them up to limit; for more its
-// bound stands in its place and the statements about TV alone, but the last, are left out.
-func Improvement(g *Graph, logPF, logPB, logPF2 []float64, limit int) []Bound {
-	z := g.LogZ()
-	r := g.RewardF(logPF, logPB, z)
-	v := g.Value(logPF, r)
-	a := g.Advantage(v, r)
-	difference := g.Value(logPF2, g.RewardF(logPF2, logPB, z))[0] - v[0]
-	gain := func(row int) float64 {
-		return g.overRow(row, func(e int) float64 { return math.Exp(logPF2[e]) * a[e] })
-	}
-	H := float64(g.Longest())
-	kl := max(0, g.expect(logPF2, func(row int) float64 { return g.rowKL(row, logPF2, logPF) })) // not −1e-18
-	L, ε, κ := g.expect(logPF, gain), 0.0, 0.0
-	for row := range g.Len() {
-		ε, κ = max(ε, math.Abs(gain(row))), max(κ, g.rowKL(row, logPF2, logPF))
-	}
-	tvRows := g.expect(logPF, func(row int) float64 {
-		return g.overRow(row, func(e int) float64 { return math.Abs(math.Exp(logPF2[e])-math.Exp(logPF[e])) / 2 })
-	})
-	visits := 0.0
-	d, d2 := g.LogVisits(logPF), g.LogVisits(logPF2)
-	for row := range d {
-		visits += math.Abs(math.Exp(d2[row]) - math.Exp(d[row]))
-	}
-	tv, exact := g.trajectoryTV(logPF, logPF2, limit)
-	if !exact {
-		tv = tvRows
-	}
-	bounds := []Bound{
-		{"performance difference", difference, g.expect(logPF2, gain) + kl, true},
-		{"improvement, TV", difference, L + kl + 2*ε*H*tv, false},
-		{"improvement, KL", difference, L + kl + ε*H*math.Sqrt(2*kl), false},
-		{"improvement, worst state", difference, L + H*κ + ε*H*math.Sqrt(2*H*κ), false},
-		{"trajectory KL", kl, H * κ, false},
-		{"visits", visits, 2 * H * tv, false},
-	}
-	if exact {
-		bounds = append(bounds, Bound{"Pinsker", tv, math.Sqrt(kl / 2), false}, Bound{"trajectory TV", tv, tvRows, false})
-	}
-	return bounds
-}
-
-// trajectoryTV returns ½ Σ_τ |P'(τ) − P(τ)| where there are at most limit trajectories, else false.
+// trajectoryTV returns ½ Σ_τ |P(τ) − Q(τ)| where there are at most limit trajectories, else false.
 func (g *Graph) trajectoryTV(logp, logq []float64, limit int) (tv float64, ok bool) {
-	count := g.LogTrajectories()
-	for row := range count {
-		if g.Exit(row) < 0 {
-			count[row] = math.Inf(-1)
-		}
-	}
-	if LogSumExp(count) > math.Log(float64(limit)) {
+	if LogSumExp(g.LogTerminating(make([]float64, len(logp)))) > math.Log(float64(limit)) { // Σ_x n(x)
 		return 0, false
 	}
 	var from func(row int, p, q float64)
@@ -839,18 +788,17 @@ func (g *Graph) trajectoryTV(logp, logq []float64, limit int) (tv float64, ok bo
 	return tv, true
 }
 
-// Guiding returns guarantee 4. guide(x) gives log weights by forward slot for the trajectories to
-// the terminating state in row x, whose product along τ, normalised over the trajectories to x, is
-// PG(τ|x): a Markov guide returns the same slice for every x, and costs one pass then. With ρ =
-// PF⊤, J^G the objective whose backward policy is PG, J_B^G = E_{ρ,PB}[log PB(τ|x) − log PG(τ|x)]
-// and M = max_τ |log PB(τ|x) − log PG(τ|x)|:
+// Guiding returns guarantee 4. guide(x) gives log weights by forward slot for the trajectories to the terminating state
+// in row x. PG(τ|x) is the product of the weights along τ, normalised over the trajectories to x. A Markov guide
+// returns the same slice for every x, and then takes one pass. With ρ = PF⊤, J^G the objective whose backward policy is
+// PG, J_B^G = E_{ρ,PB}[log PB(τ|x) − log PG(τ|x)] and M = max_τ |log PB(τ|x) − log PG(τ|x)|:
 //
 //	J^G − J = E_{PF}[log PB(τ|x) − log PG(τ|x)]
 //	|J^G − J − J_B^G| ≤ M √(2 KL(PF ‖ ρPB))
 //	KL(PF ‖ ρPB) ≤ KL(PF ‖ PB R/Z*)
 func Guiding(g *Graph, logPF, logPB []float64, guide func(x int) []float64) []Bound {
 	ρ, back := g.LogTerminating(logPF), g.BackwardOf(logPF) // PF(τ|x) is the walk of P*B from x
-	var last, jg, gap, jb, most, least []float64
+	var last, norm, jg, gap, jb, most, least []float64
 	JG, difference, JB, M := 0.0, 0.0, 0.0, 0.0
 	for x := range g.Len() {
 		exit := g.Exit(x)
@@ -858,31 +806,26 @@ func Guiding(g *Graph, logPF, logPB []float64, guide func(x int) []float64) []Bo
 			continue
 		}
 		if w := guide(x); last == nil || &w[0] != &last[0] {
-			last = w
-			norm := g.LogVisits(w)
-			toB := make([]float64, len(logPB)) // log PB − log PG, but for the norm
+			last, norm = w, g.LogVisits(w)
+			toB := g.RewardB(logPB, w)         // log PB − log PG, but for the norm
 			toF := make([]float64, len(logPB)) // log PF − log PG, likewise
 			for k, e := range g.Edge {
-				toB[k], toF[k] = logPB[k]-w[e], logPF[e]-w[e]
+				toF[k] = logPF[e] - w[e]
 			}
 			jg, gap, jb = g.ValueB(back, toF), g.ValueB(back, toB), g.ValueB(logPB, toB)
 			most, least = g.extremes(toB)
-			for row, n := range norm {
-				jg[row], gap[row], jb[row], most[row], least[row] = jg[row]+n, gap[row]+n, jb[row]+n, most[row]+n, least[row]+n
-			}
 		}
-		p := math.Exp(ρ[x])
-		JG += p * (jg[x] + logPF[exit] - g.LogR[x] + g.LogZ())
-		difference += p * gap[x]
-		JB += p * jb[x]
-		M = max(M, most[x], -least[x])
+		p, n := math.Exp(ρ[x]), norm[x]
+		JG += p * (jg[x] + n + logPF[exit] - g.LogR[x] + g.LogZ())
+		difference += p * (gap[x] + n)
+		JB += p * (jb[x] + n)
+		M = max(M, most[x]+n, -least[x]-n)
 	}
-	J := g.Value(logPF, g.RewardF(logPF, logPB, g.LogZ()))[0]
-	kl := g.pathKL(ρ, back, logPB)
+	J, kl := g.trajectoryKL(logPF, logPB), g.pathKL(ρ, back, logPB)
 	return []Bound{
 		{"guided difference", JG - J, difference, true},
 		{"guided coupling", math.Abs(JG - J - JB), M * math.Sqrt(2*max(0, kl)), false},
-		{"coupling KL", kl, J, false}, // at Z = Z*, J = KL(PF ‖ PB R/Z*)
+		{"coupling KL", kl, J, false},
 	}
 }
 
@@ -891,112 +834,105 @@ func (g *Graph) extremes(r []float64) (most, least []float64) {
 	most, least = make([]float64, g.Len()), make([]float64, g.Len())
 	for row := 1; row < g.Len(); row++ {
 		most[row], least[row] = math.Inf(-1), math.Inf(1)
-		for k := g.BStart[row]; k < g.BStart[row+1]; k++ {
-			from := g.From[g.Edge[k]]
-			most[row], least[row] = max(most[row], most[from]+r[k]), min(least[row], least[from]+r[k])
-		}
+	}
+	for k, e := range g.Edge {
+		from, to := g.From[e], g.Child[e]
+		most[to], least[to] = max(most[to], most[from]+r[k]), min(least[to], least[from]+r[k])
 	}
 	return most, least
 }
 
-// Control returns the statements of spec §6 about maximum-entropy control at temperature α, all of them
-// equalities. Soft value iteration: with the corrected reward V(s0) = α log Z* and π samples R/Z*, with the
-// uncorrected one V(s0) = α log Σ n(x)R(x) and π samples x ∝ n(x)R(x). Then for any policy, flows and R̂ the
-// control residuals, written in Q, V, π and r, beside α times the balance residuals, as expectations over the
-// trajectories of PF: of the path from s0 to sf, and of the squares along it for soft Q-learning, in its
-// policy-parametrised form where every state is terminating, and with a shaped reward. R̂ = R where that is
-// defined and 1 elsewhere.
+// Control returns the statements of spec §6 about maximum-entropy control at temperature α, all of them equalities.
+//
+// Soft value iteration: with the corrected reward V(s0) = α log Z* and π samples R/Z*; with the uncorrected one
+// V(s0) = α log Σ n(x)R(x) and π samples x ∝ n(x)R(x).
+//
+// Residuals: for any policy and flows, each residual of control, written in Q, V, π and r, is α times a balance
+// residual, up to sign. The two sides are expectations over the trajectories of PF: of the residual of the path from s0
+// to sf; and of the sum of squares along it for soft Q-learning, for its policy-parametrised form where every state is
+// terminating, and for a shaped reward, with R̂ = R where R is defined and 1 elsewhere.
 func Control(g *Graph, logPF, logPB, logF []float64, α float64) []Bound {
-	soft := func(logPB []float64) (v0 float64, terminating []float64) {
-		v, π := g.SoftValue(g.SoftReward(logPB, α), α)
-		return v[0], g.LogTerminating(π)
-	}
-	corrected, sampled := soft(logPB)
-	uncorrected, biased := soft(nil)
-	nR := g.LogTrajectories()
-	for row, r := range g.LogR {
-		nR[row] += r
-	}
-	total := LogSumExp(nR)
-	for row := range nR {
-		nR[row] -= total
-	}
-	r, entropic := g.SoftReward(logPB, α), make([]float64, len(logPF))
+	r, none := g.SoftReward(logPB, α), make([]float64, g.Len())
+	bounds := softValues(g, r, α)
+	residuals, entropic := g.Residuals(logPF, logPB), slices.Clone(r)
 	for e := range r {
-		entropic[e] = r[e] - α*logPF[e]
+		entropic[e] -= α * logPF[e]
 	}
-	bounds := []Bound{
-		{"soft value", corrected, α * g.LogZ(), true},
-		{"soft policy", TV(sampled, g.LogTarget()), 0, true},
-		{"uncorrected soft value", uncorrected, α * total, true},
-		{"uncorrected soft policy", TV(biased, nR), 0, true},
-		{"path consistency", g.Value(logPF, entropic)[0] - α*logF[0], -α * (logF[0] + g.Value(logPF, g.Residuals(logPF, logPB))[0]), true},
-	}
-	// squares adds E[Σ δ²] of the Bellman error q − r − V(s') and of α times DB's residual.
-	squares := func(name string, logF []float64, bellman func(e int, row, child int32) float64) {
-		control, balance := make([]float64, len(r)), g.Residuals(logPF, logPB)
+	path, subTB := g.Value(logPF, entropic)[0]-α*logF[0], logF[0]+g.Value(logPF, residuals)[0]
+	bounds = append(bounds, Bound{"path consistency", path, -α * subTB, true})
+
+	// squares states E[Σ δ²] = E[Σ (α DB)²]: δ is the Bellman error of V = α log F, the reward shaped by α log R̂.
+	squares := func(name string, logF, shape []float64) {
+		logF, shape = append(slices.Clone(logF), 0), append(slices.Clone(shape), 0) // 0 at the sink
+		control, balance := make([]float64, len(r)), make([]float64, len(r))
 		for e, row := range g.From {
-			child, into := g.Child[e], 0.0
-			if int(child) < g.Len() {
-				into = logF[child]
-			}
-			control[e], balance[e] = bellman(e, row, child), α*(logF[row]+balance[e]-into)
-			control[e], balance[e] = control[e]*control[e], balance[e]*balance[e]
+			child := g.Child[e]
+			Q, V := α*(logF[row]+logPF[e]), α*logF[child]
+			δ := Q - (r[e] + α*shape[child] - α*shape[row] + V)
+			db := α * (logF[row] + shape[row] + residuals[e] - logF[child] - shape[child])
+			control[e], balance[e] = δ*δ, db*db
 		}
 		bounds = append(bounds, Bound{name, g.Value(logPF, control)[0], g.Value(logPF, balance)[0], true})
 	}
-	v := make([]float64, g.Len()+1)
-	values := func(logF []float64) {
-		for row, f := range logF {
-			v[row] = α * f
-		}
-	}
-	values(logF)
-	squares("soft Q-learning", logF, func(e int, row, child int32) float64 {
-		return v[row] + α*logPF[e] - (r[e] + v[child]) // Q = V + α log π
-	})
+	squares("soft Q-learning", logF, none)
 	if !slices.Contains(g.LogR, math.Inf(-1)) {
 		byExit := make([]float64, g.Len())
 		g.exitFlows(logPF, byExit)
-		values(byExit)
-		squares("π-SQL", byExit, func(e int, row, child int32) float64 {
-			return α*logPF[e] - (r[e] + v[child] - v[row])
-		})
+		squares("π-SQL", byExit, none)
 	}
-	shape, whole := make([]float64, g.Len()+1), slices.Clone(logF)
-	for row, l := range g.LogR {
-		if !math.IsInf(l, -1) {
-			shape[row] = α * l
-			whole[row] += l
+	logR := slices.Clone(g.LogR)
+	for row, l := range logR {
+		if math.IsInf(l, -1) {
+			logR[row] = 0
 		}
 	}
-	values(logF)
-	squares("forward-looking", whole, func(e int, row, child int32) float64 {
-		return v[row] + α*logPF[e] - (r[e] + shape[child] - shape[row] + v[child])
-	})
+	squares("forward-looking", logF, logR)
 	return bounds
 }
 
-// UniformValue returns the statements of spec §7 about the evaluation of the uniform policy, d being its visits; on any
+// softValues returns Control's statements about soft value iteration, r being the corrected reward.
+func softValues(g *Graph, r []float64, α float64) []Bound {
+	v, π := g.SoftValue(r, α)
+	v0, π0 := g.SoftValue(g.SoftReward(nil, α), α) // uncorrected
+	nR, total := g.weighted(g.LogTrajectories())
+	return []Bound{
+		{"soft value", v[0], α * g.LogZ(), true},
+		{"soft policy", TV(g.LogTerminating(π), g.LogTarget()), 0, true},
+		{"uncorrected soft value", v0[0], α * total, true},
+		{"uncorrected soft policy", TV(g.LogTerminating(π0), nR), 0, true},
+	}
+}
+
+// weighted returns the log of the distribution ∝ w(x)R(x) by row, and log Σ w(x)R(x), given log w.
+func (g *Graph) weighted(logw []float64) (logp []float64, total float64) {
+	logp = slices.Clone(g.LogR)
+	for row, l := range logw {
+		logp[row] += l
+	}
+	total = LogSumExp(logp)
+	for row := range logp {
+		logp[row] -= total
+	}
+	return logp, total
+}
+
+// UniformValue returns the statements of spec §7 about the evaluation of the uniform policy, d being its visits. On any
 // graph
 //
 //	V(s0) = Σ_x d(x) g(x) R(x)    PF⊤(x) = d(x) g(x) R(x)/V(s0)
 //
-// and if g does not depend on the path PF⊤ = R/Z*, V = g F* with the flows of the uniform backward policy, and g = 1/d.
-// Otherwise a bound on the bias stands in place of these, [SamplingError]. The first is of logarithms, nats; of what
-// is equal by x or s the total variation, or the largest difference of logarithms, is stated to be 0.
+// the first as logarithms, nats. If g does not depend on the path, PF⊤ = R/Z*, V = g F* with the flows of the uniform
+// backward policy, and g = 1/d; otherwise a bound on the bias, [SamplingError], stands in place of these. Distributions
+// are compared by their total variation, tables by their largest difference of logarithms; both are stated to be 0.
 func UniformValue(g *Graph) []Bound {
 	logV, logPF, err := g.RandomPolicyEvaluation()
 	logG, _ := g.LogG(nil)
-	d, uniform := g.LogVisits(g.Forward(UniformPF)), g.Backward(UniformPB)
-	sampled, dgR := g.LogTerminating(logPF), slices.Clone(g.LogR)
-	for row := range dgR {
-		dgR[row] += d[row] + logG[row]
+	d, uniform, sampled := g.LogVisits(g.Forward(UniformPF)), g.Backward(UniformPB), g.LogTerminating(logPF)
+	dg := slices.Clone(d)
+	for row := range dg {
+		dg[row] += logG[row]
 	}
-	total := LogSumExp(dgR)
-	for row := range dgR {
-		dgR[row] -= total
-	}
+	dgR, total := g.weighted(dg)
 	bounds := []Bound{
 		{"random policy value", logV[0], total, true},
 		{"random policy", TV(sampled, dgR), 0, true},
@@ -1008,7 +944,7 @@ func UniformValue(g *Graph) []Bound {
 	}
 	flows, visits := 0.0, 0.0
 	for row, f := range g.LogFlows(uniform) {
-		flows, visits = max(flows, math.Abs(logV[row]-logG[row]-f)), max(visits, math.Abs(logG[row]+d[row]))
+		flows, visits = max(flows, math.Abs(logV[row]-logG[row]-f)), max(visits, math.Abs(dg[row]))
 	}
 	return append(bounds,
 		Bound{"random policy target", TV(sampled, g.LogTarget()), 0, true},
@@ -1017,14 +953,14 @@ func UniformValue(g *Graph) []Bound {
 }
 
 // Editing returns the bounds of spec §8 on the edits x̂ of a seed x of length T, over the words of g, π being the
-// editor's sampler; the last one as logarithms, nats:
+// editor's sampler. The last one is of logarithms, nats:
 //
 //	E[lev(x, x̂)] ≤ E[Hamming(x, x̂)]
 //	E[Hamming(x, x̂)] ≤ T (1−λ)(1 − Φ(−δ/σ))
 //	[(1−λ)(1 − Φ((1−δ)/σ))]^T E_π[R] ≤ E[R(x̂)]
 //
-// Where δ = 1, σ > 0 and x is the sampler's first choice at every letter, the last one is attained by a reward of one
-// word that differs from x everywhere: without the exponent T it would be false.
+// The last one is false without its exponent T. It is attained where δ = 1, σ > 0, x is the sampler's first choice at
+// every letter, and R rewards one word that differs from x everywhere.
 func Editing(g *Graph, e *Editor, seed []int) []Bound {
 	edited, sampled := g.LogTerminating(g.Forward(e.Policy(seed))), g.LogTerminating(g.Forward(e.p))
 	lev, hamming := make([]float64, g.Len()), make([]float64, g.Len())
@@ -1041,39 +977,29 @@ func Editing(g *Graph, e *Editor, seed []int) []Bound {
 			}
 		}
 	}
-	changed := meanOver(edited, hamming)
+	changed, T := meanOver(edited, hamming), float64(len(seed))
 	return []Bound{
 		{"edit distance", meanOver(edited, lev), changed, false},
 		{"edited letters", changed, e.MostEdits(), false},
-		{"edited reward", float64(len(seed))*math.Log(e.least) + g.logMeanReward(sampled), g.logMeanReward(edited), false},
+		{"edited reward", T*math.Log(e.least) + g.logMeanReward(sampled), g.logMeanReward(edited), false},
 	}
 }
 
-// Check tries every guarantee on random policies of g and returns for each the bound with the least
-// slack, relative to its size, in the order of spec §5 to §8. The policies P, P' and PB are softmaxes of
-// normal logits; every third P' lies within 1 % of P, every third P is the oracle of PB, for which
-// all gaps close. Guides: P itself with its exits capped, and one drawn anew for each endpoint.
+// Check tries every guarantee on random policies of g and returns for each the bound with the least slack, relative to
+// its size, in the order of spec §5 to §8. The policies P, P' and PB are softmaxes of normal logits; every third P'
+// lies within 1 % of P, and every third P is the oracle of PB, for which all gaps close. Guides: P itself with its
+// exits capped, and one drawn anew for each endpoint.
 func Check(g *Graph, policies int, seed uint64) []Bound {
-	const trajectories = 100_000
-	var worst []Bound
-	note := func(bounds ...Bound) {
-		for _, b := range bounds {
-			i := slices.IndexFunc(worst, func(w Bound) bool { return w.Name == b.Name })
-			if i < 0 {
-				worst = append(worst, b)
-			} else if !b.Holds() || relativeSlack(b) < relativeSlack(worst[i]) && worst[i].Holds() {
-				worst[i] = b
-			}
-		}
-	}
+	var all []Bound
+	note := func(bounds ...Bound) { all = worst(append(all, bounds...)) }
 	for i := range policies {
 		rng := rand.New(rand.NewPCG(seed, uint64(i)))
-		logPB := RandomPolicy(rng, g.BStart)
-		logPF := RandomPolicy(rng, g.FStart)
+		logPB := randomPolicy(rng, g.BStart)
+		logPF := randomPolicy(rng, g.FStart)
 		if i%3 == 2 {
 			logPF = g.ForwardOf(logPB)
 		}
-		logPF2 := RandomPolicy(rng, g.FStart)
+		logPF2 := randomPolicy(rng, g.FStart)
 		if i%3 == 1 {
 			for e := range logPF2 {
 				logPF2[e] = logPF[e] + 0.01*logPF2[e]
@@ -1083,11 +1009,11 @@ func Check(g *Graph, policies int, seed uint64) []Bound {
 		note(SamplingError(g, logPF, logPB))
 		note(EvidenceBounds(g, logPF, logPB)...)
 		note(MarginalGap(g, logPF, logPB))
-		note(Improvement(g, logPF, logPB, logPF2, trajectories)...)
+		note(Improvement(g, logPF, logPB, logPF2, 100_000)...)
 		capped := ExitCapped{1e-5, LogSumExp(g.LogR) - math.Log(float64(g.Len()))}.Policy(&g.States, logPF)
 		note(Guiding(g, logPF, logPB, func(int) []float64 { return capped })...)
 		if g.Len()*len(g.FAction) <= 10_000_000 { // a pass for each endpoint
-			note(Guiding(g, logPF, logPB, func(int) []float64 { return RandomPolicy(rng, g.FStart) })...)
+			note(Guiding(g, logPF, logPB, func(int) []float64 { return randomPolicy(rng, g.FStart) })...)
 		}
 		logF, α := make([]float64, g.Len()), math.Exp(rng.NormFloat64())
 		for row := range logF {
@@ -1097,26 +1023,46 @@ func Check(g *Graph, policies int, seed uint64) []Bound {
 		if i == 0 { // of the uniform policy alone
 			note(UniformValue(g)...)
 		}
-		if words, ok := Unwrap(g.Env).(*Sequence); ok && words.order == Append {
-			σ, seed := math.Exp(rng.NormFloat64()), words.word(0)
-			if i%3 == 1 {
-				σ = 0
-			}
-			for t := range seed {
-				seed[t] = rng.IntN(len(words.tokens))
-			}
-			e, err := NewEditor(g.Env, g.Policy(logPF), rng.Float64(), σ, rng.Float64())
-			if err != nil {
-				panic(err)
-			}
-			note(Editing(g, e, seed)...)
-		}
+		note(randomEditing(g, rng, logPF, i%3 == 1)...)
 	}
-	return worst
+	return all
 }
 
-// relativeSlack is the slack over the larger side; where both sides are 0 but for rounding error, or the
-// left one is −Inf, it says nothing of the bound.
+// randomEditing returns the bounds on a random editor with a random seed, where g has the words that are appended.
+func randomEditing(g *Graph, rng *rand.Rand, logPF []float64, noiseless bool) []Bound {
+	words, ok := Unwrap(g.Env).(*Sequence)
+	if !ok || words.order != Append {
+		return nil
+	}
+	σ, seed := math.Exp(rng.NormFloat64()), words.word(0)
+	if noiseless {
+		σ = 0
+	}
+	for t := range seed {
+		seed[t] = rng.IntN(len(words.tokens))
+	}
+	e, err := NewEditor(g.Env, g.Policy(logPF), rng.Float64(), σ, rng.Float64())
+	if err != nil {
+		panic(err)
+	}
+	return Editing(g, e, seed)
+}
+
+// worst keeps of each name the first bound that fails, or else the one of least relative slack.
+func worst(bounds []Bound) (kept []Bound) {
+	for _, b := range bounds {
+		i := slices.IndexFunc(kept, func(w Bound) bool { return w.Name == b.Name })
+		if i < 0 {
+			kept = append(kept, b)
+		} else if kept[i].Holds() && (!b.Holds() || relativeSlack(b) < relativeSlack(kept[i])) {
+			kept[i] = b
+		}
+	}
+	return kept
+}
+
+// relativeSlack is the slack over the larger side. It is +Inf where it says nothing of the bound: both sides are 0 but
+// for rounding error, or the left one is −Inf.
 func relativeSlack(b Bound) float64 {
 	size := max(math.Abs(b.Left), math.Abs(b.Right))
 	if size < 1e-9 || math.IsInf(b.Left, -1) {
@@ -1125,9 +1071,8 @@ func relativeSlack(b Bound) float64 {
 	return b.Slack() / size
 }
 
-// RandomPolicy returns the softmax of standard normal logits in each row of slots, start being
-// FStart or BStart.
-func RandomPolicy(rng *rand.Rand, start []int32) []float64 {
+// randomPolicy returns the softmax of standard normal logits in each row of slots, start being FStart or BStart.
+func randomPolicy(rng *rand.Rand, start []int32) []float64 {
 	p := make([]float64, start[len(start)-1])
 	for i := range p {
 		p[i] = rng.NormFloat64()
