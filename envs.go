@@ -1519,12 +1519,22 @@ func ReadData(r io.Reader, name string) (d *Data, err error) {
 	return d, err
 }
 
+// Centre takes its mean from every column.
+func (d *Data) Centre() {
+	for j := range d.Names {
+		column, _ := d.centred(j)
+		for i, x := range d.Rows {
+			x[j] = column[i]
+		}
+	}
+}
+
 // Standardize gives every column mean 0 and variance 1 (N − 1 in the denominator), a constant one mean 0 only.
 func (d *Data) Standardize() {
-	for j, mean := range d.means() {
+	d.Centre()
+	for j := range d.Names {
 		norm := 0.0
 		for _, x := range d.Rows {
-			x[j] -= mean
 			norm = math.Hypot(norm, x[j])
 		}
 		for _, x := range d.Rows {
@@ -1535,20 +1545,26 @@ func (d *Data) Standardize() {
 	}
 }
 
-// means returns the mean of every column, exact for a constant one.
-func (d *Data) means() (mean []float64) {
+// centred returns a column less its mean, and the mean. It takes the mean of what a first mean leaves, so that a large
+// mean costs no digits of the differences; a constant column becomes exactly 0.
+func (d *Data) centred(j int) (column []float64, mean float64) {
+	N, left := float64(len(d.Rows)), 0.0
 	for i, x := range d.Rows {
 		if i == 0 {
-			mean = slices.Clone(x)
+			mean = x[j]
 		}
-		for j := range mean {
-			mean[j] += (x[j] - d.Rows[0][j]) / float64(len(d.Rows))
-		}
+		mean += (x[j] - d.Rows[0][j]) / N
 	}
-	return mean
+	for _, x := range d.Rows {
+		left += (x[j] - mean) / N
+	}
+	for _, x := range d.Rows {
+		column = append(column, x[j]-mean-left)
+	}
+	return column, mean + left
 }
 
-// NewBGe returns the log marginal likelihood of a linear-Gaussian network given N observations with mean x̄ and
+// NewBGe returns the log marginal likelihood of a linear-Gaussian network given N observations X with mean x̄ and
 // centred scatter matrix S, its parameters under a normal-Wishart prior with α_μ = 1, α_w = n + 2, ν = 0 and T = tI
 // (Geiger & Heckerman 1994, corrected by Kuipers et al. 2014). With
 //
@@ -1561,6 +1577,9 @@ func (d *Data) means() (mean []float64) {
 //
 // the last term for a prior on graphs ∝ exp(−penalty·edges), uniform where it is 0. Markov-equivalent graphs score
 // the same.
+//
+// R is never formed. It is AᵀA for the stacked rows A = (X − x̄; √(Nα_μ/(N+α_μ)) (x̄ − ν); √t I), whose triangular factor
+// gives the determinants. Products would lose every digit on collinear columns or large means.
 func NewBGe(d *Data, penalty float64) (DAGScore, error) {
 	n, N := len(d.Names), float64(len(d.Rows))
 	const αμ = 1.0
@@ -1576,57 +1595,78 @@ func NewBGe(d *Data, penalty float64) (DAGScore, error) {
 	if p != nil {
 		return DAGScore{}, p.err()
 	}
-	R, mean := matrix(n), d.means()
-	for i := range R {
-		R[i][i] = t
-		for j := range R {
-			R[i][j] += N * αμ / (N + αμ) * mean[i] * mean[j]
-			for _, x := range d.Rows {
-				R[i][j] += (x[i] - mean[i]) * (x[j] - mean[j])
-			}
-			p.want(p != nil || finite(R[i][j]), "dag: R is %v in %s and %s, want finite observations that are not too large", R[i][j], d.Names[i], d.Names[j])
-		}
+	A := make([][]float64, n) // by column
+	for j := range A {
+		column, mean := d.centred(j)
+		column = append(column, math.Sqrt(N*αμ/(N+αμ))*mean)
+		squares := dot(column, column)
+		p.want(p != nil || finite(squares), "dag: the squares of %s sum to %v, want finite numbers that are not too large",
+			d.Names[j], squares)
+		A[j] = append(column, make([]float64, n)...)
+		A[j][len(column)+j] = math.Sqrt(t)
+	}
+	if p != nil {
+		return DAGScore{}, p.err()
+	}
+	triangular(A)
+	for j := range A {
+		A[j] = slices.Clone(A[j][:n]) // the rest is 0
 	}
 	local := func(x int, parents uint32) float64 {
 		l := float64(bits.OnesCount32(parents))
 		c := αw - float64(n) + l
-		logYY, logYX := logDets(R, parents, x, t)
+		logYY, logYX := logDets(A, parents, x)
 		return math.Log(αμ/(N+αμ))/2 + lnΓ((N+c+1)/2) - lnΓ((c+1)/2) - N/2*math.Log(math.Pi) + (c+l+1)/2*math.Log(t) +
 			(N+c)/2*logYY - (N+c+1)/2*logYX - penalty*l
 	}
 	sum := crc32.ChecksumIEEE(fmt.Append(nil, d.Names, d.Rows))
-	return DAGScore{local, d.Names, fmt.Sprintf("crc=%08x,penalty=%v", sum, penalty), 0}, p.err()
+	return DAGScore{local, d.Names, fmt.Sprintf("crc=%08x,penalty=%v", sum, penalty), 0}, nil
 }
 
 func lnΓ(x float64) float64 { y, _ := math.Lgamma(x); return y }
 
-// logDets returns log|R_YY| and log|R_{Y∪X}|, from the Cholesky factor L of the latter with X last: log|LLᵀ| = Σ log
-// L_ii². As R − tI is positive semidefinite no L_ii² is below t, and rounding is not let take it there.
-func logDets(R [][]float64, y uint32, x int, t float64) (logYY, logYX float64) {
-	var order [maxNodes]int
-	var L [maxNodes][maxNodes]float64
-	l := 0
-	for u := range R {
+// triangular replaces A, given by column, by the factor U of A = QU (Householder 1958). A has full rank and no fewer
+// rows than columns; U[j][i] is 0 for i > j. The row with the largest entry of a column goes first, so that large rows
+// leave the digits of small ones alone (Powell & Reid 1969).
+func triangular(A [][]float64) {
+	for k, column := range A {
+		p := k
+		for i := k; i < len(column); i++ {
+			if math.Abs(column[i]) > math.Abs(column[p]) {
+				p = i
+			}
+		}
+		for _, a := range A[k:] {
+			a[k], a[p] = a[p], a[k]
+		}
+		v := column[k:] // A → A − 2 v(vᵀA)/vᵀv takes this column to (diagonal, 0, …, 0)
+		diagonal := -math.Copysign(math.Sqrt(dot(v, v)), v[0])
+		v[0] -= diagonal
+		vv := dot(v, v)
+		for _, a := range A[k+1:] {
+			share := 2 * dot(v, a[k:]) / vv
+			for i, x := range v {
+				a[k+i] -= share * x
+			}
+		}
+		clear(v)
+		v[0] = diagonal
+	}
+}
+
+// logDets returns log|R_YY| and log|R_{Y∪X}|, R = UᵀU, from the triangular factor of these columns of U, X last:
+// log|R| = Σ log U_jj².
+func logDets(U [][]float64, y uint32, x int) (logYY, logYX float64) {
+	var columns [][]float64
+	for u := range U {
 		if y>>u&1 == 1 {
-			order[l] = u
-			l++
+			columns = append(columns, slices.Clone(U[u]))
 		}
 	}
-	order[l] = x
-	for i := range l + 1 {
-		for j := range i + 1 {
-			v := R[order[i]][order[j]]
-			for k := range j {
-				v -= L[i][k] * L[j][k]
-			}
-			if i > j {
-				L[i][j] = v / L[j][j]
-				continue
-			}
-			v = max(v, t)
-			L[i][i] = math.Sqrt(v)
-			logYY, logYX = logYX, logYX+math.Log(v)
-		}
+	columns = append(columns, slices.Clone(U[x]))
+	triangular(columns)
+	for j, column := range columns {
+		logYY, logYX = logYX, logYX+2*math.Log(math.Abs(column[j]))
 	}
 	return logYY, logYX
 }
@@ -1655,12 +1695,11 @@ func (d *DAG) MarginalsOf(states [][]int) Marginals {
 	return m
 }
 
-func newMarginals(n int) Marginals { return Marginals{matrix(n), matrix(n), matrix(n)} }
-
-func matrix(n int) [][]float64 {
-	m := make([][]float64, n)
-	for i := range m {
-		m[i] = make([]float64, n)
+func newMarginals(n int) (m Marginals) {
+	for _, table := range []*[][]float64{&m.Edge, &m.Path, &m.Blanket} {
+		for range n {
+			*table = append(*table, make([]float64, n))
+		}
 	}
 	return m
 }

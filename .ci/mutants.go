@@ -1123,6 +1123,53 @@ var list = []place{
 		m("percentage of one edit", "float64(len(seed)) / n", "float64(len(seed))"),
 		m("ordered pairs", "n * (n - 1) / 2", "n * (n - 1)"),
 	}},
+	{"envs.go", "NewBGe", []mutant{
+		m("α_w one less", "float64(n + 2)", "float64(n + 1)"),
+		m("t without α_μ + 1", "/ (αμ + 1)", "/ αμ"),
+		m("the mean as one more observation", "math.Sqrt(N*αμ/(N+αμ))*mean", "mean"),
+		m("no prior", "= math.Sqrt(t)", "= math.Sqrt(1e-3 * t)"),
+		m("no normaliser", "- N/2*math.Log(math.Pi)", ""),
+		m("l counted once in the power of t", "(c+l+1)/2*math.Log(t)", "(c+1)/2*math.Log(t)"),
+		m("one power for both determinants", "(N+c+1)/2*logYX", "(N+c)/2*logYX"),
+		m("a reward for edges", "- penalty*l", "+ penalty*l"),
+	}},
+	{"envs.go", "triangular", []mutant{
+		m("rows as they come", "math.Abs(column[i]) > math.Abs(column[p])", "false"),
+		m("cancellation in the reflection", "-math.Copysign", "math.Copysign"),
+		m("projection for reflection", "2 * dot(v, a[k:])", "dot(v, a[k:])"),
+	}},
+	{"envs.go", "logDets", []mutant{
+		m("log of the diagonal, not its square", "2*math.Log", "math.Log"),
+		m("parents alone", "logYY, logYX = logYX, logYX+", "logYY, logYX = 0, logYX+"),
+	}},
+	{"envs.go", "Data.centred", []mutant{
+		m("rounding of the mean left in", "x[j]-mean-left", "x[j]-mean-0*left"),
+		m("a constant column is not 0", "mean = x[j]", "mean = 0"),
+	}},
+	{"envs.go", "Data.Standardize", []mutant{
+		m("N for N − 1", "len(d.Rows)-1", "len(d.Rows)"),
+		m("constant columns not foreseen", "norm > 0", "true"),
+	}},
+	{"envs.go", "Simulate", []mutant{
+		m("no noise in the children", "x[v] = noise * rng.NormFloat64()", "x[v] = noise * float64(1 - min(1, i)) * rng.NormFloat64()"),
+		m("every edge", "rng.Float64() < edges/pairs", "true || rng.Float64() < edges/pairs"),
+		m("weights drawn from [0, 1)", "weight[u][v] = rng.NormFloat64()", "weight[u][v] = rng.Float64()"),
+		m("the order of the names", "for i, v := range order {\n\t\tfor", "slices.Sort(order)\n\tfor i, v := range order {\n\t\tfor"),
+	}},
+	{"envs.go", "Marginals.add", []mutant{
+		m("no parents of children in the blanket", "(parents | 1<<v)", "(1 << v)"),
+		m("a node in its own blanket", "blanket[u] &^= 1 << u", ""),
+		m("edges turned round", "s[v]>>u&1", "s[u]>>v&1"),
+		m("paths turned round", "anc[v]>>u&1", "anc[u]>>v&1"),
+	}},
+	{"envs.go", "Deviation", []mutant{
+		m("over all pairs, u = v too", "len(a)*(len(a)-1)", "len(a)*len(a)"),
+		m("squares' mean without its root", "math.Sqrt(rms), mean", "rms, mean"),
+	}},
+	{"envs.go", "DAG.term", []mutant{
+		m("log R is not 0 at the empty graph", "- d.score.Local(f.node, 0)", ""),
+		m("nothing kept", "d.cache[f] = term", ""),
+	}},
 	{"envs.go", "editDistance", []mutant{
 		m("letters replaced at twice the price", "replaced++", "replaced += 2"),
 		m("no insertions", "min(replaced, row[j]+1, row[j+1]+1)", "min(replaced, row[j+1]+1)"),
