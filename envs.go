@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"encoding/csv"
 	"errors"
+	"flag"
 	"fmt"
 	"hash/crc32"
 	"io"
@@ -70,6 +71,14 @@ func oneHot(dst, s []int, k int) []int {
 
 func finite(v float64) bool { return !math.IsNaN(v) && !math.IsInf(v, 0) }
 
+// want returns an error unless ok.
+func want(ok bool, format string, args ...any) error {
+	if ok {
+		return nil
+	}
+	return fmt.Errorf("gfn: "+format, args...)
+}
+
 // problems collects everything that is wrong with what a caller gave.
 type problems []error
 
@@ -79,8 +88,8 @@ func (p *problems) want(ok bool, format string, args ...any) {
 	}
 }
 
-func (p *problems) wantFloor(env string, floor float64) {
-	p.want(finite(floor) && floor < 0, "%s: floor is %v, want a finite number below 0", env, floor)
+func wantFloor(env string, floor float64) error {
+	return want(finite(floor) && floor < 0, "%s: floor is %v, want a finite number below 0", env, floor)
 }
 
 func (p problems) err() error { return errors.Join(p...) }
@@ -129,26 +138,26 @@ type HyperGrid struct {
 	outer, inner []float64 // by coordinate value: the factors of the products of R1 and R2
 }
 
-// NewHyperGrid returns the grid with dim ≥ 1 coordinates and height ≥ 2 values of each. The error joins everything
-// that is wrong with the arguments.
+// NewHyperGrid returns the grid with dim ≥ 1 coordinates and height ≥ 2 values of each. The error names the
+// argument that is wrong.
 func NewHyperGrid(dim, height int, reward GridReward) (*HyperGrid, error) {
 	reward.Floor = cmp.Or(reward.Floor, DefaultFloor)
-	var p problems
-	p.want(dim >= 1, "hypergrid: dim is %d, want at least 1", dim)
-	p.want(height >= 2, "hypergrid: height is %d, want at least 2", height)
-	p.want(height <= maxInputs/max(dim, 1), "hypergrid: dim·height is %d·%d, want at most %d", dim, height, maxInputs)
-	for i, v := range []float64{reward.R0, reward.R1, reward.R2} {
-		p.want(finite(v) && v >= 0, "hypergrid: r%d is %v, want a finite number not below 0", i, v)
-	}
-	p.want(p != nil || finite(reward.R0+reward.R1+reward.R2), "hypergrid: r0 + r1 + r2 overflows")
-	p.wantFloor("hypergrid", reward.Floor)
-	if p != nil {
-		return nil, p.err()
+	r0, r1, r2 := reward.R0, reward.R1, reward.R2
+	err := cmp.Or(
+		want(dim >= 1, "hypergrid: dim is %d, want at least 1", dim),
+		want(height >= 2, "hypergrid: height is %d, want at least 2", height),
+		want(height <= maxInputs/max(dim, 1), "hypergrid: dim·height is %d·%d, want at most %d", dim, height, maxInputs),
+		want(min(r0, r1, r2) >= 0 && finite(r0+r1+r2),
+			"hypergrid: r0, r1, r2 are %v, %v, %v, want numbers not below 0 with a finite sum", r0, r1, r2),
+		wantFloor("hypergrid", reward.Floor),
+	)
+	if err != nil {
+		return nil, err
 	}
 	g := &HyperGrid{height: height, reward: reward}
 	g.shape = Shape{Dim: dim, Forward: dim + 1, Backward: dim, Features: dim * height}
-	g.spec = fmt.Sprintf("hypergrid:dim=%d,height=%d,r0=%v,r1=%v,r2=%v,reward=%s,floor=%v", dim, height,
-		reward.R0, reward.R1, reward.R2, map[bool]string{false: "standard", true: "cosine"}[reward.Cosine], reward.Floor)
+	g.spec = fmt.Sprintf("hypergrid:dim=%d,height=%d,r0=%v,r1=%v,r2=%v,reward=%s,floor=%v",
+		dim, height, r0, r1, r2, map[bool]string{false: "standard", true: "cosine"}[reward.Cosine], reward.Floor)
 	for x := range height {
 		outer, inner := reward.factors(x, height)
 		g.outer, g.inner = append(g.outer, outer), append(g.inner, inner)
@@ -216,15 +225,16 @@ type wordSet struct {
 
 func newWordSet(length int, tokens string) (wordSet, error) {
 	w := wordSet{length, []rune(tokens)}
-	var p problems
-	p.want(length >= 1, "sequence: length is %d, want at least 1", length)
-	// the notation uses the comma between the keys of a spec, '-' for an empty slot, '#' for a comment
+	k := len(w.tokens)
+	distinct := len(slices.Compact(slices.Sorted(slices.Values(w.tokens)))) == k
+	// A comma stands between the keys of a spec, '-' for an empty slot, '#' before a comment.
 	unusable := func(r rune) bool { return !unicode.IsPrint(r) || strings.ContainsRune(" ,-#", r) }
-	distinct := slices.Compact(slices.Sorted(slices.Values(w.tokens)))
-	p.want(tokens != "" && utf8.ValidString(tokens) && len(distinct) == len(w.tokens) && !slices.ContainsFunc(distinct, unusable),
-		"sequence: tokens are %q, want one or more distinct printable characters other than blank , - #", tokens)
-	p.want(p != nil || length <= maxInputs/len(w.tokens), "sequence: length·tokens is %d·%d, want at most %d", length, len(w.tokens), maxInputs)
-	return w, p.err()
+	return w, cmp.Or(
+		want(length >= 1, "sequence: length is %d, want at least 1", length),
+		want(k > 0 && utf8.ValidString(tokens) && distinct && !strings.ContainsFunc(tokens, unusable),
+			"sequence: tokens are %q, want one or more distinct printable characters other than blank , - #", tokens),
+		want(length <= maxInputs/max(k, 1), "sequence: length·tokens is %d·%d, want at most %d", length, k, maxInputs),
+	)
 }
 
 // count returns K^L.
@@ -247,15 +257,16 @@ func (w wordSet) word(index int) []int {
 	return word
 }
 
-func (w wordSet) parse(text string) ([]int, error) {
+// Parse returns the token numbers of a full word.
+func (w wordSet) Parse(text string) ([]int, error) {
 	letters := []rune(text)
 	if len(letters) != w.length {
-		return nil, fmt.Errorf("word %q has %d letters, want %d", text, len(letters), w.length)
+		return nil, fmt.Errorf("gfn: word %q has %d letters, want %d", text, len(letters), w.length)
 	}
 	word := make([]int, w.length)
 	for i, r := range letters {
 		if word[i] = slices.Index(w.tokens, r); word[i] < 0 {
-			return nil, fmt.Errorf("word %q: %q is none of the tokens %s", text, r, string(w.tokens))
+			return nil, fmt.Errorf("gfn: word %q: %q is none of the tokens %s", text, r, string(w.tokens))
 		}
 	}
 	return word, nil
@@ -312,12 +323,13 @@ type WordReward struct {
 // top, ties included. Shen et al. 2023 take 0.005 for the QM9 strings. All words are looked at, so there must be at
 // most 4,194,304, and r must know which they are: a reward of this package does.
 func (r WordReward) Top(fraction float64) (WordReward, error) {
-	var p problems
-	p.want(fraction > 0 && fraction <= 1, "sequence: top is %v, want a number above 0 and at most 1", fraction)
-	p.want(r.words.length > 0, "sequence: top: the words of a custom reward are not known")
-	p.want(r.words.count() <= maxTable, "sequence: top: %.3g words, want at most %d", r.words.count(), maxTable)
-	if p != nil {
-		return WordReward{}, p.err()
+	err := cmp.Or(
+		want(fraction > 0 && fraction <= 1, "sequence: top is %v, want a number above 0 and at most 1", fraction),
+		want(r.words.length > 0, "sequence: top: the words of a custom reward are not known"),
+		want(r.words.count() <= maxTable, "sequence: top: %.3g words, want at most %d", r.words.count(), maxTable),
+	)
+	if err != nil {
+		return WordReward{}, err
 	}
 	all := make([]float64, int(r.words.count()))
 	for i := range all {
@@ -350,16 +362,18 @@ type Sequence struct {
 }
 
 // NewSequence returns the words of length ≥ 1 over tokens, distinct printable characters other than the comma, '-'
-// and '#'. The error joins everything that is wrong with the arguments.
+// and '#'. The error names the argument that is wrong.
 func NewSequence(length int, tokens string, order Order, reward WordReward) (*Sequence, error) {
 	words, err := newWordSet(length, tokens)
-	p := problems{err}
-	p.want(order >= 0 && int(order) < len(orderNames), "sequence: order is %d, want Append, Ends or AnyOrder", int(order))
-	p.want(reward.LogR != nil, "sequence: reward has no LogR")
 	of, k := reward.words, len(words.tokens)
-	p.want(of.length == 0 || of.length == length && len(of.tokens) == k,
-		"sequence: reward is of words of length %d over %d tokens, want length %d over %d", of.length, len(of.tokens), length, k)
-	if err := p.err(); err != nil {
+	err = cmp.Or(err,
+		want(order >= 0 && int(order) < len(orderNames), "sequence: order is %d, want Append, Ends or AnyOrder", int(order)),
+		want(reward.LogR != nil, "sequence: reward has no LogR"),
+		want(of.length == 0 || of.length == length && len(of.tokens) == k,
+			"sequence: reward is of words of length %d over %d tokens, want length %d over %d",
+			of.length, len(of.tokens), length, k),
+	)
+	if err != nil {
 		return nil, err
 	}
 	spec := fmt.Sprintf("sequence:length=%d,tokens=%s,order=%s,reward=%s", length, tokens, order, cmp.Or(reward.name, "custom"))
@@ -373,15 +387,6 @@ func NewSequence(length int, tokens string, order Order, reward WordReward) (*Se
 
 // Order returns the way in which words are built.
 func (q *Sequence) Order() Order { return q.order }
-
-// Parse returns the state of a full word, the inverse of [Sequence.Format].
-func (q *Sequence) Parse(word string) ([]int, error) {
-	s, err := q.parse(word)
-	if err != nil {
-		return nil, fmt.Errorf("gfn: %w", err)
-	}
-	return s, nil
-}
 
 // Format writes the word so far, in any order with '-' for empty slots.
 func (q *Sequence) Format(s []int) string {
@@ -645,9 +650,9 @@ func MeasureEdits(seed []int, edits [][]int, property func(word []int) float64) 
 	return m
 }
 
-func (p *problems) wantBetaFloor(beta, floor float64) {
-	p.want(finite(beta) && beta >= 0, "sequence: beta is %v, want a finite number not below 0", beta)
-	p.wantFloor("sequence", floor)
+func wantBetaFloor(beta, floor float64) error {
+	err := want(finite(beta) && beta >= 0, "sequence: beta is %v, want a finite number not below 0", beta)
+	return cmp.Or(err, wantFloor("sequence", floor))
 }
 
 // maxTable bounds the words of a table, 32 MiB of log rewards.
@@ -658,23 +663,27 @@ const maxTable = 1 << 22
 //
 //	log R(x) = log rmax + β (log max(y(x), rmin) − max_x log max(y(x), rmin))
 //
-// and at least floor. The error joins everything that is wrong with the arguments, or names the line that is
-// malformed or repeats a word, or the first missing word. It defines no modes; [WordReward.Top] does.
-func NewTableReward(r io.Reader, name string, length int, tokens string, beta, rmin, rmax, floor float64) (WordReward, error) {
+// and at least floor. The error names the argument that is wrong, the line that is malformed or repeats a word, or the
+// first missing word. It defines no modes; [WordReward.Top] does.
+func NewTableReward(
+	r io.Reader, name string, length int, tokens string, beta, rmin, rmax, floor float64,
+) (WordReward, error) {
 	words, err := newWordSet(length, tokens)
-	p := problems{err}
-	p.want(err != nil || words.count() <= maxTable, "sequence: %d^%d words in a table, want at most %d", len(words.tokens), length, maxTable)
-	p.want(finite(rmin) && rmin > 0, "sequence: rmin is %v, want a finite number above 0", rmin)
-	p.want(finite(rmax) && rmax > 0, "sequence: rmax is %v, want a finite number above 0", rmax)
-	p.wantBetaFloor(beta, floor)
-	if err := p.err(); err != nil {
+	k := len(words.tokens)
+	err = cmp.Or(err,
+		want(words.count() <= maxTable, "sequence: %d^%d words in a table, want at most %d", k, length, maxTable),
+		want(finite(rmin) && rmin > 0, "sequence: rmin is %v, want a finite number above 0", rmin),
+		want(finite(rmax) && rmax > 0, "sequence: rmax is %v, want a finite number above 0", rmax),
+		wantBetaFloor(beta, floor),
+	)
+	if err != nil {
 		return WordReward{}, err
 	}
 	logR := make([]float64, int(words.count()))
 	lines, found := make([]int, len(logR)), 0 // where each word stands, 0: nowhere yet
 	file := readSource(r, name)
 	_, err = file.records(',', "word,score", func(line int, _, record []string) error {
-		word, err := words.parse(record[0])
+		word, err := words.Parse(record[0])
 		if err != nil {
 			return err
 		}
@@ -688,7 +697,8 @@ func NewTableReward(r io.Reader, name string, length int, tokens string, beta, r
 		return err
 	})
 	if first := slices.Index(lines, 0); first >= 0 && err == nil {
-		err = fmt.Errorf("gfn: %s: %d of %d words missing, the first is %q", name, len(lines)-found, len(lines), words.format(words.word(first)))
+		word := words.format(words.word(first))
+		err = fmt.Errorf("gfn: %s: %d of %d words missing, the first is %q", name, len(lines)-found, len(lines), word)
 	}
 	top := slices.Max(logR)
 	for i, y := range logR {
@@ -715,32 +725,23 @@ type Factor struct {
 // and at least floor. Of an unfinished word the sum is over the factors whose slots are all set. A [Motif] and the
 // [Ising] model are such.
 func NewFactorReward(factors []Factor, length, k int, beta, floor float64) (WordReward, error) {
-	var p problems
-	p.want(len(factors) > 0, "sequence: no factors, want one or more")
+	err := cmp.Or(want(len(factors) > 0, "sequence: no factors, want one or more"), wantBetaFloor(beta, floor))
+	if err != nil {
+		return WordReward{}, err
+	}
 	own, bound := make([]Factor, len(factors)), 0.0 // of |log R|
 	for i, f := range factors {
 		if err := f.check(length, k); err != nil {
-			p.want(false, "sequence: factor %d: %w", i, err)
-			continue
+			return WordReward{}, fmt.Errorf("gfn: sequence: factor %d: %w", i, err)
 		}
 		own[i] = Factor{slices.Clone(f.Slots), slices.Clone(f.Weights)}
 		bound += max(slices.Max(f.Weights), -slices.Min(f.Weights)) // NaN if a weight is
 	}
-	p.wantBetaFloor(beta, floor)
-	p.want(p != nil || finite(bound) && finite(beta*bound), "sequence: log R is not finite with these weights and this beta")
 	return WordReward{
 		LogR: func(word []int) float64 {
 			sum := 0.0
-		next:
 			for _, f := range own {
-				at := 0
-				for _, slot := range f.Slots {
-					if word[slot] == k {
-						continue next
-					}
-					at = at*k + word[slot]
-				}
-				sum += f.Weights[at]
+				sum += f.value(word, k)
 			}
 			return max(beta*sum, floor)
 		},
@@ -748,7 +749,19 @@ func NewFactorReward(factors []Factor, length, k int, beta, floor float64) (Word
 		words:   wordSet{length, make([]rune, k)}, // whatever the tokens
 		name:    "factors", from: fmt.Sprintf("crc=%08x", crc32.ChecksumIEEE(fmt.Append(nil, factors))),
 		rest: fmt.Sprintf("beta=%v,floor=%v", beta, floor),
-	}, p.err()
+	}, want(finite(bound) && finite(beta*bound), "sequence: log R is not finite with these weights and this beta")
+}
+
+// value returns the weight of a word's tokens, 0 where a slot is empty.
+func (f Factor) value(word []int, k int) float64 {
+	at := 0
+	for _, slot := range f.Slots {
+		if word[slot] == k {
+			return 0
+		}
+		at = at*k + word[slot]
+	}
+	return f.Weights[at]
 }
 
 // check says what is wrong with a factor of words of a length over k tokens.
@@ -883,36 +896,37 @@ func parseFactors(file source, words wordSet) (factors []Factor, err error) {
 // and at least floor.
 func NewModesReward(modes []string, length int, tokens string, beta, floor float64) (WordReward, error) {
 	words, err := newWordSet(length, tokens)
+	err = cmp.Or(err, want(len(modes) > 0, "sequence: no modes, want one or more"), wantBetaFloor(beta, floor))
 	if err != nil {
 		return WordReward{}, err
 	}
-	return newModes(source{name: "modes", text: []byte(strings.Join(modes, "\n"))}, words, beta, floor)
+	seen, list := map[string]bool{}, make([][]int, len(modes))
+	for i, text := range modes {
+		if list[i], err = words.Parse(text); err != nil || seen[text] {
+			return WordReward{}, cmp.Or(err, want(false, "sequence: mode %q stands twice", text))
+		}
+		seen[text] = true
+	}
+	return WordReward{
+		LogR:    func(word []int) float64 { return max(beta*float64(-words.nearest(list, word)), floor) },
+		Mode:    func(word []int) bool { return words.nearest(list, word) == 0 },
+		Partial: true,
+		words:   words, name: "modes", from: fmt.Sprintf("crc=%08x", crc32.ChecksumIEEE(fmt.Append(nil, modes))),
+		rest: fmt.Sprintf("beta=%v,floor=%v", beta, floor),
+	}, nil
 }
 
-// newModes is NewModesReward with a word from each line of file.
-func newModes(file source, words wordSet, beta, floor float64) (WordReward, error) {
-	var modes [][]int
-	lines := map[string]int{}
-	p := problems{file.lines(func(line int, fields []string) error {
-		word, err := words.parse(fields[0])
-		switch at := lines[fields[0]]; {
-		case len(fields) > 1:
-			return fmt.Errorf("%d words, want 1 on a line", len(fields))
-		case at > 0:
-			return fmt.Errorf("word %q stands on line %d already", fields[0], at)
+// readModes reads words.
+func readModes(file source, words wordSet) (modes []string, err error) {
+	err = file.lines(func(_ int, fields []string) (err error) {
+		modes = append(modes, fields...)
+		for _, text := range fields {
+			_, parseErr := words.Parse(text)
+			err = cmp.Or(err, parseErr)
 		}
-		modes, lines[fields[0]] = append(modes, word), line
 		return err
-	})}
-	p.want(p.err() != nil || len(modes) > 0, "%s: no words", file.name)
-	p.wantBetaFloor(beta, floor)
-	return WordReward{
-		LogR:    func(word []int) float64 { return max(beta*float64(-words.nearest(modes, word)), floor) },
-		Mode:    func(word []int) bool { return words.nearest(modes, word) == 0 },
-		Partial: true,
-		words:   words, name: "modes", from: fmt.Sprintf("crc=%08x", file.sum()),
-		rest: fmt.Sprintf("beta=%v,floor=%v", beta, floor),
-	}, p.err()
+	})
+	return modes, err
 }
 
 // nearest returns the least Hamming distance of word, over the slots that are set, to one of modes.
@@ -930,21 +944,22 @@ func (w wordSet) nearest(modes [][]int, word []int) int {
 	return least
 }
 
-// drawModes returns n distinct words, uniform among all sets of n, each on a line.
-func drawModes(n int, words wordSet, seed uint64) (file source) {
-	if most := min(words.count(), float64(maxInputs/words.length)); n < 1 || float64(n) > most {
-		return source{err: fmt.Errorf("gfn: sequence: modes is %d, want 1 to %.0f", n, most)}
+// drawModes returns n distinct words, uniform among all sets of n.
+func drawModes(n int, words wordSet, seed uint64) (modes []string, err error) {
+	most := min(words.count(), float64(maxInputs/words.length))
+	if n < 1 || float64(n) > most {
+		return nil, fmt.Errorf("gfn: sequence: modes is %d, want 1 to %.0f", n, most)
 	}
-	rng, seen, word := rand.New(rand.NewPCG(seed, 0)), map[string]bool{}, make([]int, words.length)
-	for len(seen) < n {
+	rng, word := rand.New(rand.NewPCG(seed, 0)), make([]int, words.length)
+	for seen := map[string]bool{}; len(modes) < n; {
 		for i := range word {
 			word[i] = rng.IntN(len(words.tokens))
 		}
 		if text := words.format(word); !seen[text] {
-			seen[text], file.text = true, fmt.Appendln(file.text, text)
+			seen[text], modes = true, append(modes, text)
 		}
 	}
-	return file
+	return modes, nil
 }
 
 // maxFile bounds the bytes of a file.
@@ -978,18 +993,31 @@ func readFile(name string) (source, error) {
 	return file, file.err
 }
 
+// String returns the name. With Set it makes a source the value of a key, whose text [ParseEnv] reads.
+func (f *source) String() string { return f.name }
+
+// Set notes the name.
+func (f *source) Set(name string) error { f.name = name; return nil }
+
+// or is what a spec says of a file, or of the draw that stands in for one.
+func (f source) or(format string, args ...any) string {
+	if f.name == "" {
+		return fmt.Sprintf(format, args...)
+	}
+	return "file=" + f.name
+}
+
 func (f source) sum() uint32 { return crc32.ChecksumIEEE(f.text) }
 
 // body is the text without the byte order mark that some editors write.
 func (f source) body() []byte { return bytes.TrimPrefix(f.text, []byte("\ufeff")) }
 
-// at returns err, if any, behind the name and a line.
-func (f source) at(line int, err error) error {
-	if err != nil {
-		err = fmt.Errorf("gfn: %s:%d: %w", f.name, line, err)
-	}
-	return err
+// at returns err, if any, behind a place in front of it.
+func at(place string, err error) error {
+	return want(err == nil, "%s: %s", place, strings.TrimPrefix(fmt.Sprint(err), "gfn: "))
 }
+
+func (f source) line(n int) string { return fmt.Sprintf("%s:%d", f.name, n) }
 
 // lines calls do on the fields of every line, blank lines and what follows a '#' left out.
 func (f source) lines(do func(line int, fields []string) error) error {
@@ -998,7 +1026,7 @@ func (f source) lines(do func(line int, fields []string) error) error {
 		line++
 		row, _, _ = strings.Cut(row, "#")
 		if fields := strings.Fields(row); len(fields) > 0 {
-			if err := f.at(line, do(line, fields)); err != nil {
+			if err := at(f.line(line), do(line, fields)); err != nil {
 				return err
 			}
 		}
@@ -1018,7 +1046,7 @@ func (f source) records(comma rune, header string, do func(line int, names, reco
 			break
 		}
 		if bad, ok := errors.AsType[*csv.ParseError](err); ok {
-			return nil, f.at(bad.StartLine, bad.Err)
+			return nil, at(f.line(bad.StartLine), bad.Err)
 		}
 		for i := range record {
 			record[i] = strings.TrimSpace(record[i])
@@ -1040,7 +1068,7 @@ func (f source) records(comma rune, header string, do func(line int, names, reco
 			err = do(line, names, record)
 		}
 		if err != nil {
-			return nil, f.at(line, err)
+			return nil, at(f.line(line), err)
 		}
 	}
 	if names == nil && f.err == nil {
@@ -1107,41 +1135,26 @@ type link struct{ node, place int }
 func (l link) follow(s []int) (back int) { s[0] = l.node; return l.place }
 
 // NewExplicit returns the graph with the given edges, from → to, and rewards by node, both by node numbers, which are
-// not negative and otherwise arbitrary. A reward of 0 is clamped at log R = floor. The error names what keeps this
-// from being a pointed DAG: a number out of range, a second source, a node on a cycle, or one that no rewarded node
-// can be reached from.
+// arbitrary. A reward of 0 is clamped at log R = floor. The error names the node that keeps this from being a pointed
+// DAG: one that the source does not reach, one on a cycle, or one without a reward that no edge leaves.
 func NewExplicit(edges [][2]int, rewards map[int]float64, floor float64) (*Explicit, error) {
-	return newExplicit(source{}, edges, rewards, floor)
-}
-
-// newExplicit is NewExplicit for what a file says, if it has a name.
-func newExplicit(file source, edges [][2]int, rewards map[int]float64, floor float64) (*Explicit, error) {
-	var p problems
-	name, nodes := cmp.Or(file.name, "explicit"), slices.Sorted(maps.Keys(rewards))
-	for _, edge := range edges {
-		p.want(min(edge[0], edge[1]) >= 0, "%s: edge %d→%d: want node numbers not below 0", name, edge[0], edge[1])
-		p.want(edge[0] != edge[1], "%s: edge %d→%d leads from a node to itself", name, edge[0], edge[1])
-	}
+	err := cmp.Or(want(len(rewards) > 0, "explicit: no rewards, want one or more"), wantFloor("explicit", floor))
+	nodes := slices.Sorted(maps.Keys(rewards))
 	for _, node := range nodes {
 		r := rewards[node]
-		p.want(node >= 0, "%s: reward of node %d: want node numbers not below 0", name, node)
-		p.want(finite(r) && r >= 0, "%s: reward of node %d is %v, want a finite number not below 0", name, node, r)
+		err = cmp.Or(err, want(finite(r) && r >= 0, "explicit: reward of node %d is %v, want a number not below 0", node, r))
 	}
-	p.want(len(rewards) > 0, "%s: no rewards, want one or more", name)
-	p.wantFloor(name, floor)
-	if p != nil {
-		return nil, p.err()
+	if err != nil {
+		return nil, err
 	}
-
 	for _, edge := range edges {
 		nodes = append(nodes, edge[:]...)
 	}
 	slices.Sort(nodes)
 	nodes = slices.Compact(nodes)
 	n := len(nodes)
-	e := &Explicit{nodes: nodes, out: make([][]link, n), in: make([][]link, n), logR: slices.Repeat([]float64{math.Inf(-1)}, n)}
-	e.spec = fmt.Sprintf("explicit:%s,floor=%v", file.or("crc=%08x", crc32.ChecksumIEEE(fmt.Append(nil, edges, rewards))), floor)
-	e.sum = file.sum()
+	e := &Explicit{nodes: nodes, out: make([][]link, n), in: make([][]link, n), logR: make([]float64, n)}
+	e.spec = fmt.Sprintf("explicit:crc=%08x,floor=%v", crc32.ChecksumIEEE(fmt.Append(nil, edges, rewards)), floor)
 	e.shape = Shape{Dim: 1, Forward: 1, Features: n} // an exit, and as many edges as a node has
 	for _, edge := range edges {
 		from, to := e.index(edge[0]), e.index(edge[1])
@@ -1149,13 +1162,13 @@ func newExplicit(file source, edges [][2]int, rewards map[int]float64, floor flo
 		e.out[from], e.in[to] = append(e.out[from], link{to, b}), append(e.in[to], link{from, a})
 		e.shape.Forward, e.shape.Backward = max(e.shape.Forward, a+2), max(e.shape.Backward, b+1)
 	}
-	for node, r := range rewards {
-		e.logR[e.index(node)] = max(math.Log(r), floor)
+	for i, node := range nodes {
+		e.logR[i] = math.Inf(-1)
+		if r, ok := rewards[node]; ok {
+			e.logR[i] = max(math.Log(r), floor)
+		}
 	}
-	if err := e.checkPointed(); err != nil {
-		return nil, fmt.Errorf("gfn: %s: %w", name, err)
-	}
-	return e, nil
+	return e, e.checkPointed()
 }
 
 func (e *Explicit) index(node int) int {
@@ -1163,54 +1176,44 @@ func (e *Explicit) index(node int) int {
 	return i
 }
 
-// checkPointed finds the source, or returns a rule of a pointed DAG that e breaks. In a finite acyclic graph a walk
-// back from any node ends where no edge enters, and a walk on where none leaves: so all are reached from a single
-// source, and all reach a reward if every node that no edge leaves has one. The rest is to take nodes away that no
-// edge enters from the others (Kahn 1962): a walk back among those that stay ends up on a cycle.
+// checkPointed finds the source, and returns a rule of a pointed DAG that e breaks.
 func (e *Explicit) checkPointed() error {
-	var free []int
-	entering := make([]int, len(e.nodes))
+	e.source = slices.IndexFunc(e.in, func(entering []link) bool { return len(entering) == 0 })
+	if e.source < 0 {
+		return errors.New("gfn: explicit: an edge enters every node, want one source")
+	}
+	st, err := walk(e, len(e.nodes), nil)
+	if err != nil {
+		return err
+	}
 	for i, node := range e.nodes {
-		entering[i] = len(e.in[i])
-		switch {
-		case len(e.out[i]) == 0 && !e.terminating(i):
-			return fmt.Errorf("node %d leads to no node with a reward", node)
-		case entering[i] == 0 && free != nil:
-			return fmt.Errorf("no edge leads to node %d nor to node %d, want one source", e.nodes[e.source], node)
-		case entering[i] == 0:
-			free, e.source = []int{i}, i
+		if st.Row([]int{i}) < 0 {
+			return fmt.Errorf("gfn: explicit: node %d is not reached from the source, node %d", node, e.nodes[e.source])
 		}
 	}
-	for k := 0; k < len(free); k++ {
-		for _, l := range e.out[free[k]] {
-			if entering[l.node]--; entering[l.node] == 0 {
-				free = append(free, l.node)
-			}
-		}
-	}
-	if len(free) == len(e.nodes) {
-		return nil
-	}
-	i := slices.IndexFunc(entering, func(n int) bool { return n > 0 })
-	for range e.nodes {
-		i = e.in[i][slices.IndexFunc(e.in[i], func(l link) bool { return entering[l.node] > 0 })].node
-	}
-	return fmt.Errorf("node %d is on a cycle", e.nodes[i])
+	_, err = st.topological()
+	return err
 }
 
 func (e *Explicit) terminating(i int) bool { return !math.IsInf(e.logR[i], -1) }
 
 // Fixture returns a small graph with exact answers (spec §9): 11 states, 13 edges, 6 of the states terminating, Z* = 112.
-func Fixture() *Explicit { return fixture(DefaultFloor) }
-
-func fixture(floor float64) *Explicit {
-	edges := [][2]int{{0, 1}, {0, 2}, {1, 3}, {2, 3}, {2, 4}, {3, 5}, {4, 6}, {5, 7}, {5, 8}, {6, 8}, {6, 10}, {7, 9}, {8, 9}}
-	e, err := NewExplicit(edges, map[int]float64{3: 30, 4: 14, 6: 23, 8: 10, 9: 30, 10: 5}, floor)
+func Fixture() *Explicit {
+	e, err := fixture(DefaultFloor)
 	if err != nil {
 		panic(err)
 	}
-	e.spec = fmt.Sprintf("explicit:floor=%v", floor)
 	return e
+}
+
+func fixture(floor float64) (*Explicit, error) {
+	edges := [][2]int{{0, 1}, {0, 2}, {1, 3}, {2, 3}, {2, 4}, {3, 5}, {4, 6}, {5, 7}, {5, 8}, {6, 8}, {6, 10}, {7, 9}, {8, 9}}
+	e, err := NewExplicit(edges, map[int]float64{3: 30, 4: 14, 6: 23, 8: 10, 9: 30, 10: 5}, floor)
+	if err != nil {
+		return nil, err
+	}
+	e.spec = fmt.Sprintf("explicit:floor=%v", floor)
+	return e, nil
 }
 
 // Source implements [Env]: the node that no edge enters.
@@ -1263,11 +1266,8 @@ func ParseExplicit(r io.Reader, name string, floor float64) (*Explicit, error) {
 			return cmp.Or(err, err2)
 		}
 		r, err2 := parseFinite("reward", fields[2])
-		switch at := lines[node]; {
-		case err == nil && at > 0:
-			return fmt.Errorf("node %d has its reward on line %d already", node, at)
-		case err2 == nil && r < 0:
-			return fmt.Errorf("reward is %v, want a number not below 0", r)
+		if first := lines[node]; err == nil && first > 0 {
+			return fmt.Errorf("node %d has its reward on line %d already", node, first)
 		}
 		rewards[node], lines[node] = r, line
 		return cmp.Or(err, err2)
@@ -1275,7 +1275,12 @@ func ParseExplicit(r io.Reader, name string, floor float64) (*Explicit, error) {
 	if err != nil {
 		return nil, err
 	}
-	return newExplicit(file, edges, rewards, floor)
+	e, err := NewExplicit(edges, rewards, floor)
+	if err != nil {
+		return nil, at(name, err)
+	}
+	e.spec, e.sum = fmt.Sprintf("explicit:file=%s,floor=%v", name, floor), file.sum()
+	return e, nil
 }
 
 // maxNodes bounds the nodes of a [DAG], whose parent sets are entries of a state.
@@ -1737,114 +1742,25 @@ func Deviation(a, b [][]float64) (rms, mean, most float64) {
 	return math.Sqrt(rms), mean, most
 }
 
-// envEntry is an environment as [ParseEnv] knows it, or one of its rewards.
-type envEntry struct {
+// environment is an entry of the table of [ParseEnv]. Where a reward has keys of its own, its entry is called
+// name:reward=value; that of the default is called by the name alone.
+type environment struct {
 	name, about string
-	keys        []envKey                   // of a reward: those that it adds, or gives another default
-	read        func(k *keys) (Env, error) // nil where there are rewards
-	rewards     []envEntry                 // values of the key reward, the default first
+	declare     func(keys *flag.FlagSet) func() (Env, error) // declares the keys; what it returns reads them
 }
 
-// envKey is a key, its default, and what is said of it, which begins with noFile where the key is of the draw that
-// stands in for a file, beside which it does not apply.
-type envKey struct {
-	name         string
-	kind         kind
-	value, about string
+var environments = []environment{
+	{"hypergrid", "a point of a grid, one step up at a time from the origin; every point can be the object", gridKeys},
+	{"sequence", "a word, token by token; log R = −β × Hamming distance to the nearest of a set of words", modesKeys},
+	{"sequence:reward=motif", "log R = β × sum of a weight for each slot and token", motifKeys},
+	{"sequence:reward=ising", "log R = β (J Σ σσ' over bonds + h Σ σ), the tokens are spins", isingKeys},
+	{"sequence:reward=factors", "log R = β × sum of factors, each of which reads some of the slots", factorKeys},
+	{"sequence:reward=table", "R = max(score, rmin)^β, scaled so that the largest is rmax", tableKeys},
+	{"dag", "a directed acyclic graph, edge by edge, by its BGe score; every graph can be the object", dagKeys},
+	{"explicit", "a graph given by its edges", explicitKeys},
 }
 
-const noFile = "where there is no file: "
-
-// kind returns the value that text stands for, whether it is good, and what is wanted.
-type kind func(text string) (value any, ok bool, wanted string)
-
-func anyText(text string) (any, bool, string) { return text, true, "" }
-func whole(text string) (any, bool, string) {
-	v, err := strconv.Atoi(text)
-	return v, err == nil, "a whole number"
-}
-func number(text string) (any, bool, string) {
-	v, err := parseFinite("", text)
-	return v, err == nil, "a finite number"
-}
-func below0(text string) (any, bool, string) {
-	v, err := parseFinite("", text)
-	return v, err == nil && v < 0, "a finite number below 0"
-}
-func natural(text string) (any, bool, string) {
-	v, err := strconv.ParseUint(text, 10, 64)
-	return v, err == nil, "a whole number not below 0"
-}
-func optional(text string) (any, bool, string) { // NaN for none
-	if text == "" {
-		return math.NaN(), true, ""
-	}
-	return number(text)
-}
-func choice(of ...string) kind {
-	return func(text string) (any, bool, string) { return text, slices.Contains(of, text), oneOf(text, of) }
-}
-
-var (
-	floorKey = envKey{"floor", below0, strconv.Itoa(DefaultFloor), "log R (nats) below it is raised to it"}
-	slopeKey = envKey{"beta", number, "1", "factor of log R"}
-	seedKey  = envKey{"seed", natural, "0", noFile + "seed of the draw"}
-)
-
-// envTable is everything [ParseEnv] accepts, and [EnvHelp] prints. A new environment or reward is an entry here.
-var envTable = []envEntry{
-	{"hypergrid", "a point of a grid, from the origin one step up at a time; every point can be the object", []envKey{
-		{"dim", whole, "2", "number of coordinates"},
-		{"height", whole, "8", "number of values of a coordinate"},
-		{"r0", number, "0.1", "reward everywhere"},
-		{"r1", number, "0.5", "factor of the outer band, or of the cosine term"},
-		{"r2", number, "2", "factor of the inner band; the cosine reward has none"},
-		floorKey,
-	}, nil, []envEntry{
-		{"standard", "bands near the corners", nil, readGrid, nil},
-		{"cosine", "ripples, highest in the middle", nil, readGrid, nil},
-	}},
-	{"sequence", "a word of fixed length, token by token", []envKey{
-		{"length", whole, "4", "letters of a word"},
-		{"tokens", anyText, "ACGT", "its alphabet: distinct characters other than blank , - #"},
-		{"order", choice(orderNames...), orderNames[Append], strings.Join(orderNames, "|") + ": left to right, at either end, in any empty slot"},
-		floorKey,
-	}, nil, []envEntry{
-		{"modes", "−β × Hamming distance to the nearest of a set of words", []envKey{
-			{"file", anyText, "", "a word on each line"}, {"modes", whole, "4", noFile + "number of words drawn"}, seedKey, slopeKey,
-		}, readSequence(readModes), nil},
-		{"motif", "β × sum of a weight for each slot and token", []envKey{
-			{"file", anyText, "", "a line of weights for each slot"}, seedKey, slopeKey,
-		}, readSequence(readFactors(parseMotif, each)), nil},
-		{"ising", "β (J Σ σσ' over bonds + h Σ σ), spins σ = −1 and +1", []envKey{
-			{"length", whole, "9", "spins"}, {"tokens", anyText, "01", "σ = −1, then σ = +1"},
-			{"lattice", choice("ring", "square"), "ring", "ring|square: neighbours in a ring, or in an n×n torus, are bound"},
-			{"coupling", number, "1", "J"}, {"field", number, "0", "h"}, slopeKey,
-		}, readSequence(readIsing), nil},
-		{"factors", "β × sum of factors, each of which reads some of the slots", []envKey{
-			{"file", anyText, "", "lines factor SLOT… : WEIGHT…; without it, of slots and pairs in a ring"}, seedKey, slopeKey,
-		}, readSequence(readFactors(parseFactors, eachPair)), nil},
-		{"table", "log of max(score, rmin)^β, scaled so that the largest is rmax", []envKey{
-			{"file", anyText, "", "needed: CSV with the header word,score and a line for every word"},
-			{"beta", number, "3", "exponent of the score"}, {"rmax", number, "10", "largest reward"}, {"rmin", number, "0.001", "least score"},
-			{"top", number, "0.005", "modes: this fraction of the words, those of largest reward, with ties"},
-		}, readSequence(readTable), nil},
-	}},
-	{"dag", "a directed acyclic graph, edge by edge, by its BGe score on data; every graph can be the object", []envKey{
-		{"nodes", whole, "5", fmt.Sprintf("number of nodes, at most %d; with a file, that of its columns", maxNodes)},
-		{"file", anyText, "", "data: a line of names, then lines of numbers; tabs, commas, ; or blanks"},
-		{"samples", whole, "100", noFile + "number of observations drawn"},
-		{"edges", optional, "", noFile + "expected edges of their graph; as many as nodes"},
-		{"noise", number, "0.1", noFile + "standard deviation of a variable given its parents"},
-		seedKey,
-		{"standardize", choice("no", "yes"), "no", "yes|no: give every column mean 0 and variance 1"},
-		{"penalty", number, "0", "log prior of a graph: −penalty for each edge"},
-	}, readDAG, nil},
-	{"explicit", "a graph given by its edges", []envKey{
-		{"file", anyText, "", "lines edge FROM TO and reward NODE R; without it a small graph with Z* = 112"},
-		floorKey,
-	}, readExplicit, nil},
-}
+var wordRewards = []string{"modes", "motif", "ising", "factors", "table"}
 
 // ParseEnv builds an environment from a specification name:key=value,key=value, such as
 //
@@ -1853,15 +1769,15 @@ var envTable = []envEntry{
 //	dag:nodes=5,samples=100,seed=0
 //	explicit:file=graph.txt
 //
-// [EnvHelp] lists the names and keys; every key may be left out. Values hold no comma. A name or key that is unknown,
-// a key that does not apply to the chosen reward, one given twice or one with a bad value is an error that says what
-// is expected. The [Traits] of the environment have a Spec that ParseEnv reads.
+// [EnvHelp] lists the names and keys; every key may be left out, and of one given twice the last counts. Values hold no
+// comma. The error of an unknown name or key, or of a bad value, lists the known ones. The [Traits] of the environment
+// have a Spec that ParseEnv reads.
 //
 // Files are text of at most 64 MiB, lines ended by LF or CRLF, with or without a byte order mark; blank lines are
 // skipped. A table is CSV with the header word,score and one record for every word; for data see [ReadData] and,
 // without a file, [Simulate]. In the others a '#' begins a comment and blanks separate fields. Motif weights: a line
-// for every slot, on it a number for every token; without a file, uniform draws from [−1, 1). Modes: a word on every
-// line; without a file, distinct words drawn uniformly. Draws are by PCG(seed, 0) of math/rand/v2. A graph: lines
+// for every slot, on it a number for every token; without a file, uniform draws from [−1, 1). Modes: words; without a
+// file, distinct words drawn uniformly. Draws are by PCG(seed, 0) of math/rand/v2. A graph: lines
 //
 //	edge FROM TO
 //	reward NODE R
@@ -1878,107 +1794,64 @@ func ParseEnv(spec string) (Env, error) { return parseEnv(spec, readFile) }
 // parseEnv is ParseEnv where readFile returns a file by its name.
 func parseEnv(spec string, readFile func(name string) (source, error)) (Env, error) {
 	name, rest, _ := strings.Cut(spec, ":")
-	env, known := find(envTable, name)
-	if env == nil {
-		return nil, fmt.Errorf("gfn: unknown environment %q, want %s", name, oneOf(name, known))
+	items := strings.FieldsFunc(rest, func(r rune) bool { return r == ',' })
+	entry, err := findEnvironment(name, items)
+	if err != nil {
+		return nil, err
 	}
-	k := &keys{env: name, given: map[string]string{}, values: map[string]any{}}
-	if rest != "" {
-		k.split(rest)
-	}
-	all, read, with := env.keys, env.read, ""
-	if env.rewards != nil {
-		_, known := find(env.rewards, "")
-		key := envKey{"reward", choice(known...), known[0], ""}
-		reward, _ := find(env.rewards, k.value(key).(string))
-		if reward == nil {
-			return nil, k.err()
-		}
-		all, read, with = slices.Concat(all, reward.keys, []envKey{key}), reward.read, " with reward="+reward.name
-	}
-	k.evaluate(all, with)
-	if name, _ := k.values["file"].(string); name != "" {
-		var err error
-		if k.file, err = readFile(name); err != nil {
-			k.problems = append(k.problems, err)
+	keys := flag.NewFlagSet(name, flag.ContinueOnError)
+	build := entry.declare(keys)
+	for _, item := range items {
+		if err := setKey(keys, item); err != nil {
+			return nil, fmt.Errorf("gfn: %s: %w", entry.name, err)
 		}
 	}
-	if k.problems != nil {
-		return nil, k.err()
+	if f := keys.Lookup("file"); f != nil {
+		if file, ok := f.Value.(*source); ok && file.name != "" {
+			if *file, err = readFile(file.name); err != nil {
+				return nil, err
+			}
+		}
 	}
-	made, err := read(k)
-	if err := cmp.Or(k.err(), err); err != nil {
+	env, err := build()
+	if err != nil {
 		return nil, err // and no typed nil
 	}
-	return made, nil
+	return env, nil
 }
 
-// find returns the entry of that name, nil if there is none, and the names of all.
-func find(entries []envEntry, name string) (found *envEntry, known []string) {
-	for i, e := range entries {
-		if known = append(known, e.name); e.name == name {
-			found = &entries[i]
-		}
-	}
-	return found, known
-}
-
-// keys are those of a specification: what is given, and the value of every key that applies.
-type keys struct {
-	problems
-	env    string
-	given  map[string]string
-	values map[string]any
-	file   source // that the key file names
-}
-
-func (k *keys) int(key string) int       { return k.values[key].(int) }
-func (k *keys) float(key string) float64 { return k.values[key].(float64) }
-func (k *keys) text(key string) string   { return k.values[key].(string) }
-func (k *keys) seed() uint64             { return k.values["seed"].(uint64) }
-
-// split notes what is given.
-func (k *keys) split(rest string) {
-	for item := range strings.SplitSeq(rest, ",") {
-		key, value, ok := strings.Cut(item, "=")
-		_, twice := k.given[key]
-		k.want(ok, "%s: %q is not of the form key=value", k.env, item)
-		k.want(!twice, "%s: key %s is given twice", k.env, key)
-		if ok {
-			k.given[key] = value
-		}
-	}
-}
-
-// evaluate finds the values of all keys that apply, the last of two of a name, and notes any other that is given.
-func (k *keys) evaluate(all []envKey, with string) {
+// findEnvironment returns the entry of a name and of a reward that is among the items.
+func findEnvironment(name string, items []string) (found environment, err error) {
 	var known []string
-	applies := map[string]envKey{}
-	for _, key := range all {
-		if _, again := applies[key.name]; !again {
-			known = append(known, key.name)
+	for _, e := range environments {
+		base, reward, _ := strings.Cut(e.name, ":")
+		if base == name && (reward == "" || slices.Contains(items, reward)) {
+			found = e
 		}
-		applies[key.name] = key
+		if reward == "" {
+			known = append(known, base)
+		}
 	}
-	for _, key := range slices.Sorted(maps.Keys(k.given)) {
-		drawn := strings.HasPrefix(applies[key].about, noFile)
-		k.want(slices.Contains(known, key), "%s: unknown key %q%s, want %s", k.env, key, with, oneOf(key, known))
-		k.want(!drawn || k.given["file"] == "", "%s: key %s does not apply where file is given", k.env, key)
-	}
-	for _, key := range known {
-		k.values[key] = k.value(applies[key])
-	}
+	return found, want(found.declare != nil, "unknown environment %q, want %s", name, oneOf(name, known))
 }
 
-// value returns the value of a key, given or by default, and notes a bad one.
-func (k *keys) value(key envKey) any {
-	text, ok := k.given[key.name]
-	if !ok {
-		text = key.value
+// setKey sets a key by an item key=value.
+func setKey(keys *flag.FlagSet, item string) error {
+	key, value, _ := strings.Cut(item, "=")
+	f := keys.Lookup(key)
+	if f == nil {
+		var known []string
+		keys.VisitAll(func(f *flag.Flag) { known = append(known, f.Name) })
+		return fmt.Errorf("unknown key %q, want %s", key, oneOf(key, known))
 	}
-	v, ok, wanted := key.kind(text)
-	k.want(ok, "%s: %s is %q, want %s", k.env, key.name, text, wanted)
-	return v
+	if keys.Set(key, value) == nil {
+		return nil
+	}
+	wanted, _ := flag.UnquoteUsage(f) // int, float, …
+	if c, ok := f.Value.(*choice); ok {
+		wanted = oneOf(value, c.of)
+	}
+	return fmt.Errorf("%s is %q, want %s", key, value, wanted)
 }
 
 // oneOf says which of the known names are wanted, and which of them is near.
@@ -2019,146 +1892,230 @@ func editDistance[T comparable](a, b []T) int {
 	return row[len(b)]
 }
 
-// or is what a spec says of a file, or of the draw that stands in for one.
-func (f source) or(format string, args ...any) string {
-	if f.name == "" {
-		return fmt.Sprintf(format, args...)
+// EnvHelp returns a text that lists the environments of [ParseEnv] with their keys and defaults.
+func EnvHelp() string {
+	var text strings.Builder
+	for _, e := range environments {
+		fmt.Fprintf(&text, "%s: %s\n", e.name, e.about)
+		keys := flag.NewFlagSet(e.name, flag.ContinueOnError)
+		e.declare(keys)
+		keys.VisitAll(func(f *flag.Flag) {
+			fmt.Fprintf(&text, "  %-18s %s\n", f.Name+"="+f.DefValue, f.Usage)
+		})
 	}
-	return "file=" + f.name
+	return text.String()
 }
 
-func readGrid(k *keys) (Env, error) {
-	r := GridReward{k.float("r0"), k.float("r1"), k.float("r2"), k.text("reward") == "cosine", k.float("floor")}
-	return NewHyperGrid(k.int("dim"), k.int("height"), r)
+// choice is the value of a key, one of a list of names.
+type choice struct {
+	of []string
+	is string
 }
 
-// readWords reads the reward of words.
-type readWords func(k *keys, words wordSet, beta, floor float64) (WordReward, error)
+// String returns the name.
+func (c *choice) String() string { return c.is }
 
-// readSequence returns the reader of sequences with a reward.
-func readSequence(reward readWords) func(k *keys) (Env, error) {
-	return func(k *keys) (Env, error) {
-		words, err := newWordSet(k.int("length"), k.text("tokens"))
-		if err != nil {
-			return nil, err
+// Set chooses a name.
+func (c *choice) Set(name string) error {
+	c.is = name
+	return want(slices.Contains(c.of, name), "%s: unknown", name)
+}
+
+// choiceKey declares a key whose value is one of names.
+func choiceKey(keys *flag.FlagSet, key, value string, names []string, usage string) *choice {
+	c := &choice{names, value}
+	keys.Var(c, key, strings.Join(names, "|")+usage)
+	return c
+}
+
+// fileKey declares the key file; [ParseEnv] reads the file before it builds the environment.
+func fileKey(keys *flag.FlagSet, usage string) *source {
+	f := new(source)
+	keys.Var(f, "file", usage)
+	return f
+}
+
+func floorKey(keys *flag.FlagSet) *float64 {
+	return keys.Float64("floor", DefaultFloor, "log R (nats) below it is raised to it; a number below 0")
+}
+
+func seedKey(keys *flag.FlagSet) *uint64 { return keys.Uint64("seed", 0, "without file: seed of the draw") }
+
+func gridKeys(keys *flag.FlagSet) func() (Env, error) {
+	dim := keys.Int("dim", 2, "number of coordinates")
+	height := keys.Int("height", 8, "number of values of a coordinate")
+	r0 := keys.Float64("r0", 0.1, "reward everywhere")
+	r1 := keys.Float64("r1", 0.5, "factor of the outer band, or of the cosine term")
+	r2 := keys.Float64("r2", 2, "factor of the inner band; the cosine reward has none")
+	reward := choiceKey(keys, "reward", "standard", []string{"standard", "cosine"}, ": bands, or ripples")
+	floor := floorKey(keys)
+	return func() (Env, error) {
+		if err := wantFloor("hypergrid", *floor); err != nil {
+			return nil, err // to NewHyperGrid 0 is the default
 		}
-		r, err := reward(k, words, k.float("beta"), k.float("floor"))
-		if err != nil {
-			return nil, err
+		return NewHyperGrid(*dim, *height, GridReward{*r0, *r1, *r2, reward.is == "cosine", *floor})
+	}
+}
+
+// wordKeys declares the keys of all words, whose defaults depend on the reward. What it returns builds the words with
+// the reward that read makes.
+func wordKeys(keys *flag.FlagSet, reward string, length int, tokens string, beta float64) func(readWords) func() (Env, error) {
+	choiceKey(keys, "reward", reward, wordRewards, "")
+	n := keys.Int("length", length, "letters of a word")
+	alphabet := keys.String("tokens", tokens, "alphabet: distinct characters other than blank , - #")
+	order := choiceKey(keys, "order", "append", orderNames, ": left to right, at either end, in any empty slot")
+	β, floor := keys.Float64("beta", beta, "β of the reward"), floorKey(keys)
+	return func(read readWords) func() (Env, error) {
+		return func() (Env, error) {
+			words, err := newWordSet(*n, *alphabet)
+			if err != nil {
+				return nil, err
+			}
+			reward, err := read(words, *β, *floor)
+			if err != nil {
+				return nil, err
+			}
+			return NewSequence(*n, *alphabet, Order(slices.Index(orderNames, order.is)), reward)
 		}
-		r.sum = k.file.sum()
-		return NewSequence(words.length, string(words.tokens), Order(slices.Index(orderNames, k.text("order"))), r)
 	}
 }
 
-func readModes(k *keys, words wordSet, beta, floor float64) (WordReward, error) {
-	file := k.file
-	if file.name == "" {
-		file = drawModes(k.int("modes"), words, k.seed())
-	}
-	r, err := newModes(file, words, beta, floor)
-	r.from = k.file.or("modes=%d,seed=%d", k.int("modes"), k.seed())
-	return r, err
+// readWords makes a reward of words from the values of its keys.
+type readWords func(words wordSet, beta, floor float64) (WordReward, error)
+
+func modesKeys(keys *flag.FlagSet) func() (Env, error) {
+	build := wordKeys(keys, "modes", 4, "ACGT", 1)
+	file, seed := fileKey(keys, "words, separated by blanks or line ends"), seedKey(keys)
+	n := keys.Int("modes", 4, "without file: number of words drawn")
+	return build(func(words wordSet, beta, floor float64) (WordReward, error) {
+		modes, err := readModes(*file, words)
+		if file.name == "" {
+			modes, err = drawModes(*n, words, *seed)
+		}
+		if err != nil {
+			return WordReward{}, err
+		}
+		r, err := NewModesReward(modes, words.length, string(words.tokens), beta, floor)
+		r.from, r.sum = file.or("modes=%d,seed=%d", *n, *seed), file.sum()
+		return r, err
+	})
 }
 
-// readFactors returns the reader of a reward whose factors parse reads from a file, or else are drawn, one for each
-// list of slots.
-func readFactors(parse func(source, wordSet) ([]Factor, error), slots func(length int) [][]int) readWords {
-	return func(k *keys, words wordSet, beta, floor float64) (r WordReward, err error) {
+func motifKeys(keys *flag.FlagSet) func() (Env, error) {
+	return drawnKeys(keys, "motif", "a line of weights for each slot", parseMotif, each)
+}
+
+func factorKeys(keys *flag.FlagSet) func() (Env, error) {
+	eachPair := func(n int) [][]int { return append(each(n), Ring(n)...) }
+	return drawnKeys(keys, "factors", "lines factor SLOT… : WEIGHT…; without it, of slots and pairs in a ring", parseFactors, eachPair)
+}
+
+// drawnKeys declares the keys of a reward whose factors parse reads from a file. Without file they are drawn, one for
+// each list of slots.
+func drawnKeys(
+	keys *flag.FlagSet, reward, usage string, parse func(source, wordSet) ([]Factor, error), slots func(length int) [][]int,
+) func() (Env, error) {
+	build := wordKeys(keys, reward, 4, "ACGT", 1)
+	file, seed := fileKey(keys, usage), seedKey(keys)
+	return build(func(words wordSet, beta, floor float64) (r WordReward, err error) {
 		var factors []Factor
-		if k.file.name == "" {
-			factors = drawFactors(slots(words.length), words, k.seed())
-		} else if factors, err = parse(k.file, words); err != nil {
+		if file.name == "" {
+			factors = drawFactors(slots(words.length), words, *seed)
+		} else if factors, err = parse(*file, words); err != nil {
 			return r, err
 		}
 		r, err = NewFactorReward(factors, words.length, len(words.tokens), beta, floor)
-		r.name, r.from = k.text("reward"), k.file.or("seed=%d", k.seed())
+		r.name, r.from, r.sum = reward, file.or("seed=%d", *seed), file.sum()
 		return r, err
-	}
+	})
 }
 
-// eachPair returns every slot and every bond of a [Ring].
-func eachPair(n int) [][]int { return append(each(n), Ring(n)...) }
-
-func readIsing(k *keys, words wordSet, beta, floor float64) (WordReward, error) {
-	n, lattice, coupling, field := words.length, k.text("lattice"), k.float("coupling"), k.float("field")
-	side := int(math.Sqrt(float64(n))) // exact for a square
-	k.want(lattice == "ring" || side*side == n, "sequence: length is %d, want a square, such as 9 or 16, with lattice=square", n)
-	k.want(len(words.tokens) == 2, "sequence: tokens are %q, want two, spin −1 and spin +1, such as 01", string(words.tokens))
-	bonds := Ring(n)
-	if lattice == "square" {
-		bonds = Torus(side)
-	}
-	r, err := NewFactorReward(Ising(n, bonds, coupling, field), n, 2, beta, floor)
-	r.name, r.from = "ising", fmt.Sprintf("lattice=%s,coupling=%v,field=%v", lattice, coupling, field)
-	return r, err
-}
-
-func readTable(k *keys, words wordSet, beta, floor float64) (WordReward, error) {
-	file := k.file
-	if file.name == "" {
-		return WordReward{}, errors.New("gfn: sequence: reward=table needs file, a CSV with the header word,score")
-	}
-	r, err := NewTableReward(bytes.NewReader(file.text), file.name, words.length, string(words.tokens), beta, k.float("rmin"), k.float("rmax"), floor)
-	if err != nil {
+func isingKeys(keys *flag.FlagSet) func() (Env, error) {
+	build := wordKeys(keys, "ising", 9, "01", 1)
+	lattice := choiceKey(keys, "lattice", "ring", []string{"ring", "square"}, ": bonds in a ring, or in an n×n torus")
+	coupling, field := keys.Float64("coupling", 1, "J"), keys.Float64("field", 0, "h")
+	return build(func(words wordSet, beta, floor float64) (r WordReward, err error) {
+		n, bonds := words.length, Ring(words.length)
+		if lattice.is == "square" {
+			side := int(math.Sqrt(float64(n))) // exact for a square
+			bonds = Torus(side)
+			err = want(side*side == n, "sequence: length is %d, want a square, such as 9 or 16, with lattice=square", n)
+		}
+		tokens := string(words.tokens)
+		err = cmp.Or(err, want(len(words.tokens) == 2, "sequence: tokens are %q, want two, spin −1 and spin +1, such as 01", tokens))
+		if err != nil {
+			return r, err
+		}
+		r, err = NewFactorReward(Ising(n, bonds, *coupling, *field), n, 2, beta, floor)
+		r.name, r.from = "ising", fmt.Sprintf("lattice=%s,coupling=%v,field=%v", lattice, *coupling, *field)
 		return r, err
-	}
-	return r.Top(k.float("top"))
+	})
 }
 
-func readDAG(k *keys) (env Env, err error) {
-	file, nodes, samples, edges, noise := k.file, k.int("nodes"), k.int("samples"), k.float("edges"), k.float("noise")
-	if math.IsNaN(edges) {
-		edges = min(float64(nodes), float64(nodes*(nodes-1))/2)
-	}
-	var data *Data
-	if file.name == "" {
-		data, err = Simulate(nodes, samples, edges, noise, k.seed())
-	} else {
-		data, err = ReadData(bytes.NewReader(file.text), file.name)
-	}
-	if err != nil {
-		return nil, err
-	}
-	if _, ok := k.given["nodes"]; ok && nodes != len(data.Names) {
-		return nil, fmt.Errorf("gfn: dag: nodes is %d, but %s has %d columns", nodes, file.name, len(data.Names))
-	}
-	if k.text("standardize") == "yes" {
-		data.Standardize()
-	}
-	score, err := NewBGe(data, k.float("penalty"))
-	if err != nil {
-		return nil, err
-	}
-	from := file.or("nodes=%d,samples=%d,edges=%v,noise=%v,seed=%d", nodes, samples, edges, noise, k.seed())
-	score.spec = fmt.Sprintf("%s,standardize=%s,penalty=%v", from, k.text("standardize"), k.float("penalty"))
-	score.sum = file.sum()
-	return NewDAG(len(data.Names), score)
-}
-
-func readExplicit(k *keys) (Env, error) {
-	if file := k.file; file.name != "" {
-		return ParseExplicit(bytes.NewReader(file.text), file.name, k.float("floor"))
-	}
-	return fixture(k.float("floor")), nil
-}
-
-// EnvHelp returns a text that lists the environments of [ParseEnv], the keys of each with their defaults, and its
-// rewards with the keys that they add.
-func EnvHelp() string {
-	var text strings.Builder
-	list := func(indent string, keys ...envKey) {
-		for _, k := range keys {
-			fmt.Fprintf(&text, "%s%-*s %s\n", indent, 22-len(indent), k.name+"="+k.value, k.about)
+func tableKeys(keys *flag.FlagSet) func() (Env, error) {
+	build := wordKeys(keys, "table", 4, "ACGT", 3)
+	file := fileKey(keys, "needed: CSV with the header word,score and a line for every word")
+	rmax := keys.Float64("rmax", 10, "largest reward")
+	rmin := keys.Float64("rmin", 0.001, "least score")
+	top := keys.Float64("top", 0.005, "modes: this fraction of the words, those of largest reward, with ties")
+	return build(func(words wordSet, beta, floor float64) (r WordReward, err error) {
+		if file.name == "" {
+			return r, errors.New("gfn: sequence: reward=table needs file, a CSV with the header word,score")
 		}
-	}
-	for _, e := range envTable {
-		fmt.Fprintf(&text, "%s: %s\n", e.name, e.about)
-		list("  ", e.keys...)
-		for i, r := range e.rewards {
-			list("  ", envKey{"reward", nil, r.name, r.about + map[bool]string{true: " (default)"}[i == 0]})
-			list("    ", r.keys...)
+		text, tokens := bytes.NewReader(file.text), string(words.tokens)
+		r, err = NewTableReward(text, file.name, words.length, tokens, beta, *rmin, *rmax, floor)
+		if err != nil {
+			return r, err
 		}
+		return r.Top(*top)
+	})
+}
+
+func dagKeys(keys *flag.FlagSet) func() (Env, error) {
+	file := fileKey(keys, "data: a line of names, then lines of numbers; tabs, commas, ; or blanks")
+	nodes := keys.Int("nodes", 5, fmt.Sprintf("without file: number of nodes, at most %d", maxNodes))
+	samples := keys.Int("samples", 100, "without file: number of observations drawn")
+	edges := keys.Float64("edges", -1, "without file: expected edges of their graph; -1: as many as nodes")
+	noise := keys.Float64("noise", 0.1, "without file: standard deviation of a variable given its parents")
+	seed := seedKey(keys)
+	standardize := choiceKey(keys, "standardize", "no", []string{"no", "yes"}, ": give every column mean 0 and variance 1")
+	penalty := keys.Float64("penalty", 0, "log prior of a graph: −penalty for each edge")
+	return func() (Env, error) {
+		expected := *edges
+		if expected == -1 {
+			expected = min(float64(*nodes), float64(*nodes*(*nodes-1))/2)
+		}
+		var data *Data
+		var err error
+		if file.name == "" {
+			data, err = Simulate(*nodes, *samples, expected, *noise, *seed)
+		} else {
+			data, err = ReadData(bytes.NewReader(file.text), file.name)
+		}
+		if err != nil {
+			return nil, err
+		}
+		if standardize.is == "yes" {
+			data.Standardize()
+		}
+		score, err := NewBGe(data, *penalty)
+		if err != nil {
+			return nil, err
+		}
+		from := file.or("nodes=%d,samples=%d,edges=%v,noise=%v,seed=%d", *nodes, *samples, expected, *noise, *seed)
+		score.spec = fmt.Sprintf("%s,standardize=%s,penalty=%v", from, standardize, *penalty)
+		score.sum = file.sum()
+		return NewDAG(len(data.Names), score)
 	}
-	return text.String()
+}
+
+func explicitKeys(keys *flag.FlagSet) func() (Env, error) {
+	file := fileKey(keys, "lines edge FROM TO and reward NODE R; without it a small graph with Z* = 112")
+	floor := floorKey(keys)
+	return func() (Env, error) {
+		if file.name == "" {
+			return fixture(*floor)
+		}
+		return ParseExplicit(bytes.NewReader(file.text), file.name, *floor)
+	}
 }

@@ -419,11 +419,17 @@ func (st *States) topological() ([]int32, error) {
 			}
 		}
 	}
-	if len(order) < st.Len() {
-		row := slices.IndexFunc(waiting, func(n int32) bool { return n > 0 })
-		return nil, fmt.Errorf("gfn: the graph has a cycle before or at state %s", st.Format(row))
+	if len(order) == st.Len() {
+		return order, nil
 	}
-	return order, nil
+	// A row that waits has a parent that waits: a walk back among them ends up on a cycle.
+	row := slices.IndexFunc(waiting, func(n int32) bool { return n > 0 })
+	for range waiting {
+		entering := st.Edge[st.BStart[row]:st.BStart[row+1]]
+		i := slices.IndexFunc(entering, func(e int32) bool { return waiting[st.From[e]] > 0 })
+		row = int(st.From[entering[i]])
+	}
+	return nil, fmt.Errorf("gfn: state %s is on a cycle", st.Format(row))
 }
 
 // CheckEnv walks env as a conformance test: methods are pure, Step and Undo are inverse, legal

@@ -532,7 +532,7 @@ var list = []place{
 	{"gfn.go", "States.topological", []mutant{
 		m("sources with parents accepted", "n > 0 {", "n > 1<<30 {"),
 		m("parents off the source's reach accepted", "st.Edge[k] < 0", "false"),
-		m("cycles accepted", "len(order) < st.Len()", "false"),
+		m("cycles accepted", "len(order) == st.Len()", "true"),
 	}},
 	{"gfn.go", "checkState", []mutant{
 		m("order of lists not tested", "v <= list[i-1]", "v < list[i-1]-1<<30"),
@@ -1205,9 +1205,42 @@ var list = []place{
 	{"envs.go", "NewFactorReward", []mutant{
 		m("β left out", "beta*sum, floor", "sum, floor"),
 		m("no floor", "max(beta*sum, floor)", "beta*sum"),
+		m("the caller's factors are kept", "Factor{slices.Clone(f.Slots), slices.Clone(f.Weights)}", "f"),
+	}},
+	{"envs.go", "Factor.value", []mutant{
 		m("a factor counted before its slots are all set", "if word[slot] == k {", "if word[slot] == k && at == 0 {"),
 		m("the first slot changes fastest", "at = at*k + word[slot]", "at = at + word[slot]*int(math.Pow(float64(k), float64(slices.Index(f.Slots, slot))))"),
-		m("the caller's factors are kept", "Factor{slices.Clone(f.Slots), slices.Clone(f.Weights)}", "f"),
+	}},
+	{"envs.go", "NewModesReward", []mutant{
+		m("β left out", "beta*float64(-words", "float64(-words"),
+		m("no floor", "max(beta*float64(-words.nearest(list, word)), floor)", "beta * float64(-words.nearest(list, word))"),
+		m("no modes", "words.nearest(list, word) == 0", "words.nearest(list, word) < 0"),
+		m("words twice", "seen[text] = true", ""),
+	}},
+	{"envs.go", "drawModes", []mutant{
+		m("words drawn twice", "!seen[text]", "true"),
+	}},
+	{"envs.go", "NewExplicit", []mutant{
+		m("no floor", "max(math.Log(r), floor)", "math.Log(r)"),
+		m("negative rewards accepted", "finite(r) && r >= 0", "finite(r)"),
+		m("not checked", "e.checkPointed()", "nil"),
+	}},
+	{"envs.go", "Explicit.checkPointed", []mutant{
+		m("nodes that are not reached", "st.Row([]int{i}) < 0", "false"),
+	}},
+	{"envs.go", "findEnvironment", []mutant{
+		m("the default reward always", "|| slices.Contains(items, reward)", ""),
+		m("any name", "base == name && ", ""),
+	}},
+	{"envs.go", "choice.Set", []mutant{
+		m("any name", "slices.Contains(c.of, name)", "true"),
+	}},
+	{"envs.go", "HyperGrid.Traits", []mutant{
+		m("modes of the cosine reward", "!g.reward.Cosine", "true"),
+	}},
+	{"envs.go", "Sequence.logStates", []mutant{
+		m("unfinished words forgotten", "- math.Log1p(-1/k)", ""),
+		m("one word a length of one token", "k == 1", "false"),
 	}},
 	{"envs.go", "Ising", []mutant{
 		m("sign of J", "{coupling, -coupling, -coupling, coupling}", "{-coupling, coupling, coupling, -coupling}"),
