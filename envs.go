@@ -1012,8 +1012,8 @@ func (f source) sum() uint32 { return crc32.ChecksumIEEE(f.text) }
 // body is the text without the byte order mark that some editors write.
 func (f source) body() []byte { return bytes.TrimPrefix(f.text, []byte("\ufeff")) }
 
-// at returns err, if any, behind a place in front of it.
-func at(place string, err error) error {
+// located returns err, if any, with a place in front of it.
+func located(place string, err error) error {
 	return want(err == nil, "%s: %s", place, strings.TrimPrefix(fmt.Sprint(err), "gfn: "))
 }
 
@@ -1026,7 +1026,7 @@ func (f source) lines(do func(line int, fields []string) error) error {
 		line++
 		row, _, _ = strings.Cut(row, "#")
 		if fields := strings.Fields(row); len(fields) > 0 {
-			if err := at(f.line(line), do(line, fields)); err != nil {
+			if err := located(f.line(line), do(line, fields)); err != nil {
 				return err
 			}
 		}
@@ -1046,7 +1046,7 @@ func (f source) records(comma rune, header string, do func(line int, names, reco
 			break
 		}
 		if bad, ok := errors.AsType[*csv.ParseError](err); ok {
-			return nil, at(f.line(bad.StartLine), bad.Err)
+			return nil, located(f.line(bad.StartLine), bad.Err)
 		}
 		for i := range record {
 			record[i] = strings.TrimSpace(record[i])
@@ -1068,7 +1068,7 @@ func (f source) records(comma rune, header string, do func(line int, names, reco
 			err = do(line, names, record)
 		}
 		if err != nil {
-			return nil, at(f.line(line), err)
+			return nil, located(f.line(line), err)
 		}
 	}
 	if names == nil && f.err == nil {
@@ -1277,7 +1277,7 @@ func ParseExplicit(r io.Reader, name string, floor float64) (*Explicit, error) {
 	}
 	e, err := NewExplicit(edges, rewards, floor)
 	if err != nil {
-		return nil, at(name, err)
+		return nil, located(name, err)
 	}
 	e.spec, e.sum = fmt.Sprintf("explicit:file=%s,floor=%v", name, floor), file.sum()
 	return e, nil
@@ -1939,7 +1939,9 @@ func floorKey(keys *flag.FlagSet) *float64 {
 	return keys.Float64("floor", DefaultFloor, "log R (nats) below it is raised to it; a number below 0")
 }
 
-func seedKey(keys *flag.FlagSet) *uint64 { return keys.Uint64("seed", 0, "without file: seed of the draw") }
+func seedKey(keys *flag.FlagSet) *uint64 {
+	return keys.Uint64("seed", 0, "without file: seed of the draw")
+}
 
 func gridKeys(keys *flag.FlagSet) func() (Env, error) {
 	dim := keys.Int("dim", 2, "number of coordinates")
