@@ -4394,64 +4394,91 @@ func TestFisher(t *testing.T) {
 	require.Equal(t, make([]float64, size), n.Grad, "no gradient is left behind")
 }
 
-// solve is Gaussian elimination with pivots, the slow and obvious way.
-func solve(a [][]float64, b []float64) []float64 {
-	n := len(b)
-	for c := range n {
-		p := c
-		for r := c; r < n; r++ {
-			if math.Abs(a[r][c]) > math.Abs(a[p][c]) {
-				p = r
-			}
-		}
-		a[c], a[p], b[c], b[p] = a[p], a[c], b[p], b[c]
-		for r := c + 1; r < n; r++ {
-			f := a[r][c] / a[c][c]
-			addTo(a[r], -f, a[c])
-			b[r] -= f * b[c]
-		}
-	}
-	x := make([]float64, n)
-	for r := n - 1; r >= 0; r-- {
-		x[r] = (b[r] - dot(a[r][r+1:], x[r+1:])) / a[r][r]
-	}
-	return x
-}
-
+// On a diagonal of 1 and 3 the first iterate is (½, ½), with r·r = ½, and the second the solution. On twelve unknowns the
+// residual ends at 0.
 func TestConjugateGradients(t *testing.T) {
+	calls := 0
+	run := func(iterations int, tolerance float64) []float64 {
+		calls = 0
+		return gfn.ConjugateGradients(func(v, dst []float64) {
+			calls++
+			dst[0], dst[1] = v[0], 3*v[1]
+		}, []float64{1, 1}, iterations, tolerance)
+	}
+	for _, c := range []struct {
+		iterations int
+		tolerance  float64
+		want       []float64
+		calls      int
+	}{
+		{0, 0, []float64{0, 0}, 0}, {9, 2, []float64{0, 0}, 0}, {1, 0, []float64{0.5, 0.5}, 1},
+		{9, 0.5, []float64{0.5, 0.5}, 1}, {2, 0.49, []float64{1, 1.0 / 3}, 2}, {9, 1e-20, []float64{1, 1.0 / 3}, 2},
+	} {
+		require.InDeltaSlice(t, c.want, run(c.iterations, c.tolerance), 1e-15)
+		require.Equal(t, c.calls, calls, "%+v", c)
+	}
 	rng := rand.New(rand.NewPCG(6, 6))
 	const n = 12
-	half, a := make([][]float64, n), make([][]float64, n)
+	half := make([][]float64, n)
 	for i := range half {
 		half[i] = normal(rng, n)
 	}
-	for i := range a {
-		a[i] = make([]float64, n)
-		for j := range a[i] {
-			a[i][j] = dot(half[i], half[j])
-		}
-		a[i][i]++
-	}
-	b := normal(rng, n)
-	calls := 0
-	mul := func(v, dst []float64) {
-		calls++
-		for i := range dst {
-			dst[i] = dot(a[i], v)
+	mul := func(v, dst []float64) { // (1 + HᵀH) v
+		copy(dst, v)
+		for _, h := range half {
+			addTo(dst, dot(h, v), h)
 		}
 	}
-	x := gfn.ConjugateGradients(mul, b, 3*n, 1e-26)
-	y := gfn.ConjugateGradients(mul, b, 3*n, 1e9)
-	z := gfn.ConjugateGradients(mul, b, 0, 0)
-	require.Equal(t, make([]float64, n), gfn.ConjugateGradients(mul, make([]float64, n), 5, 0), "b = 0")
-	require.Equal(t, make([]float64, n), y, "the residual is small enough at once")
-	require.Equal(t, make([]float64, n), z)
-	require.InDeltaSlice(t, solve(a, slices.Clone(b)), x, 1e-9)
+	b, back := normal(rng, n), make([]float64, n)
+	mul(gfn.ConjugateGradients(mul, b, 3*n, 1e-26), back)
+	require.InDeltaSlice(t, b, back, 1e-9)
 }
 
-// A step keeps to its KL, measured anew; one that fails leaves every bit of the parameters.
+// A choice of two, both logits 0: with p = ½ the Fisher matrix of the logits is ¼(1 −1; −1 1), the gradient (1, −1)/2 of a
+// gain of 1 on the first edge gives F⁻¹g = (1, −1) and gᵀF⁻¹g = 1, so that the logits move by ∓√(2ζ). Visited three times
+// a trajectory, the state's KL counts three times, and they move by ∓√(2ζ/3).
+func TestTrustRegionByHand(t *testing.T) {
+	tr := gfn.DefaultTrustRegion()
+	require.Equal(t, gfn.TrustRegion{KL: 0.01, Damping: 1e-6, Iterations: 10, Tolerance: 1e-5, Backtracks: 20}, tr)
+	g := enumerate(t, gfn.Tabular(enumerate(t, fork())))
+	gain := []float64{1, 0, 0, 0}
+	step := func(tr gfn.TrustRegion, visits, logit float64) (report gfn.TrustStep, moved float64) {
+		n, logPF := policyNet(g)
+		clear(n.Params)
+		n.Eval(&g.States, 0, g.Len(), logPF)
+		n.Backward(gain, nil) // ½ and −½ to each weight and bias of the logits
+		addTo(n.Params, logit, n.Grad)
+		clear(n.Grad)
+		n.Eval(&g.States, 0, g.Len(), logPF)
+		require.InDelta(t, 2*logit, logPF[0]-logPF[1], 1e-12)
+		old := slices.Clone(n.Params)
+		if report = tr.Step(n, &g.States, logPF, gain, []float64{visits, 0.5, 0.5}); !report.Accepted {
+			require.Equal(t, old, n.Params)
+		}
+		after := n.Table(&g.States)
+		return report, (after[1]-after[0])/2 + logit
+	}
+	for _, visits := range []float64{1, 3} {
+		report, moved := step(tr, visits, 0)
+		require.Equal(t, 1.0, report.Fraction)
+		require.InDelta(t, math.Sqrt(2*0.01/visits), moved, 1e-5)
+		p := 1 / (1 + math.Exp(2*moved))
+		require.InDelta(t, visits*(p*math.Log(2*p)+(1-p)*math.Log(2-2*p)), report.KL, 1e-12)
+		require.InDelta(t, 2*p, report.After, 1e-12)
+	}
+	// To an edge of probability e^−30 the first trial is √(2ζ e^30), far too long: the logits move by some 20 in the end.
+	tr.Damping = 0
+	report, moved := step(tr, 1, 15)
+	require.Equal(t, math.Ldexp(1, -15), report.Fraction)
+	require.InEpsilon(t, report.Fraction*math.Sqrt(2*0.01*math.Exp(30)), 2*moved, 1e-6)
+	tr.Backtracks = 15
+	report, _ = step(tr, 1, 15)
+	require.False(t, report.Accepted, "one trial fewer")
+}
+
+// A step keeps to its KL, measured anew; one that fails leaves every bit of the parameters, and what the network keeps.
 func TestTrustRegionStep(t *testing.T) {
-	accepted, rejected, halvings := 0, 0, 0.0
+	accepted, rejected := 0, 0
 	onDAGs(t, func(t *testing.T, rng *rand.Rand, g *gfn.Graph) {
 		n, _ := policyNet(g, 8)
 		var b gfn.Batch
@@ -4462,95 +4489,71 @@ func TestTrustRegionStep(t *testing.T) {
 		d.Reset(&b, false)
 		a := normal(rng, len(b.Steps))
 		gfn.PolicyGradient(&b, gfn.Forward, a, &d)
-		tr := gfn.DefaultTrustRegion()
-		tr.KL = 1e-5 // near enough for KL to be quadratic
-		report := tr.Step(n, &b.States, logPF, d.LogPF, b.Visits())
-		after := n.Table(&b.States)
-		surrogate, kl := 0.0, 0.0
-		for i, s := range b.Steps {
-			surrogate += math.Exp(after[s.F]-logPF[s.F]) * a[i] / 10
-			for e := b.FStart[s.Row]; e < b.FStart[s.Row+1]; e++ {
-				kl += math.Exp(after[e]) * (after[e] - logPF[e]) / float64(len(b.Steps))
+		gradient := func() []float64 {
+			clear(n.Grad)
+			n.Backward(d.LogPF, nil)
+			grad := slices.Clone(n.Grad)
+			clear(n.Grad)
+			return grad
+		}
+		restore := func() {
+			copy(n.Params, old)
+			n.Eval(&b.States, 0, b.Len(), make([]float64, len(logPF)))
+		}
+		step := func(tr gfn.TrustRegion) (report gfn.TrustStep, moved []float64) {
+			restore()
+			report = tr.Step(n, &b.States, logPF, d.LogPF, b.Visits())
+			moved = slices.Clone(n.Params)
+			addTo(moved, -1, old)
+			if !report.Accepted {
+				require.Equal(t, old, n.Params)
+				require.Zero(t, report.Fraction)
+				kept := gradient()
+				restore()
+				require.Equal(t, kept, gradient())
+				return report, moved
 			}
-		}
-		before := 0.0
-		for _, x := range a {
-			before += x / 10
-		}
-		if report.Accepted {
-			accepted++
-			closeTo(t, kl, report.KL, 1e-10)
-			closeTo(t, surrogate, report.After, 1e-10)
-			closeTo(t, before, report.Before, 1e-10)
+			after, before, surrogate, kl := n.Table(&b.States), 0.0, 0.0, 0.0
+			for i, s := range b.Steps {
+				before += a[i] / 10
+				surrogate += math.Exp(after[s.F]-logPF[s.F]) * a[i] / 10
+				for e := b.FStart[s.Row]; e < b.FStart[s.Row+1]; e++ {
+					kl += math.Exp(after[e]) * (after[e] - logPF[e]) / 10
+				}
+			}
+			if tr.Penalised {
+				surrogate += kl
+			}
+			require.InDeltaSlice(t, []float64{kl, before, surrogate}, []float64{report.KL, report.Before, report.After}, 1e-9)
 			require.LessOrEqual(t, kl, tr.KL+1e-15)
 			require.Less(t, surrogate, before)
 			require.Equal(t, math.Round(math.Log2(report.Fraction)), math.Log2(report.Fraction), "halvings")
-			full := tr.KL * report.Fraction * report.Fraction
-			require.InEpsilon(t, full, kl, 0.2)
-		} else {
-			require.Equal(t, old, n.Params)
+			return report, moved
 		}
-
-		// where damping outweighs the Fisher matrix the step is down the gradient itself
-		step := func() (moved []float64) {
-			copy(n.Params, old)
-			n.Eval(&b.States, 0, b.Len(), make([]float64, len(logPF)))
-			if report = tr.Step(n, &b.States, logPF, d.LogPF, b.Visits()); report.Accepted {
-				halvings = max(halvings, -math.Log2(report.Fraction))
-			}
-			moved = slices.Clone(n.Params)
-			addTo(moved, -1, old)
-			return moved
+		tr := gfn.DefaultTrustRegion()
+		tr.KL = 1e-7 // near enough for KL to be quadratic
+		if report, _ := step(tr); report.Accepted {
+			accepted++
+			require.InEpsilon(t, tr.KL*report.Fraction*report.Fraction, report.KL, 0.01)
 		}
-		tr.Damping = 1e6
-		n.Eval(&b.States, 0, b.Len(), make([]float64, len(logPF)))
-		if moved := step(); report.Accepted {
-			copy(n.Params, old)
-			n.Eval(&b.States, 0, b.Len(), make([]float64, len(logPF)))
-			n.Backward(d.LogPF, nil)
-			require.InDelta(t, -1, dot(moved, n.Grad)/math.Sqrt(dot(moved, moved)*dot(n.Grad, n.Grad)), 1e-4)
-			clear(n.Grad)
+		tr.Damping = 1e6 // outweighs the Fisher matrix: the step is down the gradient itself
+		if report, moved := step(tr); report.Accepted {
+			restore()
+			grad := gradient()
+			require.InDelta(t, -1, dot(moved, grad)/math.Sqrt(dot(moved, moved)*dot(grad, grad)), 1e-4)
 		}
-		tr.Damping, tr.KL = 1e-6, 0.5
-		step()
-		if report.Accepted {
-			require.Equal(t, math.Round(math.Log2(report.Fraction)), math.Log2(report.Fraction), "halvings")
-		}
-		tr.KL, tr.Penalised = 10, true // counts KL, and keeps to the minimum of its model
-		if moved := step(); report.Accepted {
-			now := n.Table(&b.States)
-			sum, visits := 0.0, b.Visits()
-			for e, row := range b.From {
-				sum += math.Exp(now[e]-logPF[e])*d.LogPF[e] + visits[row]*math.Exp(now[e])*(now[e]-logPF[e])
-			}
-			closeTo(t, sum, report.After, 1e-9)
-			require.NotEmpty(t, moved)
-		}
-		tr.Penalised = false
-		copy(n.Params, old)
-		n.Eval(&b.States, 0, b.Len(), make([]float64, len(logPF)))
-		tr.KL = 1e-300 // no step so short changes anything
-		report = tr.Step(n, &b.States, logPF, d.LogPF, b.Visits())
+		tr.Damping, tr.KL, tr.Penalised = 1e-6, 10, true
+		step(tr)
+		tr.Penalised, tr.KL = false, 1e-300 // no step so short changes anything
+		report, _ := step(tr)
 		require.False(t, report.Accepted)
-		require.Zero(t, report.Fraction)
-		require.Equal(t, old, n.Params)
 		tr.KL, tr.Backtracks = 1e4, 1 // far beyond where the quadratic model holds
-		n.Eval(&b.States, 0, b.Len(), make([]float64, len(logPF)))
-		if report = tr.Step(n, &b.States, logPF, d.LogPF, b.Visits()); !report.Accepted {
+		if report, _ := step(tr); !report.Accepted {
 			rejected++
-			require.Equal(t, old, n.Params)
-			clear(n.Grad)
-			n.Backward(d.LogPF, nil) // what the net keeps is of the old parameters again
-			gradient := slices.Clone(n.Grad)
-			clear(n.Grad)
-			n.Eval(&b.States, 0, b.Len(), make([]float64, len(logPF)))
-			n.Backward(d.LogPF, nil)
-			require.Equal(t, gradient, n.Grad)
 		}
 	})
 	require.Positive(t, accepted)
 	require.Positive(t, rejected)
-	require.Positive(t, halvings)
 }
 
 // A penalised trust-region run with the exact critic and the exact gradient never raises J_F and

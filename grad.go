@@ -489,14 +489,19 @@ func (r *Replayed) logShare(row int, action int32) float64 {
 //
 //	L = mean_τ Σ_t PF'(s_{t+1}|s_t)/PF(s_{t+1}|s_t) Â_t
 //
-// subject to mean KL ≤ ζ, the mean over the batch's steps of KL(PF'(·|s) ‖ PF(·|s)).
+// subject to KL(PF'‖PF) = Σ_s d(s) KL(PF'(·|s) ‖ PF(·|s)) ≤ ζ, with the visits d of PF in place of those of PF'. This is
+// the KL of trajectories: the sum over the steps of a trajectory, mean over trajectories. The Fisher matrix and the line
+// search both use it.
+//
+// Two departures from the reference are on purpose. It tests a step by the KL's mean over steps, which is smaller by the
+// number of steps of a trajectory, so that nearly every first trial passes. Where no trial passes, it keeps the last.
 type TrustRegion struct {
 	KL         float64 // ζ, nats
 	Damping    float64 // added to the diagonal of the Fisher matrix
 	Iterations int     // of conjugate gradients, at most
 	Tolerance  float64 // they stop at r·r ≤ Tolerance · min(1, |g|²): near the optimum g·g alone is below Tolerance
 	Backtracks int     // steps tried, each half of the one before
-	Penalised  bool    // minimise L + KL(PF'‖PF) of trajectories: see Step
+	Penalised  bool    // minimise L + KL(PF'‖PF): see Step
 }
 
 // DefaultTrustRegion returns the reference's settings.
@@ -514,32 +519,24 @@ type TrustStep struct {
 
 // Step takes the step on the states of a batch or a graph. n is a policy with a [ForwardHead] that has been evaluated
 // on all rows, and logPF what it gave. gain holds by slot the cotangents of log PF that [PolicyGradient] adds up, so
-// that L = Σ_e PF'/PF gain_e; visits holds by row the mean number of steps of a trajectory that leave it. With g the
-// gradient of L and F the Fisher matrix, Step tries θ' = θ − √(2ζ / gᵀF⁻¹g) F⁻¹g and then halves the step, and takes
-// the first that lowers L and keeps to ζ. If there is none, the parameters stay as they were, bit for bit.
+// that L = Σ_e PF'/PF gain_e; visits holds by row d(s), the mean number of steps of a trajectory that leave it. With g
+// the gradient of L and F the Fisher matrix, Step tries θ' = θ − √(2ζ / gᵀF⁻¹g) F⁻¹g and then halves the step, and
+// takes the first that lowers L and keeps to ζ. If there is none, the parameters stay as they were, bit for bit.
 //
 // L leaves out that the reward depends on the policy. By guarantee 2 of spec §5, J' − J = L' − L + KL(P'‖P) to first
 // order in L, so that near the optimum a step of fixed KL raises J. A penalised step counts that term too, and is never
-// longer than to the minimum of its quadratic model, 1/N F⁻¹g with N the steps of a trajectory. With exact gain and
-// visits J then falls at every step (a test).
+// longer than to the minimum F⁻¹g of its quadratic model. With exact gain and visits J then falls at every step (a
+// test).
 func (tr TrustRegion) Step(n *Net, st *States, logPF, gain, visits []float64) TrustStep {
-	length := 0.0 // N
-	for _, d := range visits {
-		length += d
-	}
-	share := slices.Clone(visits) // of the batch's steps
-	for row := range share {
-		share[row] /= length
-	}
 	objective := func(logp []float64) (sum, kl float64) {
 		for e, row := range st.From {
 			sum += math.Exp(logp[e]-logPF[e]) * gain[e]
-			if share[row] > 0 {
-				kl += share[row] * math.Exp(logp[e]) * (logp[e] - logPF[e])
+			if visits[row] > 0 {
+				kl += visits[row] * math.Exp(logp[e]) * (logp[e] - logPF[e])
 			}
 		}
 		if tr.Penalised {
-			sum += length * kl
+			sum += kl
 		}
 		return sum, kl
 	}
@@ -547,7 +544,7 @@ func (tr TrustRegion) Step(n *Net, st *States, logPF, gain, visits []float64) Tr
 	g := slices.Clone(n.Grad)
 	clear(n.Grad)
 	x := ConjugateGradients(func(v, dst []float64) {
-		Fisher(n, st, logPF, share, v, dst)
+		Fisher(n, st, logPF, visits, v, dst)
 		for i, v := range v {
 			dst[i] += tr.Damping * v
 		}
@@ -556,7 +553,7 @@ func (tr TrustRegion) Step(n *Net, st *States, logPF, gain, visits []float64) Tr
 	before, _ := objective(logPF)
 	scale := math.Sqrt(2 * tr.KL / dot(g, x))
 	if tr.Penalised {
-		scale = min(scale, 1/length)
+		scale = min(scale, 1)
 	}
 	if !finite(scale) { // no direction: g is 0, or rounding error
 		return TrustStep{Before: before, After: before}
