@@ -1,8 +1,10 @@
 package gfn
 
 import (
+	"fmt"
 	"math/rand/v2"
 	"slices"
+	"strings"
 )
 
 // What the tests see of the inside.
@@ -74,3 +76,6 @@ func (p *Products) Backward(dx, h []float64) { p.n.weights[2].mulT(p.n.scratch(0
 func (p *Products) Weights(dW, x []float64) {
 	p.dh.mulColumns(p.n.scratch(0), dW, x, p.n.Sizes[1], 0, p.n.Sizes[1])
 }
+
+// Kind names the kind of a method's flow: "stateFlow".
+func (m Method) Kind() string { return strings.TrimPrefix(fmt.Sprintf("%T", m.Flow), "gfn.") }

@@ -6411,23 +6411,23 @@ func TestMethods(t *testing.T) {
 		require.Equal(t, m.Name == "rl-g", m.Guided)
 		switch family {
 		case "fm":
-			require.Equal(t, gfn.EdgeFlow, m.Flow)
+			require.Equal(t, "edgeFlow", m.Kind())
 			require.Equal(t, gfn.FM(b, v, d), m.Loss(0, 1)(b, v, d))
 		case "db":
-			require.Equal(t, gfn.StateFlow, m.Flow)
+			require.Equal(t, "stateFlow", m.Kind())
 			require.Equal(t, gfn.DB(b, v, d), m.Loss(0, 1)(b, v, d))
 		case "subtb":
-			require.Equal(t, gfn.StateFlow, m.Flow)
+			require.Equal(t, "stateFlow", m.Kind())
 			require.Equal(t, 0.9, m.Lambda)
 			require.Equal(t, gfn.SubTB(0.7)(b, v, d), m.Loss(0.7, 1)(b, v, d))
 		case "tb":
-			require.Equal(t, gfn.TotalFlow, m.Flow)
+			require.Equal(t, "totalFlow", m.Kind())
 			require.Equal(t, gfn.TB(b2, v2, d2), m.Loss(0, 1)(b2, v2, d2))
 		case "vargrad":
-			require.Equal(t, gfn.NoFlow, m.Flow)
+			require.Equal(t, "noFlow", m.Kind())
 			require.Equal(t, gfn.VarGrad(b2, v2, d2), m.Loss(0, 1)(b2, v2, d2))
 		case "rl":
-			require.Equal(t, gfn.TotalFlow, m.Flow)
+			require.Equal(t, "totalFlow", m.Kind())
 			require.Equal(t, 0.99, m.Lambda)
 			require.Nil(t, m.Loss)
 		case "subeb":
@@ -6435,7 +6435,7 @@ func TestMethods(t *testing.T) {
 			c.Method, c.LambdaV = m.Name, 0.9
 			require.True(t, m.SubEB)
 			require.Equal(t, c, gfn.DefaultConfig(m.Name))
-			require.Equal(t, gfn.TotalFlow, m.Flow)
+			require.Equal(t, "totalFlow", m.Kind())
 			require.Nil(t, m.Loss)
 		}
 	}
@@ -6739,7 +6739,7 @@ func TestRPEStep(t *testing.T) {
 			b := tr.Batch()
 			var uniform gfn.Batch
 			uniform.Reset(env)
-			require.NoError(t, uniform.Sample(gfn.UniformPF, 5, gfn.Sampling{Iteration: uint64(tr.Iteration - 1), Epsilon: 1}))
+			require.NoError(t, uniform.Sample(gfn.UniformPF, 5, gfn.Sampling{Iteration: uint64(tr.Iteration - 1)}))
 			require.Equal(t, uniform.Steps, b.Steps)
 
 			n := gfn.NewNet(rand.NewPCG(1, 1), env.Shape(), gfn.ScalarHead, []int{4})

@@ -20,6 +20,421 @@ import (
 	"time"
 )
 
+// ---- methods ----
+
+// Method is a way of training: what the parts of an iteration do. A row of [Methods] says it all.
+type Method struct {
+	Name, Title string
+	Loss        func(λ, α float64) Objective // nil: the policy gradient of spec §4
+	Flow        Kind                         // what is learned beside the policies
+	LearnPB     bool                         // else PB is uniform over entering edges
+	Lambda      float64                      // default λ of SubTB or of advantages; NaN where there is none
+	LRV         float64                      // default rate of flows and critics; 0: 2e-3
+	Least       int                          // trajectories in a batch, at least
+	Neighbours  func(b *Batch) error         // adds the states that the loss reads beside those visited; nil: none
+	Rollout     Policy                       // the policy that samples trajectories; nil: PF
+
+	// Of maximum-entropy control (spec §6) alone:
+	Soft   bool // it has a temperature α; the others have α = 1
+	Target bool // children have their values from target networks, and trajectories are replayed
+
+	// Of the policy gradient (spec §4) alone:
+	SubEB  bool // critics learn by [SubEB], not by λ-returns
+	Trust  bool // PF takes trust-region steps
+	Guided bool // PB learns against a guide in place of PF
+}
+
+// Methods returns every method, in the order in which they are listed to users.
+func Methods() []Method {
+	plain := func(o Objective) func(λ, α float64) Objective { return func(_, _ float64) Objective { return o } }
+	byλ := func(o func(λ float64) Objective) func(λ, α float64) Objective {
+		return func(λ, _ float64) Objective { return o(λ) }
+	}
+	byα := func(o func(α float64) Objective) func(λ, α float64) Objective {
+		return func(_, α float64) Objective { return o(α) }
+	}
+	none := math.NaN()
+	return []Method{
+		{Name: "fm", Title: "flow matching (Bengio et al. 2021)",
+			Loss: plain(FM), Flow: edgeFlow{}, Lambda: none, Neighbours: (*Batch).AddParents},
+		{Name: "db-u", Title: "detailed balance (Bengio et al. 2023), uniform PB",
+			Loss: plain(DB), Flow: stateFlow{}, Lambda: none},
+		{Name: "db-b", Title: "detailed balance, learned PB",
+			Loss: plain(DB), Flow: stateFlow{}, LearnPB: true, Lambda: none},
+		{Name: "tb-u", Title: "trajectory balance (Malkin et al. 2022), uniform PB",
+			Loss: plain(TB), Flow: totalFlow{}, Lambda: none},
+		{Name: "tb-b", Title: "trajectory balance, learned PB",
+			Loss: plain(TB), Flow: totalFlow{}, LearnPB: true, Lambda: none},
+		{Name: "subtb-u", Title: "sub-trajectory balance (Madan et al. 2023), uniform PB",
+			Loss: byλ(SubTB), Flow: stateFlow{}, Lambda: 0.9},
+		{Name: "subtb-b", Title: "sub-trajectory balance, learned PB",
+			Loss: byλ(SubTB), Flow: stateFlow{}, LearnPB: true, Lambda: 0.9},
+		{Name: "rl-u", Title: "policy gradient (Niu et al. 2024), uniform PB",
+			Flow: totalFlow{}, Lambda: 0.99, LRV: 5e-3},
+		{Name: "rl-b", Title: "policy gradient, PB learned by its own",
+			Flow: totalFlow{}, LearnPB: true, Lambda: 0.99, LRV: 5e-3},
+		{Name: "rl-t", Title: "trust-region steps, uniform PB",
+			Flow: totalFlow{}, Trust: true, Lambda: 0.99, LRV: 5e-3},
+		{Name: "rl-g", Title: "policy gradient, PB learned against a guide",
+			Flow: totalFlow{}, LearnPB: true, Guided: true, Lambda: 0.99, LRV: 5e-3},
+		{Name: "subeb", Title: "policy gradient, critic by sub-trajectory evaluation balance (Niu et al. 2026), uniform PB",
+			Flow: totalFlow{}, SubEB: true, Lambda: 0.99, LRV: 5e-3},
+		{Name: "subeb-b", Title: "the same, PB learned as by rl-b",
+			Flow: totalFlow{}, SubEB: true, LearnPB: true, Lambda: 0.99, LRV: 5e-3},
+		{Name: "vargrad", Title: "log-partition variance (Richter et al. 2020), uniform PB",
+			Loss: plain(VarGrad), Flow: noFlow{}, Lambda: none, Least: 2},
+		{Name: "vargrad-b", Title: "log-partition variance, learned PB",
+			Loss: plain(VarGrad), Flow: noFlow{}, LearnPB: true, Lambda: none, Least: 2},
+		{Name: "mdb", Title: "modified detailed balance (Deleu et al. 2022): every state terminating",
+			Loss: plain(MDB), Flow: exitFlow{}, Lambda: none},
+		{Name: "fldb", Title: "forward-looking detailed balance (Pan et al. 2023): every state terminating, or an intermediate reward",
+			Loss: plain(FLDB), Flow: shapedFlow{}, Lambda: none},
+		{Name: "pcl", Title: "path consistency learning (Nachum et al. 2017), -alpha",
+			Loss: PCL, Flow: stateFlow{}, Soft: true, Lambda: 0.9},
+		{Name: "sql", Title: "soft Q-learning (Haarnoja et al. 2017), target network, -alpha",
+			Loss: byα(SQL), Flow: edgeFlow{}, Soft: true, Target: true, Lambda: none},
+		{Name: "pisql", Title: "soft Q-learning of the policy (Deleu et al. 2024): every state terminating, target network, -alpha",
+			Loss: byα(PiSQL), Flow: exitFlow{}, Soft: true, Target: true, Lambda: none},
+		{Name: "sac", Title: "discrete soft actor-critic (Haarnoja et al. 2018), two critics, target networks, -alpha",
+			Loss: byα(SAC), Flow: twinFlow{}, Soft: true, Target: true, Lambda: none, LRV: 5e-3},
+		{Name: "rpe", Title: "random policy evaluation (He et al. 2024): where g does not depend on the path, as of words",
+			Loss: plain(RPE), Flow: valueFlow{}, Lambda: none, Neighbours: (*Batch).AddChildren, Rollout: UniformPF},
+	}
+}
+
+// MethodByName returns a method; the error lists the known names.
+func MethodByName(name string) (Method, error) {
+	var names []string
+	for _, m := range Methods() {
+		if m.Name == name {
+			return m, nil
+		}
+		names = append(names, m.Name)
+	}
+	return Method{}, among("Method", name, names...)
+}
+
+// Applies returns an error that names a state of st where the method is not defined, or learns another target. If st is
+// not an enumerated graph, rpe applies where the environment promises it ([Traits]).
+func (m Method) Applies(st *States) error {
+	err := m.Flow.applies(st)
+	if st.err != nil {
+		return st.err
+	}
+	if err != nil {
+		return must(false, "Method", m.Name, strings.TrimPrefix(err.Error(), "gfn: "))
+	}
+	return nil
+}
+
+// roles returns the networks that a trainer of m learns, in the order in which checkpoints hold them.
+func (m Method) roles() []role {
+	roles := m.Flow.roles()
+	if m.LearnPB {
+		roles = append(roles, backwardPolicy)
+	}
+	if m.Loss == nil {
+		roles = append(roles, stateValue)
+	}
+	if m.Loss == nil && m.LearnPB {
+		roles = append(roles, backwardValue)
+	}
+	slices.Sort(roles)
+	return roles
+}
+
+// targets returns the networks that target networks follow.
+func (m Method) targets() []role {
+	if !m.Target {
+		return nil
+	}
+	return m.Flow.targets()
+}
+
+// role is what one of a method's networks stands for.
+type role int
+
+const (
+	forwardPolicy  role = iota // PF; also log F(s→s'), of which PF is the softmax
+	backwardPolicy             // PB
+	stateValue                 // log F(s), the critic V_F, or log V of [RPE]
+	backwardValue              // the critic V_B
+	edgeValue1                 // the critics Q of [SAC]
+	edgeValue2
+	numRoles
+)
+
+// head returns how the network of a role is read.
+func (r role) head() Head {
+	return []Head{ForwardHead, BackwardHead, ScalarHead, ScalarHead, EdgeHead, EdgeHead}[r]
+}
+
+// policy says whether a role has the size and the rate of policies.
+func (r role) policy() bool { return r == forwardPolicy || r == backwardPolicy }
+
+// ---- kinds of flow ----
+
+// Kind is a kind of flow: what a method learns beside PB, and how its objective reads flows from that. It alone knows
+// its networks.
+type Kind interface {
+	roles() []role                            // its networks
+	values() []role                           // those of them that stand for V or Q of spec §6: they are read over α
+	targets() []role                          // those that target networks follow
+	applies(st *States) error                 // says at which state the objective is not defined
+	policy(t *Trainer) Policy                 // PF
+	evaluate(t *Trainer, b *Batch, v *Flows)  // fills v for the rows of b
+	bootstrap(t *Trainer, b *Batch, v *Flows) // fills v.Next by target networks
+	step(t *Trainer, v, d *Flows)             // moves the networks down the cotangents d of v
+	logZ(t *Trainer) float64                  // the learned log Z
+
+	table(ctx context.Context, t *Trainer) (logPF []float64, err error) // log PF on the graph, until ctx is done
+}
+
+// noFlow: nothing is learned beside PF. log Z is the last batch's estimate ([VarGrad]). The other kinds say in what they
+// differ.
+type noFlow struct{}
+
+func (noFlow) roles() []role                      { return []role{forwardPolicy} }
+func (noFlow) values() []role                     { return nil }
+func (noFlow) targets() []role                    { return nil }
+func (noFlow) applies(*States) error              { return nil }
+func (noFlow) policy(t *Trainer) Policy           { return t.net[forwardPolicy].Eval }
+func (noFlow) bootstrap(*Trainer, *Batch, *Flows) {}
+func (noFlow) logZ(t *Trainer) float64            { return t.logZ[0] }
+
+func (noFlow) table(ctx context.Context, t *Trainer) ([]float64, error) {
+	return t.net[forwardPolicy].table(ctx, &t.Graph.States)
+}
+
+func (noFlow) evaluate(t *Trainer, b *Batch, v *Flows) {
+	b.Evaluate(t.forward, t.backward)
+	v.LogPF, v.LogPB, v.LogZ = b.LogPF, b.LogPB, t.logZ[0]
+}
+
+func (noFlow) step(t *Trainer, v, d *Flows) {
+	t.descend(forwardPolicy, d.LogPF, nil)
+	t.logZ[0] = v.LogZ
+}
+
+// totalFlow: log Z is one free parameter.
+type totalFlow struct{ noFlow }
+
+func (totalFlow) step(t *Trainer, _, d *Flows) {
+	t.descend(forwardPolicy, d.LogPF, nil)
+	t.descendLogZ(d.LogZ)
+}
+
+// stateFlow: a network gives log F(s) = V(s)/α. log Z = log F(s0).
+type stateFlow struct{ noFlow }
+
+func (stateFlow) roles() []role  { return []role{forwardPolicy, stateValue} }
+func (stateFlow) values() []role { return []role{stateValue} }
+
+func (stateFlow) evaluate(t *Trainer, b *Batch, v *Flows) {
+	noFlow{}.evaluate(t, b, v)
+	v.LogF = evalRows(t.net[stateValue], b, v.LogF)
+}
+
+func (stateFlow) logZ(t *Trainer) float64 {
+	_, v := t.source()
+	return v.LogF[0]
+}
+
+func (stateFlow) step(t *Trainer, _, d *Flows) {
+	t.descend(forwardPolicy, d.LogPF, nil)
+	t.descend(stateValue, d.LogF, nil)
+}
+
+// shapedFlow: the network of stateFlow gives log F̃(s), and log F(s) = log F̃(s) + log R̂(s) with the environment's
+// intermediate reward R̂ ([FLDB]).
+type shapedFlow struct{ stateFlow }
+
+func (shapedFlow) evaluate(t *Trainer, b *Batch, v *Flows) {
+	stateFlow{}.evaluate(t, b, v)
+	v.LogRhat = b.LogIntermediate(v.LogRhat)
+}
+
+func (shapedFlow) logZ(t *Trainer) float64 {
+	_, v := t.source()
+	return v.LogF[0] + v.LogRhat[0]
+}
+
+func (shapedFlow) applies(st *States) error {
+	row := st.notTerminating()
+	if row < 0 || TraitsOf(st.Env).LogIntermediate != nil {
+		return nil
+	}
+	return fmt.Errorf("log R̂(s) must be defined, and of %q it is not; it is for environments where every state is "+
+		"terminating, such as hypergrid and dag, or with an intermediate reward, such as sequence with order=append or "+
+		"any and reward=modes, motif, factors or ising", st.Format(row))
+}
+
+// edgeFlow: the forward network gives log F(s→s') = Q(s→s')/α, unnormalised. PF is their softmax, and log F(s) the
+// logarithm of their sum. log Z = log F(s0).
+type edgeFlow struct{ noFlow }
+
+func (edgeFlow) values() []role  { return []role{forwardPolicy} }
+func (edgeFlow) targets() []role { return []role{forwardPolicy} }
+
+func (edgeFlow) evaluate(t *Trainer, b *Batch, v *Flows) {
+	noFlow{}.evaluate(t, b, v)
+	v.LogF = t.net[forwardPolicy].LSE
+}
+
+func (edgeFlow) logZ(t *Trainer) float64 {
+	_, v := t.source()
+	return v.LogF[0]
+}
+
+func (edgeFlow) bootstrap(t *Trainer, b *Batch, v *Flows) {
+	bar := t.bar[forwardPolicy]
+	t.w.LogPF = evalSlots(bar, b, t.w.LogPF)
+	v.Next = bar.LSE
+}
+
+func (edgeFlow) step(t *Trainer, _, d *Flows) { t.descend(forwardPolicy, d.LogPF, d.LogF) }
+
+// exitFlow: nothing is learned beside PF. Every state is terminating, and log F(s) = log R(s) − log PF(sf|s) ([MDB]).
+type exitFlow struct{ noFlow }
+
+func (exitFlow) targets() []role { return []role{forwardPolicy} }
+
+func (exitFlow) applies(st *States) error {
+	row := st.notTerminating()
+	if row < 0 {
+		return nil
+	}
+	return fmt.Errorf("every state must be terminating, and %q is not; it is for environments such as hypergrid and dag", st.Format(row))
+}
+
+func (exitFlow) bootstrap(t *Trainer, b *Batch, v *Flows) {
+	t.w.LogPF = evalSlots(t.bar[forwardPolicy], b, t.w.LogPF)
+	v.Next = resize(v.Next, b.Len())
+	b.exitFlows(t.w.LogPF, v.Next)
+}
+
+func (exitFlow) step(t *Trainer, _, d *Flows) { t.descend(forwardPolicy, d.LogPF, nil) }
+
+func (exitFlow) logZ(t *Trainer) float64 {
+	b, v := t.source()
+	logF := []float64{0}
+	b.exitFlows(v.LogPF, logF)
+	return logF[0]
+}
+
+// twinFlow: two networks beside PF give log F(s→s') = Q(s→s')/α, and log F(s) is [SoftState] of them.
+type twinFlow struct{ noFlow }
+
+func (twinFlow) roles() []role   { return []role{forwardPolicy, edgeValue1, edgeValue2} }
+func (twinFlow) values() []role  { return []role{edgeValue1, edgeValue2} }
+func (twinFlow) targets() []role { return []role{edgeValue1, edgeValue2} }
+
+func (twinFlow) evaluate(t *Trainer, b *Batch, v *Flows) {
+	noFlow{}.evaluate(t, b, v)
+	v.LogQ[0] = evalSlots(t.net[edgeValue1], b, v.LogQ[0])
+	v.LogQ[1] = evalSlots(t.net[edgeValue2], b, v.LogQ[1])
+}
+
+func (twinFlow) bootstrap(t *Trainer, b *Batch, v *Flows) {
+	t.w.LogPF = v.LogPF
+	t.w.LogQ[0] = evalSlots(t.bar[edgeValue1], b, t.w.LogQ[0])
+	t.w.LogQ[1] = evalSlots(t.bar[edgeValue2], b, t.w.LogQ[1])
+	v.Next = resize(v.Next, b.Len())
+	SoftState(&b.States, &t.w, v.Next)
+}
+
+func (twinFlow) step(t *Trainer, _, d *Flows) {
+	t.descend(forwardPolicy, d.LogPF, nil)
+	t.descend(edgeValue1, d.LogQ[0], nil)
+	t.descend(edgeValue2, d.LogQ[1], nil)
+}
+
+func (twinFlow) logZ(t *Trainer) float64 {
+	b, v := t.source()
+	logF := []float64{0}
+	SoftState(&b.States, v, logF)
+	return logF[0]
+}
+
+// valueFlow: one network gives log V(s) of the uniform policy ([RPE]); PF is its [ValuePolicy]. log Z = log V(s0).
+type valueFlow struct{ noFlow }
+
+func (valueFlow) roles() []role                { return []role{stateValue} }
+func (valueFlow) policy(t *Trainer) Policy     { return ValuePolicy(t.net[stateValue].Eval) }
+func (valueFlow) step(t *Trainer, _, d *Flows) { t.descend(stateValue, d.LogF, nil) }
+
+func (valueFlow) evaluate(t *Trainer, b *Batch, v *Flows) {
+	v.LogF = evalRows(t.net[stateValue], b, v.LogF)
+	v.LogG, _ = b.logG(v.LogG) // b.err says what is wrong
+}
+
+func (valueFlow) logZ(t *Trainer) float64 {
+	b, v := t.source()
+	return b.logValue(0, v.LogG, v.LogF)
+}
+
+func (valueFlow) table(ctx context.Context, t *Trainer) ([]float64, error) {
+	logV, err := t.net[stateValue].table(ctx, &t.Graph.States)
+	if err != nil {
+		return nil, err
+	}
+	logG, err := t.Graph.logG(nil)
+	if err != nil {
+		return nil, err
+	}
+	logPF := make([]float64, len(t.Graph.FAction))
+	t.Graph.valuePolicy(t.Graph.Len(), logG, logV, logPF)
+	return logPF, nil
+}
+
+func (valueFlow) applies(st *States) error {
+	const such = "; it is for environments such as sequence"
+	if !slices.Contains(st.Child, -1) { // enumerated
+		if _, err := st.LogG(nil); err != nil {
+			return fmt.Errorf("%w"+such, err)
+		}
+	} else if !TraitsOf(st.Env).PathIndependent {
+		return errors.New("the space is not enumerated, and the environment does not promise that g does not depend on the path" + such)
+	}
+	return nil
+}
+
+// notTerminating returns the first row of st that has no exit, or −1.
+func (st *States) notTerminating() int {
+	for row := range st.Len() {
+		if st.Exit(row) < 0 {
+			return row
+		}
+	}
+	return -1
+}
+
+// source returns a batch of s0 alone, and its flows.
+func (t *Trainer) source() (*Batch, *Flows) {
+	b, v := new(Batch), new(Flows)
+	b.Reset(t.Env)
+	b.Env.Source(b.s)
+	b.Add(b.s)
+	t.Method.Flow.evaluate(t, b, v)
+	return b, v
+}
+
+// evalRows returns what a network gives for the rows of b, in dst where that is large enough.
+func evalRows(n *Net, b *Batch, dst []float64) []float64 {
+	dst = resize(dst, b.Len())
+	n.Eval(&b.States, 0, b.Len(), dst)
+	return dst
+}
+
+// evalSlots is evalRows by forward slot.
+func evalSlots(n *Net, b *Batch, dst []float64) []float64 {
+	dst = resize(dst, len(b.FAction))
+	n.Eval(&b.States, 0, b.Len(), dst)
+	return dst
+}
+
+// ---- configuration ----
+
 // Config says how to train. [DefaultConfig] gives every field its documented default;
 // [Config.Validate] reports everything that is wrong. A field that a method does not use has no effect.
 type Config struct {
@@ -70,14 +485,11 @@ func DefaultConfig(method string) Config {
 	if !math.IsNaN(m.Lambda) {
 		c.Lambda = m.Lambda
 	}
-	if m.Loss == nil || m.Flow == TwinFlow { // critics
-		c.LRV = 5e-3
+	if m.LRV != 0 {
+		c.LRV = m.LRV
 	}
 	if m.SubEB {
 		c.LambdaV = 0.9 // Niu et al. 2026
-	}
-	if m.Flow == ValueFlow { // it evaluates the uniform policy
-		c.Epsilon, c.EpsilonEnd = 1, 1
 	}
 	if m.Target {
 		c.Replay = 1000
@@ -143,7 +555,7 @@ func (c Config) Validate() error {
 	problems := []error{
 		unknown,
 		within("Iterations", c.Iterations, 0, most),
-		within("Batch", c.Batch, 1, 1<<24),
+		within("Batch", c.Batch, max(1, method.Least), 1<<24),
 		within("Hidden", c.Hidden, 1, 1<<16),
 		within("Layers", c.Layers, 0, 64),
 		within("HiddenV", c.HiddenV, 1, 1<<16),
@@ -170,9 +582,6 @@ func (c Config) Validate() error {
 		within("EvalSamples", c.EvalSamples, 1, most),
 		within("Limit", c.Limit, 0, most),
 	}
-	if unknown == nil && method.Flow == NoFlow {
-		problems = append(problems, must(c.Batch >= 2, "Batch", c.Batch, "must be at least 2: VarGrad is the variance over a batch"))
-	}
 	if unknown == nil && method.Loss == nil {
 		const onPolicy = ": the policy gradient needs trajectories of PF itself"
 		problems = append(problems,
@@ -190,7 +599,7 @@ func (c Config) hidden(r role) []int {
 	switch {
 	case c.Tabular:
 		return nil
-	case r != forwardPolicy && r != backwardPolicy:
+	case !r.policy():
 		return slices.Repeat([]int{c.HiddenV}, c.LayersV)
 	}
 	return slices.Repeat([]int{c.Hidden}, c.Layers)
@@ -237,28 +646,26 @@ type Trainer struct {
 	TrainSeconds float64
 	Curve        []Evaluation
 
-	pf, pb    *Net   // nil where the method learns none, as f, fb
-	extracted Policy // PF where pf is nil
-	f, fb     *Net   // log F or the critic V, and the backward critic
-	q         [2]*Net
-	bar       []targetNet
-	logZ      [1]float64
-	adamZ     Adam
-	past      [][]int            // trajectories to replay as lists of actions, oldest first
-	mode      func(s []int) bool // nil where the environment defines none
-	found     States             // the modes sampled in training
-	guide     Guide              // of PB, in the policy-gradient methods that learn one
-	batch     Batch
-	v, d      Flows
-	back      Batch     // walks backwards from the endpoints of batch
-	r, a      []float64 // by step: rewards and advantages
-	val, dVal []float64 // by row: the critic's values and their cotangents
-	trust     trustLog
-	w         Flows     // of the target networks
-	u         []float64 // scratch
-	pool      *pool
-	lossSum   float64 // since the last evaluation
-	lossCount int
+	net               [numRoles]*Net // nil where the method learns none
+	bar               [numRoles]*Net // the target network of each
+	forward, backward Policy         // PF and PB
+	logZ              [1]float64
+	adamZ             Adam
+	objective         Objective
+	past              [][]int            // trajectories to replay as lists of actions, oldest first
+	mode              func(s []int) bool // nil where the environment defines none
+	found             States             // the modes sampled in training
+	guide             Guide              // of PB, in the policy-gradient methods that learn one
+	batch             Batch
+	v, d              Flows
+	w                 Flows     // what target networks give
+	back              Batch     // walks backwards from the endpoints of batch
+	r, a              []float64 // by step: rewards and advantages
+	val, dVal         []float64 // by row: a critic's values and their cotangents
+	trust             trustLog
+	pool              *pool
+	lossSum           float64 // since the last evaluation
+	lossCount         int
 }
 
 // NewTrainer returns a trainer at iteration 0. It enumerates env where it has at most Config.Limit
@@ -270,88 +677,91 @@ func NewTrainer(env Env, c Config) (*Trainer, error) {
 	t := &Trainer{Config: c, Env: env, adamZ: NewAdam(1), pool: newPool(c.Workers)}
 	t.Method, _ = MethodByName(c.Method)
 	t.logZ[0] = c.LogZ
-	var err error
-	if c.Limit > 0 {
-		if t.Graph, err = Enumerate(env, c.Limit); err != nil && !errors.Is(err, ErrLimit) {
-			return nil, err
-		}
-	}
-	if c.Tabular {
-		if t.Graph == nil {
-			return nil, must(false, "Tabular", true, fmt.Sprintf("the space must be enumerated, and has more than %d states", c.Limit))
-		}
-		t.Env = Tabular(t.Graph)
-		if t.Graph, err = Enumerate(t.Env, c.Limit); err != nil {
-			return nil, err
-		}
-	}
-	for _, r := range t.Method.roles() {
-		if n := parameters(r.head().sizes(t.Env.Shape(), c.hidden(r))); n > maxParameters {
-			return nil, must(false, "Hidden", c.Hidden, fmt.Sprintf("a network of %d parameters, at most %d", n, maxParameters))
-		}
-		rng := stream(c.Seed, math.MaxUint64, uint64(r)) // each network has its own
-		*t.net(r) = newNet(&rng, t.Env.Shape(), r.head(), c.hidden(r), t.pool)
-	}
-	first := new(States) // s0, where there is no more
-	if t.Graph != nil {
-		first = &t.Graph.States
-	} else {
-		first.Reset(t.Env)
-		t.Env.Source(first.s)
-		first.Add(first.s)
-	}
-	if err := t.Method.Applies(first); err != nil {
+	t.mode = TraitsOf(env).Mode
+	if err := t.enumerate(); err != nil {
 		return nil, err
 	}
-	if t.pf == nil {
-		t.extracted = ValuePolicy(t.f.Eval)
+	if err := t.applies(); err != nil {
+		return nil, err
+	}
+	if err := t.makeNetworks(); err != nil {
+		return nil, err
+	}
+	t.forward, t.backward = t.Method.Flow.policy(t), UniformPB
+	if t.Method.LearnPB {
+		t.backward = t.net[backwardPolicy].Eval
+	}
+	if t.Method.Loss != nil {
+		t.objective = t.Method.Loss(c.Lambda, t.alpha())
 	}
 	t.guide = t.newGuide()
 	t.found.Reset(t.Env)
-	t.mode = TraitsOf(t.Env).Mode
-	if c.Tabular { // the uniform policy and zero flows: no state's start depends on chance
-		for _, n := range t.nets() {
-			clear(n.Params)
-		}
-	}
-	for _, r := range c.targets() {
-		n := *t.net(r)
-		rng := stream(0, 0, 0) // it starts as a copy
-		bar := newNet(&rng, t.Env.Shape(), r.head(), c.hidden(r), t.pool)
-		copy(bar.Params, n.Params)
-		t.bar = append(t.bar, targetNet{bar, n})
-	}
 	return t, nil
 }
 
-// targetNet is a network that follows another one slowly.
-type targetNet struct {
-	*Net
-	of *Net
-}
-
-// targets returns the roles of the networks that have target networks.
-func (c Config) targets() []role {
-	m, _ := MethodByName(c.Method)
-	switch {
-	case !m.Target:
-		return nil
-	case m.Flow == TwinFlow:
-		return []role{edgeFlow, edgeFlow2}
+// enumerate sets t.Graph where the space is small enough, and wraps the environment of a tabular trainer.
+func (t *Trainer) enumerate() (err error) {
+	c := &t.Config
+	if c.Limit > 0 {
+		if t.Graph, err = Enumerate(t.Env, c.Limit); err != nil && !errors.Is(err, ErrLimit) {
+			return err
+		}
 	}
-	return []role{forwardPolicy}
+	if !c.Tabular {
+		return nil
+	}
+	if t.Graph == nil {
+		return must(false, "Tabular", true, fmt.Sprintf("the space must be enumerated, and has more than %d states", c.Limit))
+	}
+	t.Env = Tabular(t.Graph)
+	t.Graph, err = Enumerate(t.Env, c.Limit)
+	return err
 }
 
-// nets returns the networks that the method learns, in the order of their roles.
+// applies is [Method.Applies] on the graph or, where there is none, on s0.
+func (t *Trainer) applies() error {
+	if t.Graph != nil {
+		return t.Method.Applies(&t.Graph.States)
+	}
+	var first States
+	first.Reset(t.Env)
+	t.Env.Source(first.s)
+	first.Add(first.s)
+	return t.Method.Applies(&first)
+}
+
+// makeNetworks makes the networks of the method's roles, each from a random stream of its own, and their target
+// networks, which begin as copies.
+func (t *Trainer) makeNetworks() error {
+	c, shape := &t.Config, t.Env.Shape()
+	for _, r := range t.Method.roles() {
+		if n := parameters(r.head().sizes(shape, c.hidden(r))); n > maxParameters {
+			return must(false, "Hidden", c.Hidden, fmt.Sprintf("a network of %d parameters, at most %d", n, maxParameters))
+		}
+		rng := stream(c.Seed, math.MaxUint64, uint64(r))
+		t.net[r] = newNet(&rng, shape, r.head(), c.hidden(r), t.pool)
+		if c.Tabular { // the uniform policy and zero flows: no state's start depends on chance
+			clear(t.net[r].Params)
+		}
+		if slices.Contains(t.Method.Flow.values(), r) {
+			t.net[r].Scale = 1 / t.alpha()
+		}
+	}
+	for _, r := range t.Method.targets() {
+		rng := stream(0, 0, 0)
+		t.bar[r] = newNet(&rng, shape, r.head(), c.hidden(r), t.pool)
+		t.bar[r].Scale = t.net[r].Scale
+		copy(t.bar[r].Params, t.net[r].Params)
+	}
+	return nil
+}
+
+// nets returns the networks of the method's roles.
 func (t *Trainer) nets() (nets []*Net) {
 	for _, r := range t.Method.roles() {
-		nets = append(nets, *t.net(r))
+		nets = append(nets, t.net[r])
 	}
 	return nets
-}
-
-func (t *Trainer) net(r role) **Net {
-	return []**Net{&t.pf, &t.pb, &t.f, &t.fb, &t.q[0], &t.q[1]}[r]
 }
 
 // newGuide returns the guide that the configuration asks for.
@@ -373,15 +783,10 @@ func (t *Trainer) Close() { t.pool.close() }
 
 // PF returns the forward policy learned so far. It and PB share the trainer's networks: they are for
 // one goroutine, and rows are evaluated in order, one set of states at a time.
-func (t *Trainer) PF() Policy {
-	if t.pf == nil {
-		return t.extracted
-	}
-	return func(st *States, lo, hi int, dst []float64) {
-		t.pf.Eval(st, lo, hi, dst)
-		t.temper(st.FStart[lo:hi+1], dst)
-	}
-}
+func (t *Trainer) PF() Policy { return t.forward }
+
+// PB returns the backward policy: learned, or uniform over entering edges.
+func (t *Trainer) PB() Policy { return t.backward }
 
 // alpha returns the temperature of maximum-entropy control, and 1 of a method that has none.
 func (t *Trainer) alpha() float64 {
@@ -391,57 +796,14 @@ func (t *Trainer) alpha() float64 {
 	return 1
 }
 
-// temper turns the softmax of the forward network into that of its outputs over α where they are Q.
-func (t *Trainer) temper(start []int32, logp []float64) {
-	if α := t.alpha(); t.Method.Flow == EdgeFlow && α != 1 {
-		for i := range logp {
-			logp[i] /= α
-		}
-		normalise(logp, start)
-	}
-}
-
-// PB returns the backward policy: learned, or uniform over entering edges.
-func (t *Trainer) PB() Policy {
-	if t.pb != nil {
-		return t.pb.Eval
-	}
-	return UniformPB
-}
+// ---- an iteration ----
 
 // Step trains on one batch and returns its loss.
 func (t *Trainer) Step() (float64, error) {
 	begin := time.Now()
-	c, b := &t.Config, &t.batch
-	x := c.progress(t.Iteration)
-	o := Sampling{c.Seed, uint64(t.Iteration), c.Epsilon + x*(c.EpsilonEnd-c.Epsilon), c.Temperature}
-	b.Reset(t.Env)
-	again := 0 // trajectories of the past
-	if len(t.past) > 0 {
-		again = c.Batch / 2
-	}
-	pf := t.PF()
-	if t.pf == nil && o.Epsilon == 1 { // then it has no say, and rpe does not read it
-		pf = UniformPF
-	}
-	if err := b.Sample(pf, c.Batch-again, o); err != nil {
+	fresh, err := t.sample()
+	if err != nil {
 		return 0, err
-	}
-	fresh := b.Trajectories()
-	for _, actions := range t.drawPast(again, o) {
-		if err := b.Walk(actions); err != nil {
-			return 0, err
-		}
-	}
-	if t.Method.Parents {
-		if err := b.AddParents(); err != nil {
-			return 0, err
-		}
-	}
-	if t.Method.Flow == ValueFlow {
-		if err := b.AddChildren(); err != nil {
-			return 0, err
-		}
 	}
 	learn := t.balance
 	if t.Method.Loss == nil {
@@ -451,6 +813,7 @@ func (t *Trainer) Step() (float64, error) {
 	if err != nil {
 		return 0, err
 	}
+	b := &t.batch
 	for i := range fresh {
 		t.remember(b, i)
 		t.find(b, b.Endpoint(i))
@@ -465,6 +828,36 @@ func (t *Trainer) Step() (float64, error) {
 	return loss, nil
 }
 
+// sample fills t.batch: fresh trajectories first, then replayed ones, and the states that the objective reads beside
+// theirs.
+func (t *Trainer) sample() (fresh int, err error) {
+	c, b := &t.Config, &t.batch
+	ε := c.Epsilon + c.progress(t.Iteration)*(c.EpsilonEnd-c.Epsilon)
+	o := Sampling{c.Seed, uint64(t.Iteration), ε, c.Temperature}
+	again := 0
+	if len(t.past) > 0 {
+		again = c.Batch / 2
+	}
+	fresh = c.Batch - again
+	policy := t.Method.Rollout
+	if policy == nil {
+		policy = t.forward
+	}
+	b.Reset(t.Env)
+	if err := b.Sample(policy, fresh, o); err != nil {
+		return 0, err
+	}
+	for _, actions := range t.drawPast(again, o) {
+		if err := b.Walk(actions); err != nil {
+			return 0, err
+		}
+	}
+	if t.Method.Neighbours != nil {
+		err = t.Method.Neighbours(b)
+	}
+	return fresh, err
+}
+
 // find notes the state in a row of b if it is a mode.
 func (t *Trainer) find(b *Batch, row int) {
 	if t.mode == nil {
@@ -475,156 +868,50 @@ func (t *Trainer) find(b *Batch, row int) {
 	}
 }
 
-// balance evaluates the networks on the batch, the objective on their values, and steps them down
-// its gradient.
+// balance evaluates the networks on the batch and the objective on their values, and steps them down its gradient.
 func (t *Trainer) balance() (loss float64, err error) {
-	c, b, v, d, α := &t.Config, &t.batch, &t.v, &t.d, t.alpha()
-	if t.Graph == nil { // else it is decided
+	b, v, d, flow := &t.batch, &t.v, &t.d, t.Method.Flow
+	if t.Graph == nil { // NewTrainer has looked at all states of a graph
 		if err := t.Method.Applies(&b.States); err != nil {
 			return 0, err
 		}
 	}
-	if t.flows(b, v); b.err != nil {
+	flow.evaluate(t, b, v)
+	if t.Method.Target {
+		flow.bootstrap(t, b, v)
+	}
+	if b.err != nil {
 		return 0, b.err
 	}
-	t.next(b, v)
-	d.Reset(b, v.LogF != nil)
-	if t.Method.Flow == TwinFlow {
+	if d.Reset(b, v.LogF != nil); v.LogQ[0] != nil {
 		d.ResetLogQ(b)
 	}
-	loss = t.Method.Loss(c.Lambda, α)(b, v, d)
-
-	rate := c.rate(t.Iteration)
-	switch {
-	case t.pf == nil:
-	case t.Method.Flow == EdgeFlow && α == 1:
-		t.pf.Backward(d.LogPF, d.LogF)
-	case t.Method.Flow == EdgeFlow:
-		for e, row := range b.From { // log PF = (Q − V)/α, log F = V/α: by slot first ∂L/∂V, then ∂L/∂Q
-			d.LogF[row] -= d.LogPF[e]
-		}
-		for e, row := range b.From {
-			d.LogPF[e] += math.Exp(b.LogPF[e]) * d.LogF[row]
-		}
-		t.backwardQ(t.pf, b, d.LogPF)
-	default:
-		t.pf.Backward(d.LogPF, nil)
+	loss = t.objective(b, v, d)
+	flow.step(t, v, d)
+	if t.Method.LearnPB {
+		t.descend(backwardPolicy, d.LogPB, nil)
 	}
-	if t.pf != nil {
-		t.pf.Step(rate*c.LR, c.Clip)
-	}
-	if t.pb != nil {
-		t.pb.Backward(d.LogPB, nil)
-		t.pb.Step(rate*c.LR, c.Clip)
-	}
-	switch t.Method.Flow {
-	case StateFlow, ValueFlow:
-		for row := range d.LogF {
-			d.LogF[row] /= α
-		}
-		t.f.Backward(d.LogF, nil)
-		t.f.Step(rate*c.LRV, c.Clip)
-	case TotalFlow:
-		t.adamZ.Update(t.logZ[:], []float64{d.LogZ}, rate*c.LRZ)
-	case NoFlow:
-		t.logZ[0] = v.LogZ // the batch's estimate
-	case TwinFlow:
-		for k, q := range t.q {
-			t.backwardQ(q, b, d.LogQ[k])
-			q.Step(rate*c.LRV, c.Clip)
-		}
-	}
-	for _, bar := range t.bar {
-		for i, θ := range bar.Params {
-			bar.Params[i] = (1-targetStep)*θ + targetStep*bar.of.Params[i]
+	for _, r := range t.Method.targets() { // θ̄ ← (1−τ) θ̄ + τ θ
+		for i, θ := range t.net[r].Params {
+			t.bar[r].Params[i] = (1-targetStep)*t.bar[r].Params[i] + targetStep*θ
 		}
 	}
 	return loss, nil
 }
 
-// flows evaluates the policies on b, and the networks that stand for flows, which give them in units
-// of 1/α: V = α log F and Q = α log F(s→s').
-func (t *Trainer) flows(b *Batch, v *Flows) {
-	if t.pf != nil {
-		b.Evaluate(t.PF(), t.PB())
+// descend moves a network by one step of Adam down the gradient of cotangents of what it gave last.
+func (t *Trainer) descend(r role, dLog, dLSE []float64) {
+	c, lr := &t.Config, t.Config.LRV
+	if r.policy() {
+		lr = c.LR
 	}
-	v.LogPF, v.LogPB, v.LogZ = b.LogPF, b.LogPB, t.logZ[0]
-	switch t.Method.Flow {
-	case StateFlow, ValueFlow:
-		v.LogF = resize(v.LogF, b.Len())
-		t.f.Eval(&b.States, 0, b.Len(), v.LogF)
-		for row := range v.LogF {
-			v.LogF[row] /= t.alpha()
-		}
-		if t.Method.Flow == ValueFlow {
-			v.LogG, _ = b.logG(v.LogG) // b.err says what is wrong
-		}
-	case EdgeFlow:
-		v.LogF = append(v.LogF[:0], t.pf.LSE...) // log Σ exp Q, and Q = V + α log π
-		if α := t.alpha(); α != 1 {
-			for row := range v.LogF {
-				t.u = t.u[:0]
-				for _, l := range b.LogPF[b.FStart[row]:b.FStart[row+1]] {
-					t.u = append(t.u, α*l)
-				}
-				v.LogF[row] = (v.LogF[row] - LogSumExp(t.u)) / α
-			}
-		}
-	case TwinFlow:
-		for k, q := range t.q {
-			v.LogQ[k] = t.evalQ(q, b, v.LogQ[k])
-		}
-	}
-	if t.Method.Shaped {
-		v.LogRhat = b.LogIntermediate(v.LogRhat)
-	}
+	t.net[r].Backward(dLog, dLSE)
+	t.net[r].Step(c.rate(t.Iteration)*lr, c.Clip)
 }
 
-// next leaves in v.Next what the target networks make of log F.
-func (t *Trainer) next(b *Batch, v *Flows) {
-	w := &t.w
-	if v.Next = nil; t.bar == nil {
-		return
-	}
-	w.LogF = resize(w.LogF, b.Len())
-	v.Next, w.LogPF = w.LogF, b.LogPF
-	switch t.Method.Flow {
-	case TwinFlow:
-		for k, bar := range t.bar {
-			w.LogQ[k] = t.evalQ(bar.Net, b, w.LogQ[k])
-		}
-		SoftState(&b.States, w, w.LogF)
-	case EdgeFlow:
-		w.LogQ[0] = t.evalQ(t.bar[0].Net, b, w.LogQ[0])
-		for row := range w.LogF {
-			w.LogF[row] = LogSumExp(w.LogQ[0][b.FStart[row]:b.FStart[row+1]])
-		}
-	case ExitFlow:
-		w.LogQ[0] = resize(w.LogQ[0], len(b.FAction)) // log π: its network is a policy
-		t.bar[0].Eval(&b.States, 0, b.Len(), w.LogQ[0])
-		b.exitFlows(w.LogQ[0], w.LogF)
-	}
-}
-
-// evalQ returns by forward slot the outputs of a network, which are Q, over α.
-func (t *Trainer) evalQ(n *Net, b *Batch, q []float64) []float64 {
-	q = resize(q, len(b.FAction))
-	n.Eval(&b.States, 0, b.Len(), q)
-	for e, row := range b.From {
-		q[e] = (q[e] + n.LSE[row]) / t.alpha()
-	}
-	return q
-}
-
-// backwardQ is [Net.Backward] for the cotangents of Q/α by forward slot.
-func (t *Trainer) backwardQ(n *Net, b *Batch, dQ []float64) {
-	t.u = resize(t.u, b.Len()) // by row: the cotangent of log Σ exp Q, which log PF has less
-	clear(t.u)
-	for e, row := range b.From {
-		dQ[e] /= t.alpha()
-		t.u[row] += dQ[e]
-	}
-	n.Backward(dQ, t.u)
+// descendLogZ moves log Z by one step of Adam down a gradient.
+func (t *Trainer) descendLogZ(gradient float64) {
+	t.adamZ.Update(t.logZ[:], []float64{gradient}, t.Config.rate(t.Iteration)*t.Config.LRZ)
 }
 
 // remember keeps trajectory i of b, and at most Config.Replay of them.
@@ -649,60 +936,74 @@ func (t *Trainer) drawPast(n int, o Sampling) (all [][]int) {
 	return all
 }
 
-// reinforce steps the critic down its loss, PF along the policy gradient of the batch and log Z along mean c(τ), and then
-// PB where it is learned, on walks back of its own, with the updated PF. It returns mean c(τ), the estimate of J_F.
+// reinforce is an iteration of the policy gradient. Its batch is sampled from PF. Spec §4, Training, has these steps:
+//
+//	RL-U  R_F of the batch; the critic's step; λ-advantages; θ down the gradient of mean_τ Σ_t log PF · Â_t; log Z
+//	RL-T  in place of that step of θ one within a trust region
+//	RL-B  RL-U, then φ down its own policy gradient on walks back from the endpoints
+//	RL-G  RL-B, with a guide PG in place of PF in R_B
+//
+// The loss returned is mean c(τ), the estimate of J_F (fact 1).
 func (t *Trainer) reinforce() (loss float64, err error) {
 	c, b, v, d := &t.Config, &t.batch, &t.v, &t.d
-	b.Evaluate(t.PF(), t.PB())
-	v.LogPF, v.LogPB, v.LogZ = b.LogPF, b.LogPB, t.logZ[0]
+	t.Method.Flow.evaluate(t, b, v)
 	t.r = resize(t.r, len(b.Steps))
 	RewardsF(b, v, t.r)
-	for _, r := range t.r {
+	for _, r := range t.r { // c(τ) = Σ_t R_F(s_t→s_{t+1})
 		loss += r / float64(b.Trajectories())
 	}
-	t.advantages(b, Forward, t.f, c.Lambda)
-	rate := c.rate(t.Iteration)
+	t.stepCritic(b, Forward, stateValue)
+	t.estimate(b, Forward, c.Lambda)
 	d.Reset(b, false)
 	PolicyGradient(b, Forward, t.a, d)
-	if t.Method.Trust { // a step's length goes with √ζ: it follows the schedule as other steps do
-		tr := DefaultTrustRegion()
-		tr.KL, tr.Penalised = c.KL*rate*rate, c.Penalised
-		t.trust.note(tr.Step(t.pf, &b.States, b.LogPF, d.LogPF, b.Visits()))
+	if t.Method.Trust {
+		t.trust.note(t.trustRegion().Step(t.net[forwardPolicy], &b.States, b.LogPF, d.LogPF, b.Visits()))
 	} else {
-		t.pf.Backward(d.LogPF, nil)
-		t.pf.Step(rate*c.LR, c.Clip)
+		t.descend(forwardPolicy, d.LogPF, nil)
 	}
-	t.adamZ.Update(t.logZ[:], []float64{loss}, rate*c.LRZ)
-	if t.pb != nil {
+	t.descendLogZ(loss) // ½ ∂/∂log Z mean c(τ)² (fact 3), not ∂J_F/∂log Z = 1
+	if t.Method.LearnPB {
 		err = t.reinforceBackward()
 	}
 	return loss, err
 }
 
-// advantages leaves the λ-advantages of t.r, centred, in t.a, after the critic's step on its own targets.
-func (t *Trainer) advantages(b *Batch, way Direction, critic *Net, λ float64) {
-	c := &t.Config
-	t.a = resize(t.a, len(b.Steps))
-	t.val, t.dVal = resize(t.val, b.Len()), resize(t.dVal, b.Len())
-	critic.Eval(&b.States, 0, b.Len(), t.val)
-	clear(t.dVal)
-	if t.Method.SubEB {
-		SubEB(b, way, t.r, t.val, c.LambdaV, t.dVal, nil)
-	} else {
-		Advantages(b, way, t.r, t.val, c.LambdaV, t.a)
-		Critic(b, way, t.a, t.dVal)
-	}
-	critic.Backward(t.dVal, nil)
-	critic.Step(c.rate(t.Iteration)*c.LRV, c.Clip)
-	Advantages(b, way, t.r, t.val, λ, t.a)
-	Centre(b, way, t.a, map[string]Centring{"batch": CentreBatch, "others": CentreOthers, "none": CentreNone}[c.Centring])
+// trustRegion returns the trust region of this iteration. The length of a step goes with √ζ, so that ζ has the square of
+// the schedule's factor.
+func (t *Trainer) trustRegion() TrustRegion {
+	region, rate := DefaultTrustRegion(), t.Config.rate(t.Iteration)
+	region.KL, region.Penalised = t.Config.KL*rate*rate, t.Config.Penalised
+	return region
 }
 
-// reinforceBackward walks back once from each endpoint of the batch by PB and steps it along its
-// own policy gradient, or down c(τ)², against the guide.
+// stepCritic leaves a critic's values V of the rows of b in t.val, and then steps the critic down its loss on the rewards
+// t.r: the squared error to the λ-returns, or [SubEB].
+func (t *Trainer) stepCritic(b *Batch, way Direction, critic role) {
+	λ := t.Config.LambdaV
+	t.val, t.dVal, t.a = evalRows(t.net[critic], b, t.val), resize(t.dVal, b.Len()), resize(t.a, len(b.Steps))
+	clear(t.dVal)
+	if t.Method.SubEB {
+		SubEB(b, way, t.r, t.val, λ, t.dVal, nil)
+	} else {
+		Advantages(b, way, t.r, t.val, λ, t.a)
+		Critic(b, way, t.a, t.dVal)
+	}
+	t.descend(critic, t.dVal, nil)
+}
+
+// estimate leaves in t.a the centred λ-advantages of the rewards t.r, with the critic's values t.val.
+func (t *Trainer) estimate(b *Batch, way Direction, λ float64) {
+	t.a = resize(t.a, len(b.Steps))
+	Advantages(b, way, t.r, t.val, λ, t.a)
+	centring := map[string]Centring{"batch": CentreBatch, "others": CentreOthers, "none": CentreNone}
+	Centre(b, way, t.a, centring[t.Config.Centring])
+}
+
+// reinforceBackward is the part of RL-B and RL-G that learns PB: one walk by PB back from each endpoint of the batch,
+// with the updated PF, and a step of φ along ∇J_B, with advantages at λ = 1, or down c(τ)² of the same walks.
 func (t *Trainer) reinforceBackward() error {
 	c, b, d := &t.Config, &t.back, &t.d
-	if err := t.guide.Observe(&t.batch); err != nil { // endpoints first
+	if err := t.guide.Observe(&t.batch); err != nil { // a replay guide knows the endpoints that it is asked about
 		return err
 	}
 	endpoints := make([][]int, t.batch.Trajectories())
@@ -710,25 +1011,25 @@ func (t *Trainer) reinforceBackward() error {
 		endpoints[i] = t.batch.State(nil, t.batch.Endpoint(i))
 	}
 	b.Reset(t.Env)
-	if err := b.SampleBackward(t.PB(), endpoints, Sampling{Seed: c.Seed, Iteration: uint64(t.Iteration) | 1<<63}); err != nil {
+	streams := Sampling{Seed: c.Seed, Iteration: uint64(t.Iteration) | 1<<63} // which no training trajectory has
+	if err := b.SampleBackward(t.backward, endpoints, streams); err != nil {
 		return err
 	}
-	b.Evaluate(t.PF(), t.PB())
+	b.Evaluate(t.forward, t.backward)
 	v := &Flows{LogPF: b.LogPF, LogPB: b.LogPB, LogZ: t.logZ[0]}
-	t.r = resize(t.r, len(b.Steps))
 	logPG := make([]float64, len(b.Steps))
 	t.guide.LogPG(b, b.LogPF, b.LogPB, logPG)
+	t.r, t.a = resize(t.r, len(b.Steps)), resize(t.a, len(b.Steps))
 	RewardsB(b, v, logPG, t.r)
 	if c.BackwardStep == "tb" {
-		t.a = resize(t.a, len(b.Steps))
 		residualB(b, v, t.r, t.a)
 	} else {
-		t.advantages(b, Backward, t.fb, 1)
+		t.stepCritic(b, Backward, backwardValue)
+		t.estimate(b, Backward, 1)
 	}
 	d.Reset(b, false)
 	PolicyGradient(b, Backward, t.a, d)
-	t.pb.Backward(d.LogPB, nil)
-	t.pb.Step(c.rate(t.Iteration)*c.LR, c.Clip)
+	t.descend(backwardPolicy, d.LogPB, nil)
 	return nil
 }
 
@@ -784,32 +1085,8 @@ func (t *Trainer) evaluationDue() bool {
 	return t.lossCount > 0 && (t.Iteration == t.Config.Iterations || every > 0 && t.Iteration%every == 0)
 }
 
-// LogZ returns the learned log Z: the parameter, log F(s0), or VarGrad's last estimate.
-func (t *Trainer) LogZ() float64 {
-	if t.Method.Flow == TotalFlow || t.Method.Flow == NoFlow {
-		return t.logZ[0]
-	}
-	var b Batch
-	b.Reset(t.Env)
-	b.Env.Source(b.s)
-	b.Add(b.s)
-	var v Flows
-	t.flows(&b, &v)
-	logF := []float64{0}
-	switch {
-	case t.Method.Flow == ExitFlow:
-		b.exitFlows(v.LogPF, logF)
-	case t.Method.Flow == TwinFlow:
-		SoftState(&b.States, &v, logF)
-	case t.Method.Flow == ValueFlow:
-		logF[0] = b.logValue(0, v.LogG, v.LogF)
-	case t.Method.Shaped:
-		logF[0] = v.LogF[0] + v.LogRhat[0]
-	default:
-		logF[0] = v.LogF[0]
-	}
-	return logF[0]
-}
+// LogZ returns the learned log Z.
+func (t *Trainer) LogZ() float64 { return t.Method.Flow.logZ(t) }
 
 // Policies returns log PF and log PB on every slot of the enumerated graph.
 func (t *Trainer) Policies() (logPF, logPB []float64) {
@@ -819,36 +1096,23 @@ func (t *Trainer) Policies() (logPF, logPB []float64) {
 
 // policies is Policies until ctx is done; the error is ctx's, or of an environment that is broken.
 func (t *Trainer) policies(ctx context.Context) (logPF, logPB []float64, err error) {
-	if t.pf == nil {
-		var logV []float64
-		if logV, err = t.f.table(ctx, &t.Graph.States); err == nil {
-			logPF = make([]float64, len(t.Graph.FAction))
-			var logG []float64
-			if logG, err = t.Graph.logG(nil); err == nil {
-				t.Graph.valuePolicy(t.Graph.Len(), logG, logV, logPF)
-			}
-		}
-	} else if logPF, err = t.pf.table(ctx, &t.Graph.States); err == nil {
-		t.temper(t.Graph.FStart, logPF)
-	}
-	if err != nil {
+	if logPF, err = t.Method.Flow.table(ctx, t); err != nil {
 		return nil, nil, err
 	}
-	if t.pb == nil {
+	if !t.Method.LearnPB {
 		return logPF, t.Graph.Backward(UniformPB), nil
 	}
-	logPB, err = t.pb.table(ctx, &t.Graph.States)
+	logPB, err = t.net[backwardPolicy].table(ctx, &t.Graph.States)
 	return logPF, logPB, err
 }
 
-// Value returns what the network of log F says (log F̃ of fldb, V = α log F of pcl, log V of rpe, which is not
-// learned where there is nothing but an exit), or the critic V, by row of the enumerated graph; nil where the method
-// learns none.
+// Value returns by row of the enumerated graph what the network of state values gives: log F, log F̃ of fldb, log V of
+// rpe, or the critic V_F. It is nil where the method learns none.
 func (t *Trainer) Value() []float64 {
-	if t.f == nil {
+	if t.net[stateValue] == nil {
 		return nil
 	}
-	return t.f.Table(&t.Graph.States)
+	return t.net[stateValue].Table(&t.Graph.States)
 }
 
 // Spec returns the canonical description of the trainer's environment.
@@ -901,7 +1165,7 @@ func (t *Trainer) EvaluateSampled(ctx context.Context, n int, seed uint64) (Eval
 		if err != nil {
 			return e, err
 		}
-		b.Evaluate(t.PF(), t.PB())
+		b.Evaluate(t.forward, t.backward)
 		for i := range b.Trajectories() {
 			x := b.Endpoint(i)
 			e.ELBO += (b.LogR[x] - b.LogImportance(i)) / float64(n)
@@ -1025,8 +1289,8 @@ func (t *Trainer) lists() [][]float64 {
 	for _, n := range t.nets() {
 		all = append(all, n.Params, n.M, n.V)
 	}
-	for _, bar := range t.bar {
-		all = append(all, bar.Params)
+	for _, r := range t.Method.targets() {
+		all = append(all, t.bar[r].Params)
 	}
 	return append(all, t.logZ[:], t.adamZ.M, t.adamZ.V)
 }
@@ -1193,7 +1457,7 @@ func decode(p []byte, dir string, env Env, change func(*Config)) (*Trainer, erro
 
 	method, _ := MethodByName(h.Config.Method)
 	var want []int // lengths of the lists
-	for i, r := range slices.Concat(method.roles(), h.Config.targets()) {
+	for i, r := range slices.Concat(method.roles(), method.targets()) {
 		if shape.Features < 0 || shape.Features > len(p) {
 			return nil, fmt.Errorf("%d features in %d bytes", shape.Features, len(p))
 		}

@@ -285,27 +285,6 @@ var list = []place{
 		m("known children have a gradient", " && !b.onlyExits(int(c))", ""),
 		m("the first child twice", "b.Child[lo+k]", "b.Child[lo+min(k, 0)]"),
 	}},
-	{"losses.go", "Method.Applies", []mutant{
-		m("RPE everywhere", "m.Flow == ValueFlow", "false"),
-		m("promises count where the space is enumerated", "slices.Contains(st.Child, -1)", "true"),
-		m("no promises", "slices.Contains(st.Child, -1)", "false"),
-		m("all promise", "!TraitsOf(st.Env).PathIndependent", "false"),
-		m("FL-DB everywhere", "!m.Shaped", "true"),
-		m("MDB everywhere", "m.Flow != ExitFlow", "true"),
-		m("nowhere an intermediate reward", "TraitsOf(st.Env).LogIntermediate == nil", "true"),
-		m("any intermediate reward", "TraitsOf(st.Env).LogIntermediate == nil", "false"),
-	}},
-	{"losses.go", "listMethods", []mutant{
-		m("π-SQL without target network", "Flow: ExitFlow, Soft: true, Target: true", "Flow: ExitFlow, Soft: true"),
-		m("SQL without temperature", "Flow: EdgeFlow, Soft: true", "Flow: EdgeFlow"),
-		m("FL-DB without its reward", "Shaped: true", "Shaped: false"),
-		m("MDB trains as FL-DB", "plain(MDB)", "plain(DB)"),
-		m("db-b does not learn PB", "StateFlow, LearnPB: true, Lambda: none, Loss: plain(DB)", "StateFlow, Lambda: none, Loss: plain(DB)"),
-		m("tb-u learns PB", "TotalFlow, Lambda: none, Loss: plain(TB)", "TotalFlow, LearnPB: true, Lambda: none, Loss: plain(TB)"),
-		m("db-u trains by TB", "StateFlow, Lambda: none, Loss: plain(DB)", "StateFlow, Lambda: none, Loss: plain(TB)"),
-		m("Sub-EB by λ-returns", "uniform PB\", Flow: TotalFlow, Lambda: 0.99, SubEB: true", "uniform PB\", Flow: TotalFlow, Lambda: 0.99"),
-		m("tb-b learns no log Z", "TotalFlow, LearnPB: true, Lambda: none, Loss: plain(TB)", "NoFlow, LearnPB: true, Lambda: none, Loss: plain(TB)"),
-	}},
 
 	{"mlp.go", "NewMLP", []mutant{
 		m("weights initially positive", "w[i] = (2*uniform01(rng) - 1)", "w[i] = uniform01(rng)"),
@@ -775,52 +754,126 @@ var list = []place{
 		m("ties share their first rank", "float64(lo+hi-1) / 2", "float64(lo)"),
 	}},
 
+	{"trainer.go", "Methods", []mutant{
+		m("π-SQL without target network", "Flow: exitFlow{}, Soft: true, Target: true", "Flow: exitFlow{}, Soft: true"),
+		m("SQL without temperature", "Flow: edgeFlow{}, Soft: true", "Flow: edgeFlow{}"),
+		m("FL-DB without its reward", "Flow: shapedFlow{}", "Flow: stateFlow{}"),
+		m("MDB trains as FL-DB", "plain(MDB)", "plain(DB)"),
+		m("db-b does not learn PB", "plain(DB), Flow: stateFlow{}, LearnPB: true", "plain(DB), Flow: stateFlow{}"),
+		m("tb-u learns PB", "plain(TB), Flow: totalFlow{}, Lambda", "plain(TB), Flow: totalFlow{}, LearnPB: true, Lambda"),
+		m("db-u trains by TB", "plain(DB), Flow: stateFlow{}, Lambda", "plain(TB), Flow: stateFlow{}, Lambda"),
+		m("Sub-EB by λ-returns", "SubEB: true, Lambda", "Lambda"),
+		m("tb-b learns no log Z", "plain(TB), Flow: totalFlow{}, LearnPB", "plain(TB), Flow: noFlow{}, LearnPB"),
+		m("FM without parents", ", Neighbours: (*Batch).AddParents", ""),
+		m("RPE without children", ", Neighbours: (*Batch).AddChildren", ""),
+		m("RPE rolls out its own policy", ", Rollout: UniformPF", ""),
+		m("rl-g has no guide", "Guided: true, ", ""),
+		m("rl-t has no trust region", "Trust: true, ", ""),
+	}},
+	{"trainer.go", "Method.Applies", []mutant{
+		m("everywhere", "if err != nil {", "if false {"),
+		m("broken environments too", "st.err != nil", "false"),
+	}},
+	{"trainer.go", "noFlow.evaluate", []mutant{
+		m("no log Z", ", t.logZ[0]", ", 0"),
+	}},
+	{"trainer.go", "noFlow.step", []mutant{
+		m("PF stands still", "t.descend(forwardPolicy, d.LogPF, nil)", ""),
+		m("no estimate of log Z", "t.logZ[0] = v.LogZ", "_ = v"),
+	}},
+	{"trainer.go", "totalFlow.step", []mutant{
+		m("PF stands still", "t.descend(forwardPolicy, d.LogPF, nil)", ""),
+		m("log Z stands still", "t.descendLogZ(d.LogZ)", ""),
+	}},
+	{"trainer.go", "stateFlow.values", []mutant{m("V without α", "[]role{stateValue}", "nil")}},
+	{"trainer.go", "stateFlow.step", []mutant{
+		m("PF stands still", "t.descend(forwardPolicy, d.LogPF, nil)", ""),
+		m("flows stand still", "t.descend(stateValue, d.LogF, nil)", ""),
+	}},
+	{"trainer.go", "shapedFlow.logZ", []mutant{m("without log R̂", " + v.LogRhat[0]", "")}},
+	{"trainer.go", "shapedFlow.applies", []mutant{
+		m("FL-DB everywhere", "row < 0", "true"),
+		m("nowhere an intermediate reward", " || TraitsOf(st.Env).LogIntermediate != nil", ""),
+		m("any intermediate reward", "TraitsOf(st.Env).LogIntermediate != nil", "true"),
+	}},
+	{"trainer.go", "edgeFlow.values", []mutant{m("Q without α", "[]role{forwardPolicy}", "nil")}},
+	{"trainer.go", "edgeFlow.bootstrap", []mutant{
+		m("targets of the network itself", "t.bar[forwardPolicy]", "t.net[forwardPolicy]"),
+		m("no targets", "v.Next = bar.LSE", "_ = v"),
+	}},
+	{"trainer.go", "edgeFlow.step", []mutant{m("out-flows have no gradient", "d.LogF)", "nil)")}},
+	{"trainer.go", "exitFlow.applies", []mutant{m("MDB everywhere", "row < 0", "true")}},
+	{"trainer.go", "exitFlow.bootstrap", []mutant{
+		m("targets of the network itself", "t.bar[forwardPolicy]", "t.net[forwardPolicy]"),
+		m("no targets", "v.Next = resize(v.Next, b.Len())", "v.Next = nil"),
+	}},
+	{"trainer.go", "exitFlow.logZ", []mutant{m("MDB's is 0", "b.exitFlows(v.LogPF, logF)", "_, _ = b, v")}},
+	{"trainer.go", "twinFlow.values", []mutant{m("Q without α", "[]role{edgeValue1, edgeValue2}", "nil")}},
+	{"trainer.go", "twinFlow.evaluate", []mutant{m("one critic twice", "t.net[edgeValue2]", "t.net[edgeValue1]")}},
+	{"trainer.go", "twinFlow.bootstrap", []mutant{
+		m("targets of the network itself", "t.bar[edgeValue1]", "t.net[edgeValue1]"),
+		m("one target twice", "t.bar[edgeValue2]", "t.bar[edgeValue1]"),
+	}},
+	{"trainer.go", "twinFlow.step", []mutant{
+		m("the actor stands still", "t.descend(forwardPolicy, d.LogPF, nil)", ""),
+		m("a critic stands still", "t.descend(edgeValue2, d.LogQ[1], nil)", ""),
+		m("a critic learns from the other's cotangents", "d.LogQ[1]", "d.LogQ[0]"),
+	}},
+	{"trainer.go", "twinFlow.logZ", []mutant{m("SAC's is 0", "SoftState(&b.States, v, logF)", "_, _ = b, v")}},
+	{"trainer.go", "valueFlow.step", []mutant{m("log V stands still", "t.descend(stateValue, d.LogF, nil)", "")}},
+	{"trainer.go", "valueFlow.logZ", []mutant{
+		m("log V of a source that only exits learned", "b.logValue(0, v.LogG, v.LogF)", "v.LogF[0] + float64(0*b.Len())"),
+	}},
+	{"trainer.go", "valueFlow.evaluate", []mutant{
+		m("the LogG of the batch before", "v.LogG, _ = b.logG(v.LogG)", "v.LogG = resize(v.LogG, b.Len())"),
+	}},
+	{"trainer.go", "valueFlow.applies", []mutant{
+		m("promises count where the space is enumerated", "!slices.Contains(st.Child, -1)", "false"),
+		m("no promises", "!slices.Contains(st.Child, -1)", "true"),
+		m("all promise", "!TraitsOf(st.Env).PathIndependent", "false"),
+	}},
+	{"trainer.go", "States.notTerminating", []mutant{m("the source alone", "range st.Len()", "range 1")}},
+	{"trainer.go", "Config.Validate", []mutant{
+		m("VarGrad of a batch of one", "max(1, method.Least)", "1"),
+		m("no method on policy only", "method.Loss == nil", "method.Name == \"\""),
+		m("all methods on policy only", "method.Loss == nil", "true"),
+		m("a tempered policy gradient", "c.Temperature == 1", "true"),
+		m("replayed trajectories in a policy gradient", "c.Replay == 0", "true"),
+		m("λ above 1 in a policy gradient", "between0And1(\"Lambda\", c.Lambda),", ""),
+		m("a method unknown", "unknown,", "nil,"),
+	}},
+	{"trainer.go", "Trainer.makeNetworks", []mutant{
+		m("one stream for all networks", "uint64(r))", "0)"),
+		m("targets read without α", "t.bar[r].Scale = t.net[r].Scale", ""),
+		m("targets begin elsewhere", "copy(t.bar[r].Params, t.net[r].Params)", ""),
+		m("α for its inverse", "1 / t.alpha()", "t.alpha()"),
+		m("tabular policies begin anywhere", "clear(t.net[r].Params)", ""),
+	}},
+	{"trainer.go", "Trainer.sample", []mutant{
+		m("nothing replayed", "len(t.past) > 0", "false"),
+		m("all replayed", "again = c.Batch / 2", "again = c.Batch - 1"),
+		m("no exploration", "Sampling{c.Seed, uint64(t.Iteration), ε,", "Sampling{c.Seed, uint64(t.Iteration), 0 * ε,"),
+		m("exploration does not end", "c.progress(t.Iteration)*", "0*"),
+		m("sampled anew from the first streams", "uint64(t.Iteration), ε", "0, ε"),
+	}},
+	{"trainer.go", "Trainer.Step", []mutant{
+		m("what is replayed remembered again", "range fresh", "range max(fresh, b.Trajectories())"),
+	}},
 	{"trainer.go", "Trainer.balance", []mutant{
-		m("PB stands still", "t.pb.Step(rate*c.LR, c.Clip)", ""),
-		m("PB learns from PF's cotangents", "t.pb.Backward(d.LogPB, nil)", "t.pb.Backward(d.LogPF[:len(d.LogPB)], nil)"),
-		m("flows stand still", "t.f.Step(rate*c.LRV, c.Clip)", ""),
-		m("log Z stands still", "t.adamZ.Update(t.logZ[:], []float64{d.LogZ}, rate*c.LRZ)", ""),
-		m("PF stands still", "t.pf.Step(rate*c.LR, c.Clip)", ""),
-		m("FM's out-flows have no gradient", "t.pf.Backward(d.LogPF, d.LogF)", "t.pf.Backward(d.LogPF, nil)"),
-		m("critics stand still", "q.Step(rate*c.LRV, c.Clip)", ""),
-		m("Q's gradient as if α were 1", "t.Method.Flow == EdgeFlow && α == 1", "t.Method.Flow == EdgeFlow"),
-		m("V's gradient without log PF's", "d.LogF[row] -= d.LogPF[e]", "_, _ = e, row"),
-		m("Q's gradient without V's", "math.Exp(b.LogPF[e]) * d.LogF[row]", "0*d.LogF[row]"),
-		m("V's gradient without α", "d.LogF[row] /= α", "_ = row"),
-		m("targets stand still", "(1-targetStep)*θ + targetStep*bar.of.Params[i]", "θ"),
-		m("targets are the networks", "(1-targetStep)*θ + targetStep*bar.of.Params[i]", "bar.of.Params[i] + 0*θ"),
-		m("no target values", "t.next(b, v)", ""),
+		m("PB stands still", "t.descend(backwardPolicy, d.LogPB, nil)", ""),
+		m("PB learns from PF's cotangents", "d.LogPB, nil", "d.LogPF[:len(d.LogPB)], nil"),
+		m("targets stand still", "(1-targetStep)*t.bar[r].Params[i] + targetStep*θ", "t.bar[r].Params[i] + 0*θ"),
+		m("targets are the networks", "(1-targetStep)*t.bar[r].Params[i] + targetStep*θ", "θ"),
+		m("no target values", "flow.bootstrap(t, b, v)", ""),
 		m("broken environments not noticed", "b.err != nil", "false"),
 		m("states where the method is not defined accepted", "err := t.Method.Applies(&b.States); err != nil", "false"),
-		m("log V stands still", "case StateFlow, ValueFlow:", "case StateFlow:"),
+		m("critics' cotangents kept", "d.ResetLogQ(b)", "if d.LogQ[0] == nil { d.ResetLogQ(b) }"),
 	}},
-	{"trainer.go", "Trainer.flows", []mutant{
-		m("V without α", "v.LogF[row] /= t.alpha()", "_ = row"),
-		m("V of Q as if α were 1", "α != 1", "false"),
-		m("V without its part of the policy", "v.LogF[row] - LogSumExp(t.u)", "v.LogF[row]"),
-		m("a policy's temperature twice", "α*l", "l"),
-		m("the LogG of the batch before", "v.LogG, _ = b.logG(v.LogG)", "v.LogG = resize(v.LogG, b.Len())"),
-		m("one critic twice", "t.evalQ(q, b, v.LogQ[k])", "t.evalQ(t.q[0], b, v.LogQ[k]); _ = q"),
-	}},
-	{"trainer.go", "Trainer.next", []mutant{
-		m("no targets", "t.bar == nil", "true"),
-		m("targets of the networks themselves, SAC", "t.evalQ(bar.Net, b, w.LogQ[k])", "t.evalQ(bar.of, b, w.LogQ[k])"),
-		m("the largest Q for V", "LogSumExp(w.LogQ[0][", "slices.Max(w.LogQ[0]["),
-		m("π-SQL's target of the network itself", "t.bar[0].Eval(", "t.bar[0].of.Eval("),
-		m("SQL's target of the network itself", "t.evalQ(t.bar[0].Net,", "t.evalQ(t.bar[0].of,"),
-	}},
-	{"trainer.go", "Trainer.evalQ", []mutant{
-		m("the softmax for the outputs", "q[e] + n.LSE[row]", "q[e] + 0*n.LSE[row]"),
-		m("Q without α", "/ t.alpha()", "/ 1"),
-	}},
-	{"trainer.go", "Trainer.backwardQ", []mutant{
-		m("without α", "dQ[e] /= t.alpha()", "dQ[e] /= 1"),
-		m("the outputs' gradient through the softmax", "t.u[row] += dQ[e]", "_ = row"),
-	}},
-	{"trainer.go", "Trainer.temper", []mutant{
-		m("not tempered", "logp[i] /= α", "_ = i"),
-		m("not normalised", "normalise(logp, start)", ""),
-		m("times α", "logp[i] /= α", "logp[i] *= α"),
+	{"trainer.go", "Trainer.descend", []mutant{
+		m("up the gradient", "c.rate(t.Iteration)*lr", "-c.rate(t.Iteration)*lr"),
+		m("no schedule", "c.rate(t.Iteration)*lr", "lr"),
+		m("policies at the rate of flows", "lr = c.LR", "_ = c.LR"),
+		m("not clipped", "c.Clip", "0"),
 	}},
 	{"trainer.go", "Trainer.remember", []mutant{
 		m("without limit", "t.past[max(0, len(t.past)-t.Config.Replay):]", "t.past"),
@@ -830,17 +883,8 @@ var list = []place{
 		m("trajectories without exit", "len(actions) > 0", "false"),
 		m("only the last one", "actions = nil", "actions = nil; t.past = t.past[len(t.past)-1:]"),
 	}},
-	{"trainer.go", "Trainer.LogZ", []mutant{
-		m("without log R̂", "v.LogF[0] + v.LogRhat[0]", "v.LogF[0]"),
-		m("SAC's is 0", "SoftState(&b.States, &v, logF)", ""),
-		m("MDB's is 0", "b.exitFlows(v.LogPF, logF)", ""),
-		m("log V of a source that only exits learned", "b.logValue(0, v.LogG, v.LogF)", "v.LogF[0]"),
-	}},
 	{"trainer.go", "Trainer.alpha", []mutant{
 		m("a temperature of every method", "t.Method.Soft", "true"),
-	}},
-	{"trainer.go", "Trainer.policies", []mutant{
-		m("not tempered", "t.temper(t.Graph.FStart, logPF)", ""),
 	}},
 
 	{"grad.go", "Graph.RewardF", []mutant{
@@ -1196,21 +1240,37 @@ var list = []place{
 	}},
 
 	{"trainer.go", "Trainer.reinforce", []mutant{
-		m("PF stands still", "t.pf.Step(rate*c.LR, c.Clip)", ""),
-		m("up the gradient", "t.pf.Step(rate*c.LR", "t.pf.Step(-rate*c.LR"),
-		m("log Z by J_F's own gradient, 1", "[]float64{loss}", "[]float64{1}"),
-		m("log Z stands still", "t.adamZ.Update(t.logZ[:], []float64{loss}, rate*c.LRZ)", ""),
-		m("PB stands still", "t.pb != nil", "false"),
-		m("the region's radius does not follow the schedule", "c.KL * rate * rate", "c.KL"),
+		m("PF stands still", "t.descend(forwardPolicy, d.LogPF, nil)", ""),
+		m("log Z by J_F's own gradient, 1", "t.descendLogZ(loss)", "t.descendLogZ(1)"),
+		m("log Z stands still", "t.descendLogZ(loss)", ""),
+		m("PB stands still", "t.Method.LearnPB", "false"),
+		m("c(τ) summed over the batch", "r / float64(b.Trajectories())", "r"),
 	}},
-	{"trainer.go", "Trainer.advantages", []mutant{
-		m("the critic stands still", "critic.Step(c.rate(t.Iteration)*c.LRV, c.Clip)", ""),
+	{"trainer.go", "Trainer.trustRegion", []mutant{
+		m("the region's radius does not follow the schedule", "t.Config.KL*rate*rate", "t.Config.KL+0*rate"),
+		m("the radius falls with the rate, not its square", "t.Config.KL*rate*rate", "t.Config.KL*rate"),
+		m("never penalised", "t.Config.KL*rate*rate, t.Config.Penalised", "t.Config.KL*rate*rate, false"),
+	}},
+	{"trainer.go", "Trainer.stepCritic", []mutant{
+		m("the critic stands still", "t.descend(critic, t.dVal, nil)", ""),
 		m("the critic's cotangents kept", "clear(t.dVal)", ""),
-		m("the critic's target by λ", "c.LambdaV, t.a", "λ, t.a"),
-		m("Sub-EB by the advantages' λ", "c.LambdaV, t.dVal", "λ, t.dVal"),
-		m("the critic by its returns whatever is asked for", "t.Method.SubEB", "false"),
+		m("the critic's target by the advantages' λ", "λ := t.Config.LambdaV", "λ := t.Config.Lambda"),
+		m("the critic by its returns always", "t.Method.SubEB", "false"),
+		m("the critic by Sub-EB always", "t.Method.SubEB", "true"),
+	}},
+	{"trainer.go", "Trainer.estimate", []mutant{
 		m("centred by all where others are asked for", "\"others\": CentreOthers", "\"others\": CentreBatch"),
 		m("centred where none is asked for", "\"none\": CentreNone", "\"none\": CentreOthers"),
+		m("rewards-to-go", "t.val, λ", "nil, λ"),
+	}},
+	{"trainer.go", "Trainer.reinforceBackward", []mutant{
+		m("PB stands still", "t.descend(backwardPolicy, d.LogPB, nil)", ""),
+		m("guided by PF", "t.guide.LogPG", "Unguided{}.LogPG"),
+		m("c(τ)² at log Z = 0", ", LogZ: t.logZ[0]}", "}"),
+		m("the forward critic", "Backward, backwardValue", "Backward, stateValue"),
+		m("λ of the forward policy", "t.estimate(b, Backward, 1)", "t.estimate(b, Backward, c.Lambda)"),
+		m("walks back from the streams of training", " | 1<<63", ""),
+		m("the policy gradient for c(τ)²", "c.BackwardStep == \"tb\"", "false"),
 	}},
 	{"envs.go", "NewFactorReward", []mutant{
 		m("β left out", "beta*sum, floor", "sum, floor"),
@@ -1274,26 +1334,6 @@ var list = []place{
 	{"envs.go", "wordSet.nearest", []mutant{
 		m("empty slots are mismatches", " && k < len(w.tokens)", ""),
 	}},
-	{"trainer.go", "Trainer.reinforceBackward", []mutant{
-		m("PB stands still", "t.pb.Step(c.rate(t.Iteration)*c.LR, c.Clip)", ""),
-		m("up the gradient", "t.pb.Step(c.rate(t.Iteration)*c.LR", "t.pb.Step(-c.rate(t.Iteration)*c.LR"),
-		m("guided by PF", "t.guide.LogPG", "Unguided{}.LogPG"),
-		m("c(τ)² at log Z = 0", ", LogZ: t.logZ[0]}", "}"),
-		m("the forward critic", "t.fb, 1", "t.f, 1"),
-		m("λ of the forward policy", "t.fb, 1", "t.fb, c.Lambda"),
-		m("walks back from the streams of training", " | 1<<63", ""),
-	}},
-	{"trainer.go", "Config.Validate", []mutant{
-		m("VarGrad of a batch of one", "c.Batch >= 2", "c.Batch >= 1"),
-		m("VarGrad's batch wanted of all", "method.Flow == NoFlow", "true"),
-		m("the policy gradient off policy", "method.Loss == nil", "false"),
-		m("no method on policy only", "method.Loss == nil", "method.Name == \"\""),
-		m("all methods on policy only", "method.Loss == nil", "true"),
-		m("a tempered policy gradient", "c.Temperature == 1", "true"),
-		m("replayed trajectories in a policy gradient", "c.Replay == 0", "true"),
-		m("λ above 1 in a policy gradient", "between0And1(\"Lambda\", c.Lambda),", ""),
-		m("a method unknown", "unknown,", "nil,"),
-	}},
 	{"trainer.go", "within", []mutant{
 		m("no least", "value >= least && ", ""),
 		m("no most", "&& value <= most", ""),
@@ -1306,18 +1346,14 @@ var list = []place{
 		m("λ of none", "c.Lambda = m.Lambda", ""),
 		m("Sub-EB's weights as λ-returns", "c.LambdaV = 0.9", ""),
 		m("no replay", "c.Replay = 1000", ""),
-		m("rpe of its own policy", "c.Epsilon, c.EpsilonEnd = 1, 1", ""),
-	}},
-	{"trainer.go", "Trainer.Step", []mutant{
-		m("nothing replayed", "len(t.past) > 0", "false"),
-		m("all replayed", "again = c.Batch / 2", "again = c.Batch - 1"),
-		m("what is replayed remembered again", "range fresh", "range b.Trajectories()"),
 	}},
 	{"trainer.go", "Trainer.evaluationDue", []mutant{
 		m("evaluated again after a resume", "t.lossCount > 0 && ", ""),
 		m("not at the end", "t.Iteration == t.Config.Iterations || ", ""),
 	}},
-	{"trainer.go", "Trainer.policies", []mutant{m("the backward policy deaf to interrupts", "err = t.pb.table(ctx, ", "err = t.pb.table(context.Background(), ")}},
+	{"trainer.go", "Trainer.policies", []mutant{
+		m("the backward policy deaf to interrupts", "table(ctx, &t.Graph.States)", "table(context.Background(), &t.Graph.States)"),
+	}},
 	{"trainer.go", "Trainer.Samples", []mutant{m("deaf to interrupts", "err := ctx.Err()", "err := error(nil)")}},
 	{"trainer.go", "readRecorded", []mutant{
 		m("any file of that name", "file.sum() != sum", "false"),
@@ -1518,7 +1554,11 @@ func find(p place, text string) (*function, error) {
 			continue
 		}
 		if d.Recv != nil {
-			f.receiver = d.Recv.List[0].Names[0].Name + "."
+			if names := d.Recv.List[0].Names; len(names) > 0 {
+				f.receiver = names[0].Name + "."
+			} else {
+				f.receiver = "(*new(" + strings.TrimSuffix(kind, ".") + "))."
+			}
 		}
 		begin := at(d.Pos())
 		f.text, f.name, f.body = text[begin:at(d.End())], at(d.Name.End())-begin, at(d.Body.Lbrace)+1
