@@ -1232,8 +1232,8 @@ func EstimateLogTerminating(env Env, pf, pb Policy, endpoints [][]int, n int, se
 	return dst, nil
 }
 
-// The distances below take log-probabilities. Each is a sum over x of one term
-// of p(x) and q(x); terms where p = q = 0 are 0.
+// The distances below take log-probabilities, and panic if there is not one of each for every state. Each is a sum over
+// x of one term of p(x) and q(x); terms where p = q = 0 are 0.
 
 // TV returns the total variation ½ Σ |p − q|, in 0…1.
 func TV(logp, logq []float64) float64 { return distance(tvTerm, logp, logq) }
@@ -1241,8 +1241,21 @@ func TV(logp, logq []float64) float64 { return distance(tvTerm, logp, logq) }
 // JSD returns the Jensen–Shannon divergence ½ KL(p‖m) + ½ KL(q‖m), m = (p+q)/2, in 0…log 2 nats.
 func JSD(logp, logq []float64) float64 { return distance(jsdTerm, logp, logq) }
 
-// KL returns Σ p log(p/q) in nats, +Inf where q = 0 < p.
-func KL(logp, logq []float64) float64 { return distance(klTerm, logp, logq) }
+// KL returns Σ p (log p − log q) in nats, +Inf where q = 0 < p. A q(x) of e^−1000, whose exponential is 0, counts as it
+// is.
+func KL(logp, logq []float64) (sum float64) {
+	mustMatch(logp, logq)
+	for i, lp := range logp {
+		sum += times(math.Exp(lp), lp-logq[i])
+	}
+	return sum
+}
+
+func mustMatch(logp, logq []float64) {
+	if len(logp) != len(logq) {
+		panic(fmt.Sprintf("gfn: distributions over %d and %d states", len(logp), len(logq)))
+	}
+}
 
 func tvTerm(p, q float64) float64  { return math.Abs(p-q) / 2 }
 func jsdTerm(p, q float64) float64 { return (klTerm(p, (p+q)/2) + klTerm(q, (p+q)/2)) / 2 }
@@ -1254,9 +1267,7 @@ func klTerm(p, q float64) float64 {
 }
 
 func distance(term func(p, q float64) float64, logp, logq []float64) float64 {
-	if len(logp) != len(logq) {
-		panic(fmt.Sprintf("gfn: distributions over %d and %d states", len(logp), len(logq)))
-	}
+	mustMatch(logp, logq)
 	sum := 0.0
 	for i := range logp {
 		sum += term(math.Exp(logp[i]), math.Exp(logq[i]))

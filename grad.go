@@ -657,9 +657,10 @@ func (b Bound) Slack() float64 {
 	return b.Right - b.Left
 }
 
-// Holds says whether the slack is not below 0 by more than rounding error, 1e-9 of the larger side (or of 1).
+// Holds says whether both sides are finite and the slack is not below 0 by more than rounding error, 1e-9 of the larger
+// side (or of 1).
 func (b Bound) Holds() bool {
-	return b.Slack() >= -1e-9*max(1, math.Abs(b.Left), math.Abs(b.Right)) // false for NaN
+	return finite(b.Left) && finite(b.Right) && b.Slack() >= -1e-9*max(1, math.Abs(b.Left), math.Abs(b.Right))
 }
 
 // SamplingError is guarantee 1: what training drives down bounds what is sampled.
@@ -956,8 +957,8 @@ func UniformValue(g *Graph) []Bound {
 //	E[Hamming(x, x̂)] ≤ T (1−λ)(1 − Φ(−δ/σ))
 //	[(1−λ)(1 − Φ((1−δ)/σ))]^T E_π[R] ≤ E[R(x̂)]
 //
-// The last one is false without its exponent T. It is attained where δ = 1, σ > 0, x is the sampler's first choice at
-// every letter, and R rewards one word that differs from x everywhere.
+// The last one is left out where its left side is 0. It is false without its exponent T. It is attained where δ = 1,
+// σ > 0, x is the sampler's first choice at every letter, and R rewards one word that differs from x everywhere.
 func Editing(g *Graph, e *Editor, seed []int) []Bound {
 	edited, sampled := g.LogTerminating(g.Forward(e.Policy(seed))), g.LogTerminating(g.Forward(e.p))
 	lev, hamming := make([]float64, g.Len()), make([]float64, g.Len())
@@ -975,11 +976,15 @@ func Editing(g *Graph, e *Editor, seed []int) []Bound {
 		}
 	}
 	changed, T := meanOver(edited, hamming), float64(len(seed))
-	return []Bound{
+	bounds := []Bound{
 		{"edit distance", meanOver(edited, lev), changed, false},
 		{"edited letters", changed, e.MostEdits(), false},
-		{"edited reward", T*math.Log(e.least) + g.logMeanReward(sampled), g.logMeanReward(edited), false},
 	}
+	if e.least > 0 {
+		least := T*math.Log(e.least) + g.logMeanReward(sampled)
+		bounds = append(bounds, Bound{"edited reward", least, g.logMeanReward(edited), false})
+	}
+	return bounds
 }
 
 // Check tries every guarantee on random policies of g and returns for each the bound with the least slack, relative to
@@ -1058,11 +1063,11 @@ func worst(bounds []Bound) (kept []Bound) {
 	return kept
 }
 
-// relativeSlack is the slack over the larger side. It is +Inf where it says nothing of the bound: both sides are 0 but
-// for rounding error, or the left one is −Inf.
+// relativeSlack is the slack over the larger side. It is +Inf where both sides are 0 but for rounding error, and it says
+// nothing of the bound.
 func relativeSlack(b Bound) float64 {
 	size := max(math.Abs(b.Left), math.Abs(b.Right))
-	if size < 1e-9 || math.IsInf(b.Left, -1) {
+	if size < 1e-9 {
 		return math.Inf(1)
 	}
 	return b.Slack() / size

@@ -699,6 +699,12 @@ var list = []place{
 		m("p + q for the mean", "klTerm(p, (p+q)/2)", "klTerm(p, p+q)"),
 		m("one half only", "klTerm(p, (p+q)/2) + klTerm(q, (p+q)/2)", "2 * klTerm(p, (p+q)/2)"),
 	}},
+	{"gfn.go", "KL", []mutant{
+		m("sign", "lp-logq[i]", "logq[i]-lp"),
+		m("weighted by q", "math.Exp(lp)", "math.Exp(logq[i])"),
+		m("logarithm of a quotient of exponentials", "lp-logq[i]", "math.Log(math.Exp(lp)/math.Exp(logq[i]))"),
+		m("0·∞ not foreseen", "times(math.Exp(lp), lp-logq[i])", "math.Exp(lp) * (lp - logq[i])"),
+	}},
 	{"gfn.go", "klTerm", []mutant{
 		m("p = 0 not foreseen", "p == 0", "false"),
 		m("sign", "math.Log(p/q)", "math.Log(q/p)"),
@@ -1073,6 +1079,13 @@ var list = []place{
 	{"grad.go", "Bound.Slack", []mutant{
 		m("equalities always hold", "return -math.Abs(b.Right - b.Left)", "return math.Abs(b.Right - b.Left)"),
 		m("the other way", "return b.Right - b.Left\n", "return b.Left - b.Right\n"),
+	}},
+	{"grad.go", "Bound.Holds", []mutant{
+		m("tolerance 1e-3", "1e-9*max", "1e-3*max"),
+		m("an infinite left side holds", "finite(b.Left) && ", ""),
+		m("an infinite right side holds", "finite(b.Right) && ", ""),
+		m("tolerance of 1 alone", "max(1, math.Abs(b.Left), math.Abs(b.Right))", "1"),
+		m("tolerance of the sides alone", "max(1, math.Abs(b.Left)", "max(0, math.Abs(b.Left)"),
 	}},
 	{"grad.go", "Graph.Longest", []mutant{
 		m("exit not counted", "edges[c]+1", "edges[c]+min(1, g.Len()-int(c))"),
