@@ -69,16 +69,6 @@ func oneHot(dst, s []int, k int) []int {
 	return dst
 }
 
-func finite(v float64) bool { return !math.IsNaN(v) && !math.IsInf(v, 0) }
-
-// want returns an error unless ok.
-func want(ok bool, format string, args ...any) error {
-	if ok {
-		return nil
-	}
-	return fmt.Errorf("gfn: "+format, args...)
-}
-
 // problems collects everything that is wrong with what a caller gave.
 type problems []error
 

@@ -9,17 +9,15 @@ import (
 	"slices"
 )
 
-// Shape gives an environment's sizes. Forward counts the exit, which is always
-// action Forward-1; Backward has no exit. Features is the width of the input.
+// Shape gives an environment's sizes. Forward counts the exit, which is always action Forward-1; Backward has no exit.
+// Features is the width of the input.
 type Shape struct{ Dim, Forward, Backward, Features int }
 
-// Env states the moves of a pointed DAG (spec §1) and nothing else: no
-// environment writes its own enumeration, exact distribution or sampling.
-// A state is a vector of Shape.Dim small integers that fit an int32. Methods
-// are pure, safe for concurrent use, and keep neither s nor dst. Each forward
-// action of a state is an edge of its own, also where two of them lead to the
-// same child, and Step and Undo pair it with one backward action of that child.
-// [CheckEnv] tests all of this.
+// Env states the moves of a pointed DAG (spec §1) and nothing else: no environment writes its own enumeration, exact
+// distribution or sampling. A state is a vector of Shape.Dim small integers that fit an int32. Methods are pure, safe
+// for concurrent use, and keep neither s nor dst. Each forward action of a state is an edge of its own, also where two
+// of them lead to the same child, and Step and Undo pair it with one backward action of that child. [CheckEnv] tests
+// all of this.
 type Env interface {
 	Shape() Shape
 	Source(s []int)              // writes s0
@@ -60,16 +58,32 @@ func Format(env Env, s []int) string {
 	return fmt.Sprint(s)
 }
 
+// shown is a state that is formatted when it is printed.
+type shown struct {
+	env Env
+	s   []int
+}
+
+func (v shown) String() string { return Format(v.env, v.s) }
+
+// want returns an error unless ok.
+func want(ok bool, format string, args ...any) error {
+	if ok {
+		return nil
+	}
+	return fmt.Errorf("gfn: "+format, args...)
+}
+
+func finite(v float64) bool { return !math.IsNaN(v) && !math.IsInf(v, 0) }
+
 // ErrLimit is wrapped by the error of [Enumerate] when a graph is too large.
 var ErrLimit = errors.New("too many states")
 
-// States holds distinct states of an environment, one row each, with their legal
-// actions. The forward slots of row i are FStart[i] ≤ e < FStart[i+1], one
-// for each legal action, the exit last; its backward slots are counted by
-// BStart alike. A forward policy is a []float64 over forward slots, a backward
-// policy one over backward slots, in a [Graph] and in a [Batch] alike. Slots
-// are joined to their children and parents when they are first followed:
-// a graph has followed them all, a batch those it sampled.
+// States holds distinct states of an environment, one row each, with their legal actions. The forward slots of row i
+// are FStart[i] ≤ e < FStart[i+1], one for each legal action, the exit last; its backward slots are counted by BStart
+// alike. A forward policy is a []float64 over forward slots, a backward policy one over backward slots, in a [Graph]
+// and in a [Batch] alike. Slots are joined to their children and parents when they are first followed: a graph has
+// followed them all, a batch those it sampled.
 type States struct {
 	Env     Env
 	Shape   Shape
@@ -200,7 +214,7 @@ func (st *States) Add(s []int) int {
 	st.XStart = append(st.XStart, int32(len(st.X)))
 	logR := math.Inf(-1)
 	if exit {
-		if logR = st.Env.LogReward(s); math.IsNaN(logR) || math.IsInf(logR, 0) {
+		if logR = st.Env.LogReward(s); !finite(logR) {
 			st.fail("state %s: log reward is %v; it must be finite (clamp R = 0 at a floor)", Format(st.Env, s), logR)
 		}
 	}
@@ -225,8 +239,8 @@ func (st *States) fail(format string, args ...any) {
 	}
 }
 
-// LogIntermediate writes log R̂(s) by row to dst, which is grown as needed: log R of terminating
-// states, and of others what the environment's [Traits] say.
+// LogIntermediate writes log R̂(s) by row to dst, which is grown as needed: log R of terminating states, and of others
+// what the environment's [Traits] say.
 func (st *States) LogIntermediate(dst []float64) []float64 {
 	dst, other := append(dst[:0], st.LogR...), TraitsOf(st.Env).LogIntermediate
 	for row := range dst {
@@ -246,18 +260,17 @@ func (st *States) Follow(e int) int {
 	st.s = st.State(st.s, int(st.From[e]))
 	b := st.Env.Step(st.s, int(st.FAction[e]))
 	child := st.Add(st.s)
-	for k := st.BStart[child]; k < st.BStart[child+1]; k++ {
-		if int(st.BAction[k]) == b {
-			st.join(e, child, int(k))
-			return child
-		}
+	if k := slot(st.BStart, st.BAction, child, b); k >= 0 {
+		st.join(e, child, k)
+	} else {
+		st.fail("state %s: action %d leads to %s and returns %d, which is not legal there",
+			st.Format(int(st.From[e])), st.FAction[e], st.Format(child), b)
 	}
-	st.fail("action %d of %s returns backward action %d, which is not legal in %s", st.FAction[e], st.Format(int(st.From[e])), b, st.Format(child))
 	return child
 }
 
-// Retreat returns the forward slot that backward slot k of row undoes, adding the parent's row
-// where it is new.
+// Retreat returns the forward slot that backward slot k of row undoes, adding the parent's row where it is new; −1
+// where the environment breaks a rule.
 func (st *States) Retreat(row, k int) int {
 	if e := st.Edge[k]; e >= 0 {
 		return int(e)
@@ -265,26 +278,37 @@ func (st *States) Retreat(row, k int) int {
 	st.s = st.State(st.s, row)
 	a := st.Env.Undo(st.s, int(st.BAction[k]))
 	parent := st.Add(st.s)
-	for e := st.FStart[parent]; e < st.FStart[parent+1]; e++ {
-		if int(st.FAction[e]) == a {
-			st.join(int(e), row, k)
-			return int(e)
+	e := slot(st.FStart, st.FAction, parent, a)
+	if e >= 0 {
+		st.join(e, row, k)
+	} else {
+		st.fail("state %s: backward action %d leads to %s and returns %d, which is not legal there",
+			st.Format(row), st.BAction[k], st.Format(parent), a)
+	}
+	return e
+}
+
+// slot returns the slot of an action among those of a row, −1 where it is not legal.
+func slot(start, actions []int32, row, action int) int {
+	for k := start[row]; k < start[row+1]; k++ {
+		if int(actions[k]) == action {
+			return int(k)
 		}
 	}
-	st.fail("backward action %d of %s returns action %d, which is not legal in %s", st.BAction[k], st.Format(row), a, st.Format(parent))
-	return -1 // the environment breaks a rule
+	return -1
 }
 
 // join makes forward slot e and backward slot k of child each other's inverse.
 func (st *States) join(e, child, k int) {
 	if st.Edge[k] >= 0 || st.Child[e] >= 0 {
-		st.fail("two edges share backward action %d of %s or action %d of %s", st.BAction[k], st.Format(child), st.FAction[e], st.Format(int(st.From[e])))
+		st.fail("state %s: backward action %d or, of %s, action %d is the inverse of two edges",
+			st.Format(child), st.BAction[k], st.Format(int(st.From[e])), st.FAction[e])
 	}
 	st.Child[e], st.Back[e], st.Edge[k] = int32(child), int32(k), int32(e)
 }
 
-// Policy writes the log-probabilities of the slots of rows lo ≤ i < hi to dst,
-// forward slots or backward ones: which, its user knows.
+// Policy writes the log-probabilities of the slots of rows lo ≤ i < hi to dst, forward slots or backward ones: which,
+// its user knows.
 type Policy func(st *States, lo, hi int, dst []float64)
 
 // UniformPF is the [Policy] uniform over legal actions, log PF = −log A(s).
@@ -316,20 +340,17 @@ func (st *States) Backward(p Policy) []float64 {
 	return dst
 }
 
-// Graph is an enumerated pointed DAG: every state of an environment in
-// topological order, source s0 in row 0, every slot followed. Edge e is forward
-// slot e; the sink sf is row n = Len(), so that Child[e] = n for an exit edge and
-// a value by row has n+1 entries, the last one 0. Every exact quantity of spec
-// §2 is one pass over these edges, in logarithms (nats), and every one of them takes
-// a policy as log-probabilities by slot.
+// Graph is an enumerated pointed DAG: every state of an environment in topological order, source s0 in row 0, every
+// slot followed. Edge e is forward slot e; the sink sf is row n = Len(), so that Child[e] = n for an exit edge and a
+// value by row has n+1 entries, the last one 0. Every exact quantity of spec §2 is one pass over these edges, in
+// logarithms (nats), and every one of them takes a policy as log-probabilities by slot.
 type Graph struct {
 	States
 	logZ float64
 }
 
-// Enumerate walks env from its source into a [Graph] of at most limit states.
-// The error names the state where env breaks a rule of a pointed DAG, or wraps
-// [ErrLimit] and says how far the walk came.
+// Enumerate walks env from its source into a [Graph] of at most limit states. The error names the state where env
+// breaks a rule of a pointed DAG, or wraps [ErrLimit] and says how far the walk came.
 func Enumerate(env Env, limit int) (*Graph, error) {
 	if size := TraitsOf(env).LogStates; size > math.Log(float64(limit))+1e-9 {
 		return nil, fmt.Errorf("gfn: %w: there are %.7g, limit %d; none was walked", ErrLimit, math.Exp(size), limit)
@@ -348,13 +369,7 @@ func Enumerate(env Env, limit int) (*Graph, error) {
 		for _, row := range order {
 			sorted.Add(st.State(st.s, int(row)))
 		}
-		for e, c := range st.Child {
-			if c >= 0 {
-				// e is the same action of the same state, in another row
-				from := sorted.Row(st.State(st.s, int(st.From[e])))
-				sorted.Follow(int(sorted.FStart[from]) + e - int(st.FStart[st.From[e]]))
-			}
-		}
+		sorted.followAll()
 		st = &sorted
 	}
 	g := &Graph{States: *st, logZ: LogSumExp(st.LogR)}
@@ -366,16 +381,16 @@ func Enumerate(env Env, limit int) (*Graph, error) {
 	return g, g.err
 }
 
-// walk follows every slot from the source. On [ErrLimit] what it has is returned too.
-// check, where not nil, looks at each state before its actions are taken.
+// walk follows every slot from the source. With [ErrLimit] it returns what it has. check, where not nil, looks at each
+// state before its actions are taken.
 func walk(env Env, limit int, check func(s []int) error) (*States, error) {
 	st := new(States)
 	st.Reset(env)
 	env.Source(st.s)
 	st.Add(st.s)
-	edges := 0
 	for row := 0; row < st.Len() && st.err == nil; row++ {
 		if st.Len() > limit {
+			edges := st.FStart[row]
 			return st, fmt.Errorf("gfn: %w: %d states found, %d edges followed, limit %d", ErrLimit, st.Len(), edges, limit)
 		}
 		if check != nil {
@@ -383,28 +398,38 @@ func walk(env Env, limit int, check func(s []int) error) (*States, error) {
 				return st, err
 			}
 		}
-		for e := int(st.FStart[row]); e < int(st.FStart[row+1]); e++ {
-			if int(st.FAction[e]) != st.Shape.Forward-1 {
-				st.Follow(e)
-			}
-			edges++
-		}
+		st.followRow(row)
 	}
 	return st, st.err
 }
 
-// topological returns the rows in an order in which every edge leads onward
-// (Kahn 1962), first found first, after checking that the DAG is pointed: every
-// parent was reached from the source and no walk comes back.
+// followRow follows every slot of a row, also where the environment breaks a rule: st.err says so.
+func (st *States) followRow(row int) {
+	for e := st.FStart[row]; e < st.FStart[row+1]; e++ {
+		if int(st.FAction[e]) != st.Shape.Forward-1 {
+			st.Child[e] = int32(st.Follow(int(e)))
+		}
+	}
+}
+
+// followAll follows every slot of the rows that st has.
+func (st *States) followAll() {
+	for row := range st.Len() {
+		st.followRow(row)
+	}
+}
+
+// topological returns the rows in an order in which every edge leads onward (Kahn 1962), first found first, after
+// checking that the DAG is pointed: every parent was reached from the source and no walk comes back.
 func (st *States) topological() ([]int32, error) {
 	if n := st.BStart[1]; n > 0 {
-		return nil, fmt.Errorf("gfn: source %s has %d backward actions; it must have none", st.Format(0), n)
+		return nil, fmt.Errorf("gfn: state %s: the source has %d backward actions, want none", st.Format(0), n)
 	}
 	waiting := make([]int32, st.Len())
 	for row := range waiting {
 		for k := st.BStart[row]; k < st.BStart[row+1]; k++ {
 			if st.Edge[k] < 0 {
-				return nil, fmt.Errorf("gfn: backward action %d of %s undoes no edge that is reached from the source", st.BAction[k], st.Format(row))
+				return nil, fmt.Errorf("gfn: state %s: backward action %d undoes no edge that the source reaches", st.Format(row), st.BAction[k])
 			}
 			waiting[row]++
 		}
@@ -432,11 +457,10 @@ func (st *States) topological() ([]int32, error) {
 	return nil, fmt.Errorf("gfn: state %s is on a cycle", st.Format(row))
 }
 
-// CheckEnv walks env as a conformance test: methods are pure, Step and Undo are inverse, legal
-// actions agree both ways and ascend, every state reaches an exit, the graph is
-// acyclic and pointed, features are in range, rewards are finite. Up to 16,384
-// states are walked exhaustively; of larger spaces those, and 64 random
-// trajectories beyond. The error names the state and the rule.
+// CheckEnv walks env as a conformance test: methods are pure, Step and Undo are inverse, legal actions agree both ways
+// and ascend, every state reaches an exit, the graph is acyclic and pointed, features are in range, rewards are finite.
+// Up to 16,384 states are walked exhaustively; of larger spaces those, and 64 random trajectories beyond. The error
+// names the state and the rule.
 func CheckEnv(env Env) error {
 	shape := env.Shape()
 	if shape.Dim < 1 || shape.Forward < 1 || shape.Backward < 0 || shape.Features < 1 {
@@ -456,120 +480,112 @@ func CheckEnv(env Env) error {
 	if !errors.Is(err, ErrLimit) {
 		return err
 	}
+	var b Batch
 	for k := range uint64(64) {
-		if err := checkTrajectory(env, stream(0, 0, k)); err != nil {
+		if err := checkTrajectory(env, &b, Sampling{Iteration: k}); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// checkTrajectory walks at random to an exit and at random back to the source, and checks the states on the way.
+func checkTrajectory(env Env, b *Batch, o Sampling) error {
+	b.Reset(env)
+	if err := b.Sample(UniformPF, 1, o); err != nil {
+		return err
+	}
+	if err := b.SampleBackward(UniformPB, [][]int{b.State(nil, b.Endpoint(0))}, o); err != nil {
+		return err
+	}
+	for row := range b.Len() {
+		if err := checkState(env, b.State(nil, row)); err != nil {
+			return err
+		}
+	}
+	first := int(b.Trajectory(1)[0].Row)
+	return want(first == 0, "state %s: a walk back ends there, not at the source %s", shown{env, b.State(nil, first)}, shown{env, b.State(nil, 0)})
 }
 
 // checkState tests all rules that one state can show.
 func checkState(env Env, s []int) error {
-	shape, exit := env.Shape(), env.Shape().Forward-1
-	bad := func(format string, args ...any) error {
-		return fmt.Errorf("gfn: state %s: "+format, append([]any{Format(env, s)}, args...)...)
-	}
-	before := slices.Clone(s)
-	list := func(method, what string, append func(dst, s []int) []int, limit int) ([]int, error) {
-		list, again := append(nil, s), append([]int{-1}, s)
-		if !slices.Equal(s, before) {
-			return nil, fmt.Errorf("gfn: state %s: %s writes to it", Format(env, before), method)
-		}
-		if len(again) == 0 || again[0] != -1 || !slices.Equal(list, again[1:]) {
-			return nil, bad("%s must append to dst, the same at every call: to nothing %v, to [-1] %v", method, list, again)
-		}
-		for i, v := range list {
-			if v < 0 || v >= limit || i > 0 && v <= list[i-1] {
-				return nil, bad("%s %v must ascend within 0…%d", what, list, limit-1)
-			}
-		}
-		return list, nil
-	}
-	forward, err1 := list("Forward", "actions", env.Forward, shape.Forward)
-	backward, err2 := list("Backward", "backward actions", env.Backward, shape.Backward)
-	_, err3 := list("Features", "features", env.Features, shape.Features)
-	if err := cmp.Or(err1, err2, err3); err != nil {
+	shape := env.Shape()
+	forward, err1 := checkList(env, s, "actions", env.Forward, shape.Forward)
+	backward, err2 := checkList(env, s, "backward actions", env.Backward, shape.Backward)
+	_, err3 := checkList(env, s, "features", env.Features, shape.Features)
+	none := want(len(forward) > 0, "state %s: no legal action: it reaches no exit", shown{env, s})
+	if err := cmp.Or(err1, err2, err3, none); err != nil {
 		return err
 	}
-	if len(forward) == 0 {
-		return bad("no legal action: it reaches no exit")
-	}
-	next := slices.Clone(s)
-	there := func(way string, a int, move, undo func([]int, int) int, legal func(dst, s []int) []int) error {
-		copy(next, s)
-		b := move(next, a)
-		if slices.Equal(next, s) {
-			return bad("%s %d leaves it as it is", way, a)
-		}
-		if list := legal(nil, next); !slices.Contains(list, b) {
-			return bad("%s %d leads to %s and returns %d, which is not among that state's legal %v", way, a, Format(env, next), b, list)
-		}
-		if back := undo(next, b); back != a || !slices.Equal(next, s) {
-			return bad("%s %d is not undone by %d: that leads to %s and returns %d", way, a, b, Format(env, next), back)
-		}
-		return nil
-	}
 	for _, a := range forward {
-		if a == exit {
-			r := env.LogReward(s)
-			if math.IsNaN(r) || math.IsInf(r, 0) {
-				return bad("log reward is %v; it must be finite (clamp R = 0 at a floor)", r)
-			}
-			if again := env.LogReward(s); again != r || !slices.Equal(s, before) {
-				return fmt.Errorf("gfn: state %s: LogReward must be pure: it returns %v, then %v, and leaves %s", Format(env, before), r, again, Format(env, s))
-			}
-		} else if err := there("action", a, env.Step, env.Undo, env.Backward); err != nil {
+		err := error(nil)
+		if a == shape.Forward-1 {
+			err = checkReward(env, s)
+		} else {
+			err = checkMove(env, s, "action", a, env.Step, env.Undo, env.Backward)
+		}
+		if err != nil {
 			return err
 		}
 	}
 	for _, b := range backward {
-		if err := there("backward action", b, env.Undo, env.Step, env.Forward); err != nil {
+		if err := checkMove(env, s, "backward action", b, env.Undo, env.Step, env.Forward); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// checkTrajectory walks at random to an exit and at random back to the source.
-func checkTrajectory(env Env, rng rand.PCG) error {
-	const most = 1 << 20
-	source := make([]int, env.Shape().Dim)
-	env.Source(source)
-	s := slices.Clone(source)
-	pick := func(list []int) int { return list[rng.Uint64()%uint64(len(list))] }
-	for n := 0; ; n++ {
-		if err := checkState(env, s); err != nil {
-			return err
-		}
-		a := pick(env.Forward(nil, s))
-		if a == env.Shape().Forward-1 {
-			break
-		}
-		if n == most {
-			return fmt.Errorf("gfn: no exit within %d steps of the source; at %s", most, Format(env, s))
-		}
-		env.Step(s, a)
+// checkList returns a list of s, which must be pure, appended to dst, and ascend below limit.
+func checkList(env Env, s []int, what string, list func(dst, s []int) []int, limit int) ([]int, error) {
+	before := slices.Clone(s)
+	first, again := list(nil, s), list([]int{-1}, s)
+	ascending := len(first) == 0 || first[0] >= 0 && first[len(first)-1] < limit
+	for i := range first {
+		ascending = ascending && (i == 0 || first[i] > first[i-1])
 	}
-	for n := 0; ; n++ {
-		list := env.Backward(nil, s)
-		if len(list) == 0 {
-			break
-		}
-		if n == most {
-			return fmt.Errorf("gfn: the source is not reached within %d steps back; at %s", most, Format(env, s))
-		}
-		env.Undo(s, pick(list))
-	}
-	if !slices.Equal(s, source) {
-		return fmt.Errorf("gfn: state %s has no backward action but is not the source %s", Format(env, s), Format(env, source))
-	}
-	return nil
+	return first, cmp.Or(
+		want(slices.Equal(s, before), "state %s: the list of its %s changes it", shown{env, before}, what),
+		want(slices.Equal(again, append([]int{-1}, first...)),
+			"state %s: %s must be appended to dst, the same at every call: to nothing %v, to [-1] %v", shown{env, s}, what, first, again),
+		want(ascending, "state %s: %s %v must ascend within 0…%d", shown{env, s}, what, first, limit-1),
+	)
 }
 
-// Tabular wraps an environment so that its only active feature is the row in
-// g. An [MLP] without hidden layers on it is a tabular policy: one free row of
-// parameters a state. States outside g panic.
+// checkMove tests that a move is undone by a legal action.
+func checkMove(env Env, s []int, way string, a int, move, undo func([]int, int) int, legal func(dst, s []int) []int) error {
+	next := slices.Clone(s)
+	b := move(next, a)
+	list := legal(nil, next)
+	err := cmp.Or(
+		want(!slices.Equal(next, s), "state %s: %s %d leaves it as it is", shown{env, s}, way, a),
+		want(slices.Contains(list, b), "state %s: %s %d leads to %s and returns %d, which is none of its legal %v",
+			shown{env, s}, way, a, shown{env, next}, b, list),
+	)
+	if err != nil {
+		return err
+	}
+	back := undo(next, b)
+	return want(back == a && slices.Equal(next, s), "state %s: %s %d is not undone by %d: that leads to %s and returns %d",
+		shown{env, s}, way, a, b, shown{env, next}, back)
+}
+
+// checkReward tests that the reward is finite and pure.
+func checkReward(env Env, s []int) error {
+	before := slices.Clone(s)
+	r, again := env.LogReward(s), env.LogReward(s)
+	return cmp.Or(
+		want(finite(r), "state %s: log reward is %v; it must be finite (clamp R = 0 at a floor)", shown{env, before}, r),
+		want(r == again && slices.Equal(s, before), "state %s: LogReward must be pure: it returns %v, then %v, and leaves %s",
+			shown{env, before}, r, again, shown{env, s}),
+	)
+}
+
+// maxSteps bounds walks of an environment that may break a rule.
+const maxSteps = 1 << 20
+
+// Tabular wraps an environment so that its only active feature is the row in g. An [MLP] without hidden layers on it is
+// a tabular policy: one free row of parameters a state. States outside g panic.
 func Tabular(g *Graph) Env { return tabular{g.Env, g} }
 
 type tabular struct {
@@ -680,12 +696,12 @@ func (g *Graph) LogVisits(logPF []float64) []float64 {
 	return d
 }
 
-// LogTrajectories returns log n(s) by row, n the number of trajectories from s0
-// to s: the visits of the "policy" that is 1 on every edge.
+// LogTrajectories returns log n(s) by row, n the number of trajectories from s0 to s: the visits of the "policy" that
+// is 1 on every edge.
 func (g *Graph) LogTrajectories() []float64 { return g.LogVisits(make([]float64, len(g.FAction))) }
 
-// LogTerminating returns log PF⊤(x) = log d(x) + log PF(sf|x) by row, what the
-// sampler really samples; −Inf where not terminating.
+// LogTerminating returns log PF⊤(x) = log d(x) + log PF(sf|x) by row, what the sampler really samples; −Inf where not
+// terminating.
 func (g *Graph) LogTerminating(logPF []float64) []float64 {
 	d := g.LogVisits(logPF)
 	for row := range d {
@@ -703,15 +719,15 @@ func (g *Graph) LogTerminating(logPF []float64) []float64 {
 //	F*(s) = Σ_{s→s'} F*(s') PB(s|s') + [s ∈ X] R(s)    F*(s0) = Z*
 func (g *Graph) LogFlows(logPB []float64) []float64 { return g.logFlows(logPB, g.LogR) }
 
-// logFlows is LogFlows with any measure on the terminating states in place of R. Flows are the soft
-// values of the corrected reward at temperature 1 (spec §6).
+// logFlows is LogFlows with any measure on the terminating states in place of R. Flows are the soft values of the
+// corrected reward at temperature 1 (spec §6).
 func (g *Graph) logFlows(logPB, logR []float64) []float64 {
 	v, _ := g.SoftValue(g.softReward(logPB, logR, 1), 1)
 	return v[:g.Len()]
 }
 
-// SoftReward returns the reward of maximum-entropy control at temperature α by forward slot (Deleu et
-// al. 2024, spec §6):
+// SoftReward returns the reward of maximum-entropy control at temperature α by forward slot (Deleu et al. 2024, spec
+// §6):
 //
 //	r(s→s') = α log PB(s|s')    r(x→sf) = α log R(x)
 //
@@ -732,13 +748,13 @@ func (g *Graph) softReward(logPB, logR []float64, α float64) []float64 {
 	return r
 }
 
-// SoftValue is soft value iteration at temperature α > 0 for rewards r by forward slot: the value by
-// row, n+1 entries with V(sf) = 0, and the policy that attains it (uniform where V(s) = −Inf):
+// SoftValue is soft value iteration at temperature α > 0 for rewards r by forward slot: the value by row, n+1 entries
+// with V(sf) = 0, and the policy that attains it (uniform where V(s) = −Inf):
 //
 //	Q(s→s') = r(s→s') + V(s')    V(s) = α log Σ exp(Q(s→s')/α)    log π(s'|s) = (Q(s→s') − V(s))/α
 //
-// Of the [Graph.SoftReward], π samples R/Z* and V(s0) = α log Z* whatever PB is; of the uncorrected
-// one π samples x ∝ n(x) R(x), n(x) the number of trajectories to x.
+// Of the [Graph.SoftReward], π samples R/Z* and V(s0) = α log Z* whatever PB is; of the uncorrected one π samples x ∝
+// n(x) R(x), n(x) the number of trajectories to x.
 func (g *Graph) SoftValue(r []float64, α float64) (v, logPF []float64) {
 	v, logPF = make([]float64, g.Len()+1), make([]float64, len(g.FAction))
 	for row := g.Len() - 1; row >= 0; row-- {
@@ -757,8 +773,8 @@ func (g *Graph) SoftValue(r []float64, α float64) (v, logPF []float64) {
 	return v, logPF
 }
 
-// ForwardOf returns log P*F, the forward policy of a backward policy, whose
-// terminating distribution is R/Z* exactly (uniform where F*(s) = 0, where it has no value):
+// ForwardOf returns log P*F, the forward policy of a backward policy, whose terminating distribution is R/Z* exactly
+// (uniform where F*(s) = 0, where it has no value):
 //
 //	P*F(s'|s) = F*(s') PB(s|s') / F*(s)    P*F(sf|x) = R(x) / F*(x)
 func (g *Graph) ForwardOf(logPB []float64) []float64 {
@@ -766,8 +782,8 @@ func (g *Graph) ForwardOf(logPB []float64) []float64 {
 	return logPF
 }
 
-// BackwardOf returns log P*B, the backward policy of a forward policy, the law of
-// its steps seen backwards (uniform where d(s') = 0, where it has no value):
+// BackwardOf returns log P*B, the backward policy of a forward policy, the law of its steps seen backwards (uniform
+// where d(s') = 0, where it has no value):
 //
 //	P*B(s|s') = d(s) PF(s'|s) / d(s')
 func (g *Graph) BackwardOf(logPF []float64) []float64 {
@@ -783,57 +799,24 @@ func (g *Graph) BackwardOf(logPF []float64) []float64 {
 	return dst
 }
 
-// Random policy evaluation (He et al. 2024, spec §7): on some graphs the value of the uniform policy is known
-// to be a flow, once rewards are multiplied by g.
-
-// LogG writes log g(s) by row to dst, which is grown as needed:
+// LogG writes log g(s) by row to dst, which is grown as needed (He et al. 2024, spec §7):
 //
 //	g(s0) = 1    g(s') = g(s) A(s)/B(s')
 //
-// along a path from s0, that of the first backward actions. It is the same by any other path on trees, and where all
-// paths to a state have one length and A and B depend on it alone, as of words in every [Order]. Then g(s) = 1/d(s),
-// d the visits of the uniform policy, as over the paths to s Σ Π 1/A = Σ Π 1/B / g(s), and Σ Π 1/B = 1. Elsewhere the
-// error names two parents by which g differs; it looks at the edges that are joined. Or it names a state from which
-// 2²⁰ backward actions do not lead to s0.
-//
-// In words of 10 letters g is at most 2.9·10⁶ of 4 tokens in any order, 4¹⁰ = 1.0·10⁶ in the others, and 20¹⁰ = 1.0·10¹³
-// of 20 tokens; it overflows where paths are long, which log g does not (TestLargeG).
+// along the path of first backward actions. It is the same by any other path on trees, and where all paths to a state
+// have one length and A and B depend on it alone, as of words. Then g(s) = 1/d(s), d the visits of the uniform policy:
+// over the paths to s Σ Π 1/A = Σ Π 1/B / g(s), and Σ Π 1/B = 1. Elsewhere the error names two parents by which g
+// differs, of the edges that are joined, or a state from which 2²⁰ backward actions do not lead to s0.
 func (st *States) LogG(dst []float64) ([]float64, error) {
-	dst, err := st.logG(dst)
-	if err != nil {
-		return dst, err
-	}
-	s := make([]int, st.Shape.Dim)
-	for row, first := range dst {
-		entering := st.Edge[st.BStart[row]:st.BStart[row+1]]
-		for _, e := range entering {
-			if e < 0 {
-				continue
-			}
-			parent := int(st.From[e])
-			other := dst[parent] + math.Log(float64(st.FStart[parent+1]-st.FStart[parent])) - math.Log(float64(len(entering)))
-			if math.Abs(other-first) > 1e-9*max(1, math.Abs(first)) {
-				s = st.State(s, row)
-				st.Env.Undo(s, int(st.BAction[st.BStart[row]]))
-				return dst, fmt.Errorf("gfn: g depends on the path: log g of %q is %.6g by way of %q and %.6g by way of %q",
-					st.Format(row), first, Format(st.Env, s), other, st.Format(parent))
-			}
-		}
-	}
-	return dst, nil
-}
-
-// logG is LogG along one path a state, whatever g is by the others.
-func (st *States) logG(dst []float64) ([]float64, error) {
 	dst = resize(dst, st.Len())
-	s := make([]int, st.Shape.Dim)
+	var s []int
 	for row := range dst {
 		s, dst[row] = st.State(s, row), 0
 		for steps := 0; ; steps++ { // back to a row whose g is known, or to s0
 			if st.list = st.Env.Backward(st.list[:0], s); len(st.list) == 0 {
 				break
 			}
-			if steps == 1<<20 {
+			if steps == maxSteps {
 				st.fail("state %s: %d backward actions do not lead to the source", st.Format(row), steps)
 				return dst, st.err
 			}
@@ -847,19 +830,40 @@ func (st *States) logG(dst []float64) ([]float64, error) {
 			}
 		}
 	}
-	return dst, nil
+	return dst, st.checkLogG(dst)
+}
+
+// checkLogG compares log g by way of all parents whose edges are joined.
+func (st *States) checkLogG(logG []float64) error {
+	logCount := func(start []int32, row int) float64 { return math.Log(float64(start[row+1] - start[row])) }
+	for row, first := range logG {
+		for _, e := range st.Edge[st.BStart[row]:st.BStart[row+1]] {
+			if e < 0 {
+				continue
+			}
+			parent := int(st.From[e])
+			other := logG[parent] + logCount(st.FStart, parent) - logCount(st.BStart, row)
+			if math.Abs(other-first) > 1e-9*max(1, math.Abs(first)) {
+				s := st.State(nil, row)
+				st.Env.Undo(s, int(st.BAction[st.BStart[row]]))
+				return fmt.Errorf("gfn: g depends on the path: log g of %q is %.6g by way of %q and %.6g by way of %q",
+					st.Format(row), first, Format(st.Env, s), other, st.Format(parent))
+			}
+		}
+	}
+	return nil
 }
 
 // RandomPolicyEvaluation returns log V by row, V the value of the uniform policy where an exit is worth A(x) g(x) R(x),
-// and log PF by forward slot of the policy extracted from it:
+// and log PF by forward slot of the policy that is read off it:
 //
 //	V(s) = (1/A(s)) (Σ_{s→s'} V(s') + [s ∈ X] A(s) g(s) R(s))
 //	PF(s'|s) = V(s')/(A(s) V(s))    PF(sf|x) = g(x) R(x)/V(x)
 //
-// That is soft value iteration ([Graph.SoftValue]) at temperature 1 with log 1/A(s) for reward and log g(x) R(x) at
-// exits. PF samples x ∝ d(x) g(x) R(x), d the visits of the uniform policy, and V(s0) is the sum of that. If g does not
-// depend on the path, d g = 1: PF samples R/Z*, V/g are the flows F of the uniform backward policy, and PF(s'|s) =
-// F(s')/(B(s') F(s)), as g(s')/g(s) = A(s)/B(s'). If it does, the error of [States.LogG] is returned beside them.
+// That is soft value iteration ([Graph.SoftValue]) at temperature 1 with reward −log A(s), and log g(x) R(x) at exits.
+// PF samples x ∝ d(x) g(x) R(x), d the visits of the uniform policy, and V(s0) is the sum of that. If g does not depend
+// on the path, d g = 1: PF samples R/Z*, and V/g are the flows of the uniform backward policy. If it does, the error of
+// [States.LogG] comes with them.
 func (g *Graph) RandomPolicyEvaluation() (logV, logPF []float64, err error) {
 	logG, err := g.LogG(nil)
 	r := g.Forward(UniformPF)
@@ -872,8 +876,7 @@ func (g *Graph) RandomPolicyEvaluation() (logV, logPF []float64, err error) {
 	return logV[:g.Len()], logPF, err
 }
 
-// Value returns the value of a policy by row, n+1 entries with V(sf) = 0, for
-// rewards r by forward slot:
+// Value returns the value of a policy by row, n+1 entries with V(sf) = 0, for rewards r by forward slot:
 //
 //	V(s) = Σ_{s→s'} PF(s'|s) (r(s→s') + V(s'))
 //
@@ -890,9 +893,8 @@ func (g *Graph) Value(logPF, r []float64) []float64 {
 	return v
 }
 
-// Residuals returns the terms by forward slot whose sum along a trajectory is
-// log PF(τ) − log R(x) − log PB(τ|x), the TB residual without log Z:
-// log PF(s'|s) − log PB(s|s') on ordinary edges, log PF(sf|x) − log R(x) on exits.
+// Residuals returns the terms by forward slot whose sum along a trajectory is log PF(τ) − log R(x) − log PB(τ|x), the
+// TB residual without log Z: log PF(s'|s) − log PB(s|s') on ordinary edges, log PF(sf|x) − log R(x) on exits.
 func (g *Graph) Residuals(logPF, logPB []float64) []float64 {
 	dst := slices.Clone(logPF)
 	for e, k := range g.Back {
@@ -905,20 +907,18 @@ func (g *Graph) Residuals(logPF, logPB []float64) []float64 {
 	return dst
 }
 
-// ELBO returns E_{τ∼PF}[log R(x) + log PB(τ|x) − log PF(τ)] ≤ log Z*, with
-// equality if PF(τ) = PB(τ|x) R(x)/Z*.
+// ELBO returns E_{τ∼PF}[log R(x) + log PB(τ|x) − log PF(τ)] ≤ log Z*, with equality if PF(τ) = PB(τ|x) R(x)/Z*.
 func (g *Graph) ELBO(logPF, logPB []float64) float64 {
 	return -g.Value(logPF, g.Residuals(logPF, logPB))[0]
 }
 
-// EUBO returns E_{x∼R/Z*, τ∼PB}[log R(x) + log PB(τ|x) − log PF(τ)] ≥ log Z*: as
-// the [Graph.ELBO], but over the trajectories of P*F, which are those.
+// EUBO returns E_{x∼R/Z*, τ∼PB}[log R(x) + log PB(τ|x) − log PF(τ)] ≥ log Z*: as the [Graph.ELBO], but over the
+// trajectories of P*F, which are those.
 func (g *Graph) EUBO(logPF, logPB []float64) float64 {
 	return -g.Value(g.ForwardOf(logPB), g.Residuals(logPF, logPB))[0]
 }
 
-// Policy returns the policy that looks logPF up by state, for states of g's
-// environment in other rows.
+// Policy returns the policy that looks logPF up by state, for states of g's environment in other rows.
 func (g *Graph) Policy(logPF []float64) Policy {
 	return g.lookUp(logPF, func(st *States) []int32 { return st.FStart })
 }
@@ -942,13 +942,11 @@ func (g *Graph) lookUp(table []float64, starts func(*States) []int32) Policy {
 	}
 }
 
-// Step is one edge of a trajectory: its row, its forward slot, and the backward slot of its child,
-// −1 for the exit.
+// Step is one edge of a trajectory: its row, its forward slot, and the backward slot of its child, −1 for the exit.
 type Step struct{ Row, F, B int32 }
 
-// Batch holds sampled trajectories, ragged, each distinct state once. LogPF and
-// LogPB are the policies by slot, as far as rows have been evaluated; what was
-// computed to sample is not computed again.
+// Batch holds sampled trajectories, ragged, each distinct state once. LogPF and LogPB are the policies by slot, as far
+// as rows have been evaluated; what was computed to sample is not computed again.
 type Batch struct {
 	States
 	Steps []Step  // trajectory i is Steps[Start[i]:Start[i+1]], exit last
@@ -964,18 +962,17 @@ type Batch struct {
 	f, df        []float64 // by row, likewise
 }
 
-// Sampling says how trajectories are drawn. Trajectory i of a batch draws from its
-// own stream, derived from (Seed, Iteration, i) and nothing else.
+// Sampling says how trajectories are drawn. Trajectory i of a batch draws from its own stream, derived from (Seed,
+// Iteration, i) and nothing else.
 type Sampling struct {
 	Seed, Iteration uint64
 	Epsilon         float64 // probability of a uniform legal action in place of the policy's, 0…1
 	Temperature     float64 // the policy samples ∝ P^(1/Temperature); 0 stands for 1
 }
 
-// A Guide is the forward policy PG that a backward policy is trained against (spec §4). LogPG
-// writes log PG(s'|s) of every ordinary step of b to dst, by step, seeing PF by slot; it may depend
-// on the step's endpoint. It is called once for each batch, after the batch's endpoints have been
-// shown to Observe.
+// A Guide is the forward policy PG that a backward policy is trained against (spec §4). LogPG writes log PG(s'|s) of
+// every ordinary step of b to dst, by step, seeing PF by slot; it may depend on the step's endpoint. It is called once
+// for each batch, after the batch's endpoints have been shown to Observe.
 type Guide interface {
 	Observe(b *Batch) error
 	LogPG(b *Batch, logPF, logPB, dst []float64)
@@ -997,8 +994,7 @@ func (b *Batch) Trajectory(i int) []Step { return b.Steps[b.Start[i]:b.Start[i+1
 // Endpoint returns the row of the terminating state x of trajectory i.
 func (b *Batch) Endpoint(i int) int { return int(b.Steps[b.Start[i+1]-1].Row) }
 
-// Evaluate completes LogPF and LogPB on the rows that they do not cover yet. A nil policy is left
-// out.
+// Evaluate completes LogPF and LogPB on the rows that they do not cover yet. A nil policy is left out.
 func (b *Batch) Evaluate(pf, pb Policy) {
 	if pf != nil {
 		b.LogPF = evaluate(b, b.LogPF, &b.evalF, b.FStart, pf)
@@ -1018,8 +1014,7 @@ func evaluate(b *Batch, dst []float64, done *int, start []int32, p Policy) []flo
 	return dst
 }
 
-// stream returns the random stream of one trajectory, or of any other use that has numbers of its
-// own.
+// stream returns the random stream of one trajectory, or of any other use that has numbers of its own.
 func stream(seed, iteration, index uint64) rand.PCG {
 	mix := func(z uint64) uint64 { // splitmix64 (Steele et al. 2014)
 		z += 0x9e3779b97f4a7c15
@@ -1076,13 +1071,17 @@ func (b *Batch) begin(n int, o Sampling, row func(i int) int) {
 	}
 }
 
-// Sample adds n trajectories drawn from pf, all of them one step at a time, so that pf sees each new
-// state once, beside the others. The error names a state that breaks a rule of [Env].
+// Sample adds n trajectories drawn from pf, all of them one step at a time, so that pf sees each new state once, beside
+// the others. The error names a state that breaks a rule of [Env], or one from which the exit is not reached within 2²⁰
+// steps of the source.
 func (b *Batch) Sample(pf Policy, n int, o Sampling) error {
 	b.Env.Source(b.s)
 	source := b.Add(b.s)
 	b.begin(n, o, func(int) int { return source })
-	for len(b.active) > 0 && b.err == nil {
+	for steps := 0; len(b.active) > 0 && b.err == nil; steps++ {
+		if steps > maxSteps {
+			b.fail("state %s: no exit within %d steps of the source", b.Format(int(b.rows[b.active[0]])), maxSteps)
+		}
 		b.Evaluate(pf, nil)
 		going := b.active[:0]
 		for _, i := range b.active {
@@ -1099,37 +1098,32 @@ func (b *Batch) Sample(pf Policy, n int, o Sampling) error {
 	return b.finish(n)
 }
 
-// Walk adds the trajectory that takes the given actions from s0, the exit last. The error names the
-// state where one of them is not legal.
+// Walk adds the trajectory that takes the given actions from s0, the exit last. The error names the state where one of
+// them is not legal.
 func (b *Batch) Walk(actions []int) error {
 	b.Env.Source(b.s)
-	row := b.Add(b.s)
-	if len(actions) == 0 {
-		return errors.New("gfn: a trajectory has no actions, not even the exit")
-	}
+	row, done := b.Add(b.s), len(b.Steps)
 	for i, a := range actions {
-		e := int(b.FStart[row])
-		for e < int(b.FStart[row+1]) && int(b.FAction[e]) != a {
-			e++
+		e, exit := slot(b.FStart, b.FAction, row, a), a == b.Shape.Forward-1
+		if e < 0 || exit != (i == len(actions)-1) {
+			b.Steps = b.Steps[:done]
+			return fmt.Errorf("gfn: state %s: action %d, number %d of %d, is not legal", b.Format(row), a, i+1, len(actions))
 		}
-		if exit := a == b.Shape.Forward-1; e == int(b.FStart[row+1]) || exit != (i == len(actions)-1) {
-			b.Steps = b.Steps[:b.Start[len(b.Start)-1]]
-			return fmt.Errorf("gfn: action %d, number %d of %d, is not legal at %s", a, i+1, len(actions), b.Format(row))
-		} else if exit {
-			b.Steps = append(b.Steps, Step{int32(row), int32(e), -1})
-		} else {
-			child := b.Follow(e)
-			b.Steps = append(b.Steps, Step{int32(row), int32(e), b.Back[e]})
-			row = child
+		at := row
+		if !exit {
+			row = b.Follow(e)
 		}
+		b.Steps = append(b.Steps, Step{int32(at), int32(e), b.Back[e]})
+	}
+	if len(b.Steps) == done {
+		return errors.New("gfn: a trajectory has no actions, not even the exit")
 	}
 	b.Start = append(b.Start, int32(len(b.Steps)))
 	return b.err
 }
 
-// SampleBackward adds one trajectory for each endpoint, drawn backwards from it by
-// pb. The endpoints are terminating states. As training data for the balance losses
-// these trajectories are as valid as any.
+// SampleBackward adds one trajectory for each endpoint, drawn backwards from it by pb. The endpoints are terminating
+// states. As training data for the balance losses these trajectories are as valid as any.
 func (b *Batch) SampleBackward(pb Policy, endpoints [][]int, o Sampling) error {
 	b.begin(len(endpoints), o, func(i int) int { return b.Add(endpoints[i]) })
 	for i := range endpoints {
@@ -1139,7 +1133,10 @@ func (b *Batch) SampleBackward(pb Policy, endpoints [][]int, o Sampling) error {
 		}
 		b.paths[i] = append(b.paths[i], Step{b.rows[i], int32(e), -1})
 	}
-	for len(b.active) > 0 && b.err == nil {
+	for steps := 0; len(b.active) > 0 && b.err == nil; steps++ {
+		if steps > maxSteps {
+			b.fail("state %s: %d backward actions do not lead to the source", b.Format(int(b.rows[b.active[0]])), maxSteps)
+		}
 		b.Evaluate(nil, pb)
 		going := b.active[:0]
 		for _, i := range b.active {
@@ -1172,8 +1169,8 @@ func (b *Batch) finish(n int) error {
 	return b.err
 }
 
-// AddParents adds every parent of the batch's states, so that all edges entering a visited state
-// are joined. The first Len() rows as they were before the call are the visited ones.
+// AddParents adds every parent of the batch's states, so that all edges entering a visited state are joined. The first
+// Len() rows as they were before the call are the visited ones.
 func (b *Batch) AddParents() error {
 	for row := range b.Len() {
 		for k := b.BStart[row]; k < b.BStart[row+1]; k++ {
@@ -1183,24 +1180,14 @@ func (b *Batch) AddParents() error {
 	return b.err
 }
 
-// AddChildren adds every child of the batch's states, so that all edges leaving a visited state are
-// joined.
+// AddChildren adds every child of the batch's states, so that all edges leaving a visited state are joined.
 func (b *Batch) AddChildren() error {
 	b.followAll()
 	return b.err
 }
 
-// followAll follows every slot of the rows that st has.
-func (st *States) followAll() {
-	for e := range st.FStart[st.Len()] {
-		if int(st.FAction[e]) != st.Shape.Forward-1 {
-			st.Child[e] = int32(st.Follow(int(e))) // also where env breaks a rule: st.err says so
-		}
-	}
-}
-
-// LogImportance returns log PF(τ) − log PB(τ|x) of trajectory i, exit edge
-// included. For τ ∼ PB(·|x) the mean of its exponential is PF⊤(x), without bias.
+// LogImportance returns log PF(τ) − log PB(τ|x) of trajectory i, exit edge included. For τ ∼ PB(·|x) the mean of its
+// exponential is PF⊤(x), without bias.
 func (b *Batch) LogImportance(i int) float64 {
 	sum := 0.0
 	for _, s := range b.Trajectory(i) {
@@ -1212,9 +1199,8 @@ func (b *Batch) LogImportance(i int) float64 {
 	return sum
 }
 
-// EstimateLogTerminating estimates log PF⊤(x) for each endpoint where the space cannot be enumerated,
-// as the log of the mean of PF(τ)/PB(τ|x) over n ≥ 1 trajectories drawn from PB(·|x). The mean is
-// unbiased; its log is biased low.
+// EstimateLogTerminating estimates log PF⊤(x) for each endpoint where the space cannot be enumerated, as the log of the
+// mean of PF(τ)/PB(τ|x) over n ≥ 1 trajectories drawn from PB(·|x). The mean is unbiased; its log is biased low.
 func EstimateLogTerminating(env Env, pf, pb Policy, endpoints [][]int, n int, seed uint64) ([]float64, error) {
 	var b Batch
 	dst, terms := make([]float64, len(endpoints)), make([]float64, max(1, n))
@@ -1275,9 +1261,8 @@ func distance(term func(p, q float64) float64, logp, logq []float64) float64 {
 	return sum
 }
 
-// perfect returns E[Σ_x term(n(x)/N, q(x))] for n ∼ Multinomial(N, q): the value
-// that N samples of a perfect sampler have on average. Each n(x) is binomial, so
-// the sum over its values is exact but for rounding.
+// perfect returns E[Σ_x term(n(x)/N, q(x))] for n ∼ Multinomial(N, q): the value that N samples of a perfect sampler
+// have on average. Each n(x) is binomial, so the sum over its values is exact but for rounding.
 func perfect(term func(p, q float64) float64, logq []float64, n int) (sum float64) {
 	last, value := math.NaN(), 0.0
 	for _, lq := range slices.Sorted(slices.Values(logq)) { // so that equal ones, of which there are many, are computed once
@@ -1306,8 +1291,7 @@ func binomialMean(term func(p, q float64) float64, lq, N float64) (sum float64) 
 	return sum
 }
 
-// Metrics compares a sampler with the exact target on an enumerated graph (spec §10). Divergences
-// in nats.
+// Metrics compares a sampler with the exact target on an enumerated graph (spec §10). Divergences in nats.
 type Metrics struct {
 	TV, JSD, KL     float64 // of PF⊤ from R/Z*; KL(PF⊤ ‖ R/Z*)
 	LogZ, LogZExact float64 // learned or estimated, and log Z*
@@ -1338,8 +1322,7 @@ func (g *Graph) logMeanReward(logp []float64) float64 {
 	return LogSumExp(terms)
 }
 
-// Modes returns the rows of the terminating states that the environment calls modes, nil where it
-// does not define them.
+// Modes returns the rows of the terminating states that the environment calls modes, nil where it does not define them.
 func (g *Graph) Modes() []int {
 	mode := TraitsOf(g.Env).Mode
 	if mode == nil {
@@ -1354,9 +1337,8 @@ func (g *Graph) Modes() []int {
 	return rows
 }
 
-// Empirical compares the endpoints of N sampled trajectories with the exact
-// target. Sampling alone makes a difference: beside each figure stands its
-// expected value for N samples of a perfect sampler.
+// Empirical compares the endpoints of N sampled trajectories with the exact target. Sampling alone makes a difference:
+// beside each figure stands its expected value for N samples of a perfect sampler.
 type Empirical struct {
 	N                         int64
 	TV, TVPerfect             float64
@@ -1364,15 +1346,6 @@ type Empirical struct {
 	Distinct, DistinctPerfect float64 // different endpoints
 	Modes, ModesPerfect       float64 // different modes among them; NaN where the environment defines none
 	MeanReward                float64 // mean of R over E_{R/Z*}[R]; a perfect sampler has 1
-}
-
-// Empirical returns the metrics of the endpoints of batches, whose states are states of g.
-func (g *Graph) Empirical(batches ...*Batch) Empirical {
-	count := make([]float64, g.Len())
-	for _, b := range batches {
-		g.Count(b, count)
-	}
-	return g.EmpiricalOf(count)
 }
 
 // Count adds to count, by row of g, the number of b's trajectories that end there.
@@ -1384,8 +1357,8 @@ func (g *Graph) Count(b *Batch, count []float64) {
 	}
 }
 
-// EmpiricalOf returns the metrics of samples counted by row.
-func (g *Graph) EmpiricalOf(count []float64) Empirical {
+// Empirical returns the metrics of samples counted by row ([Graph.Count]).
+func (g *Graph) Empirical(count []float64) Empirical {
 	n := 0
 	for _, c := range count {
 		n += int(c)
@@ -1412,8 +1385,8 @@ func (g *Graph) EmpiricalOf(count []float64) Empirical {
 	return m
 }
 
-// Correlation returns Pearson's linear and Spearman's rank correlation (ties
-// share their mean rank) of x and y; NaN where one of them is constant.
+// Correlation returns Pearson's linear and Spearman's rank correlation (ties share their mean rank) of x and y; NaN
+// where one of them is constant.
 func Correlation(x, y []float64) (pearson, spearman float64) {
 	return pearsons(x, y), pearsons(ranks(x), ranks(y))
 }

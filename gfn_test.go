@@ -699,7 +699,7 @@ func TestCheckEnv(t *testing.T) {
 			}
 			return 0
 		}}},
-		{"action 0 leads to [1 0] and returns 1, which is not among that state's legal [0]", broken{step: func(s []int, a int) (int, bool) {
+		{"action 0 leads to [1 0] and returns 1, which is none of its legal [0]", broken{step: func(s []int, a int) (int, bool) {
 			s[a]++
 			return 1 - a, true
 		}}},
@@ -707,7 +707,7 @@ func TestCheckEnv(t *testing.T) {
 			s[b]--
 			return 0, true
 		}}},
-		{"state [1 1]: backward action 0 leads to [0 1] and returns 0, which is not among that state's legal [1 2]", broken{forward: func(s []int) []int {
+		{"state [1 1]: backward action 0 leads to [0 1] and returns 0, which is none of its legal [1 2]", broken{forward: func(s []int) []int {
 			if at(s, 0, 1) {
 				return []int{1, 2}
 			}
@@ -719,7 +719,7 @@ func TestCheckEnv(t *testing.T) {
 			}
 			return nil
 		}, undo: func(s []int, b int) (int, bool) { return 0, b == 0 && at(s, 0, 1) }}},
-		{"source [1 0] has 1 backward actions", broken{source: func(s []int) { s[0] = 1 }}},
+		{"state [1 0]: the source has 1 backward actions", broken{source: func(s []int) { s[0] = 1 }}},
 	} {
 		c.env.Env = grid
 		require.ErrorContains(t, gfn.CheckEnv(c.env), c.want)
@@ -740,7 +740,7 @@ func TestCheckEnv(t *testing.T) {
 		step:     func(s []int, _ int) (int, bool) { b := s[0] / 2; s[0] = 1; return b, true },
 		undo:     func(s []int, b int) (int, bool) { s[0] = 2 * b; return 0, true }}
 	_, err = gfn.Enumerate(stray, 100)
-	require.ErrorContains(t, err, "backward action 1 of [1 0] undoes no edge that is reached from the source")
+	require.ErrorContains(t, err, "state [1 0]: backward action 1 undoes no edge")
 	// beyond what is walked exhaustively random trajectories look, too
 	words := parse(t, "sequence:length=12,tokens=ABCD")
 	require.ErrorContains(t, gfn.CheckEnv(broken{Env: words, reward: func([]int) float64 { return math.NaN() }}), "log reward is NaN")
@@ -751,15 +751,21 @@ func TestCheckEnv(t *testing.T) {
 		return nil
 	}}), "no legal action")
 	require.ErrorContains(t, gfn.CheckEnv(noExit{grid}), "state [0 0]: actions [0 1 2] must ascend within 0…1")
-	require.ErrorContains(t, gfn.CheckEnv(broken{Env: grid, features: func(s []int) []int { s[0] = 0; return nil }}), "Features writes to it")
-	require.ErrorContains(t, gfn.CheckEnv(dropsDst{grid}), "Backward must append to dst, the same at every call")
+	require.ErrorContains(t, gfn.CheckEnv(broken{Env: grid, features: func(s []int) []int { s[0] = 0; return nil }}), "features changes it")
+	require.ErrorContains(t, gfn.CheckEnv(dropsDst{grid}), "backward actions must be appended to dst")
 	calls := 0.0
 	require.ErrorContains(t, gfn.CheckEnv(broken{Env: grid, reward: func([]int) float64 { calls++; return calls }}), "state [0 0]: LogReward must be pure: it returns 2, then 3")
 	// a ring: 0 → 1 → 2 → 0, with an exit at each
 	ring := broken{Env: grid, forward: func([]int) []int { return []int{0, 2} }, backward: func([]int) []int { return []int{0} },
 		step: func(s []int, _ int) (int, bool) { s[0] = (s[0] + 1) % 3; return 0, true },
 		undo: func(s []int, _ int) (int, bool) { s[0] = (s[0] + 2) % 3; return 0, true }}
-	require.ErrorContains(t, gfn.CheckEnv(ring), "backward actions; it must have none")
+	require.ErrorContains(t, gfn.CheckEnv(ring), "backward actions, want none")
+	var b gfn.Batch
+	b.Reset(ring)
+	require.ErrorContains(t, b.SampleBackward(gfn.UniformPB, [][]int{{1, 0}}, gfn.Sampling{}), "1048576 backward actions do not lead to the source")
+	ring.forward = func([]int) []int { return []int{0} } // and no exit
+	b.Reset(ring)
+	require.ErrorContains(t, b.Sample(gfn.UniformPF, 1, gfn.Sampling{}), "no exit within 1048576 steps")
 	// 0 → 1 → 2 → 1 by two backward actions of 1
 	cycle := broken{Env: grid, forward: func([]int) []int { return []int{0, 2} },
 		backward: func(s []int) []int { return [][]int{{}, {0, 1}, {0}}[s[0]] },
@@ -994,6 +1000,12 @@ func TestMetricsByHand(t *testing.T) {
 	closeTo(t, log(4), m.LogZExact, 1e-14)
 }
 
+func empirical(g *gfn.Graph, b *gfn.Batch) gfn.Empirical {
+	count := make([]float64, g.Len())
+	g.Count(b, count)
+	return g.Empirical(count)
+}
+
 // An empirical distribution of a perfect sampler scores what is foretold, within its own scatter.
 func TestEmpirical(t *testing.T) {
 	g := enumerate(t, parse(t, "hypergrid:dim=2,height=8"))
@@ -1005,7 +1017,7 @@ func TestEmpirical(t *testing.T) {
 		var b gfn.Batch
 		b.Reset(g.Env)
 		require.NoError(t, b.Sample(oracle, 100, gfn.Sampling{Seed: seed}))
-		e = g.Empirical(&b)
+		e = empirical(g, &b)
 		different := map[string]bool{}
 		for i := range b.Trajectories() {
 			different[b.Format(b.Endpoint(i))] = true
@@ -1091,7 +1103,7 @@ func TestWalk(t *testing.T) {
 			}
 		}
 	}
-	for actions, want := range map[[3]int]string{{0, 2, 2}: "action 2, number 2 of 3, is not legal at 1,0", {0, 0, 0}: "action 0, number 3 of 3, is not legal at 2,0",
+	for actions, want := range map[[3]int]string{{0, 2, 2}: "1,0: action 2, number 2 of 3", {0, 0, 0}: "2,0: action 0, number 3 of 3",
 		{0, 0, 1}: "action 1, number 3 of 3", {0, 7, 2}: "action 7, number 2 of 3"} {
 		n := len(again.Steps)
 		require.ErrorContains(t, again.Walk(actions[:]), want)
@@ -2074,7 +2086,7 @@ func TestModesDefined(t *testing.T) {
 		var b gfn.Batch
 		b.Reset(env)
 		require.NoError(t, b.Sample(gfn.UniformPF, 8, gfn.Sampling{}))
-		e := g.Empirical(&b)
+		e := empirical(g, &b)
 		require.Equal(t, !defined, math.IsNaN(e.Modes), spec)
 		require.Equal(t, !defined, math.IsNaN(e.ModesPerfect), spec)
 	}

@@ -502,7 +502,7 @@ func ValuePolicy(logV Policy) Policy {
 		near.followAll()
 		v = resize(v, near.Len())
 		logV(&near, 0, near.Len(), v)
-		logG, _ = near.logG(logG)
+		logG, _ = near.LogG(logG)
 		near.valuePolicy(hi-lo, logG, v, dst)
 	}
 }

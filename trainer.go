@@ -365,7 +365,7 @@ func (valueFlow) step(t *Trainer, _, d *Flows) { t.descend(stateValue, d.LogF, n
 
 func (valueFlow) evaluate(t *Trainer, b *Batch, v *Flows) {
 	v.LogF = evalRows(t.net[stateValue], b, v.LogF)
-	v.LogG, _ = b.logG(v.LogG) // b.err says what is wrong
+	v.LogG, _ = b.LogG(v.LogG) // b.err says what is wrong
 }
 
 func (valueFlow) logZ(t *Trainer) float64 {
@@ -378,7 +378,7 @@ func (valueFlow) table(ctx context.Context, t *Trainer) ([]float64, error) {
 	if err != nil {
 		return nil, err
 	}
-	logG, err := t.Graph.logG(nil)
+	logG, err := t.Graph.LogG(nil)
 	if err != nil {
 		return nil, err
 	}
@@ -1183,7 +1183,7 @@ func (t *Trainer) EvaluateSampled(ctx context.Context, n int, seed uint64) (Eval
 		e.MeanReward = none
 	}
 	if t.Graph != nil {
-		e.Samples = t.Graph.EmpiricalOf(count)
+		e.Samples = t.Graph.Empirical(count)
 		return e, nil
 	}
 	modes := none

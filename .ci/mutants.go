@@ -485,16 +485,19 @@ var list = []place{
 		m("the last slot taken for an exit", "&& int(st.FAction[e]) == st.Shape.Forward-1", ""),
 	}},
 	{"gfn.go", "States.Add", []mutant{
-		m("no test of log-rewards", "math.IsNaN(logR) || math.IsInf(logR, 0)", "false"),
-		m("infinite log-rewards accepted", "math.IsNaN(logR) || math.IsInf(logR, 0)", "math.IsNaN(logR)"),
+		m("no test of log-rewards", "!finite(logR)", "false"),
+		m("infinite log-rewards accepted", "!finite(logR)", "math.IsNaN(logR)"),
 		m("states held twice", "row >= 0", "row >= 1<<30"),
 		m("reward of states without exit", "if exit {", "if exit || len(st.list) > 0 {"),
 	}},
-	{"gfn.go", "States.Follow", []mutant{
-		m("joined to the wrong backward slot", "int(st.BAction[k]) == b", "true"),
+	{"gfn.go", "slot", []mutant{
+		m("any slot of the row", "int(actions[k]) == action", "int(actions[k]) <= max(action, 1<<20)"),
 	}},
 	{"gfn.go", "States.Retreat", []mutant{
-		m("joined to the wrong forward slot", "int(st.FAction[e]) == a", "true"),
+		m("joined to the wrong forward slot", "slot(st.FStart, st.FAction, parent, a)", "int(st.FStart[parent])"),
+	}},
+	{"gfn.go", "States.Follow", []mutant{
+		m("joined to the wrong backward slot", "slot(st.BStart, st.BAction, child, b)", "int(st.BStart[child])"),
 	}},
 	{"gfn.go", "uniform", []mutant{
 		m("sign of log A", "-math.Log(float64(n))", "math.Log(float64(n))"),
@@ -514,15 +517,29 @@ var list = []place{
 		m("cycles accepted", "len(order) == st.Len()", "true"),
 	}},
 	{"gfn.go", "checkState", []mutant{
-		m("order of lists not tested", "v <= list[i-1]", "v < list[i-1]-1<<30"),
-		m("range of lists not tested", "v < 0 || v >= limit || ", ""),
-		m("dead ends accepted", "len(forward) == 0", "false"),
-		m("moves that stay accepted", "slices.Equal(next, s) {\n\t\t\treturn bad(\"%s %d leaves", "false {\n\t\t\treturn bad(\"%s %d leaves"),
-		m("inverse actions need not be legal", "!slices.Contains(list, b)", "len(list) > 1<<30"),
-		m("inverse need not lead back", "back != a || !slices.Equal(next, s)", "back != a"),
-		m("inverse need not name the action", "back != a || !slices.Equal(next, s)", "!slices.Equal(next, s)"),
-		m("rewards not tested", "math.IsNaN(r) || math.IsInf(r, 0)", "false"),
+		m("dead ends accepted", "len(forward) > 0", "true"),
 		m("backward actions not tested", "range backward", "range backward[:0]"),
+	}},
+	{"gfn.go", "checkList", []mutant{
+		m("order of lists not tested", "first[i] > first[i-1]", "true"),
+		m("range of lists not tested", "first[0] >= 0 && first[len(first)-1] < limit", "true"),
+		m("negative entries accepted", "first[0] >= 0 && ", ""),
+		m("lists may write to the state", "slices.Equal(s, before)", "true"),
+		m("lists need not be appended", "slices.Equal(again, append([]int{-1}, first...))", "true"),
+	}},
+	{"gfn.go", "checkMove", []mutant{
+		m("moves that stay accepted", "!slices.Equal(next, s)", "true"),
+		m("inverse actions need not be legal", "slices.Contains(list, b)", "true"),
+		m("inverse need not lead back", "back == a && slices.Equal(next, s)", "back == a"),
+		m("inverse need not name the action", "back == a && slices.Equal(next, s)", "slices.Equal(next, s)"),
+	}},
+	{"gfn.go", "checkReward", []mutant{
+		m("rewards need not be finite", "finite(r)", "true"),
+		m("rewards need not be pure", "r == again && ", ""),
+	}},
+	{"gfn.go", "checkTrajectory", []mutant{
+		m("a walk back may end anywhere", "first == 0", "true"),
+		m("states on the way not tested", "range b.Len()", "range 0"),
 	}},
 	{"gfn.go", "Tabular", []mutant{
 		m("the environment itself", "return tabular{g.Env, g}", "return g.Env"),
@@ -539,10 +556,10 @@ var list = []place{
 	}},
 	{"gfn.go", "Batch.Walk", []mutant{
 		m("actions after an exit", "exit != (i == len(actions)-1)", "exit && i > len(actions)"),
-		m("illegal actions", "e == int(b.FStart[row+1]) ||", "e > int(b.FStart[row+1]) ||"),
-		m("half a trajectory left behind", "b.Steps = b.Steps[:b.Start[len(b.Start)-1]]", ""),
-		m("no actions", "len(actions) == 0", "false"),
-		m("no backward slots", "int32(row), int32(e), b.Back[e]}", "int32(row), int32(e), -1}"),
+		m("illegal actions", "e < 0 ||", "e < -1 ||"),
+		m("half a trajectory left behind", "b.Steps = b.Steps[:done]", ""),
+		m("no actions", "len(b.Steps) == done", "false"),
+		m("no backward slots", "int32(at), int32(e), b.Back[e]}", "int32(at), int32(e), -1}"),
 	}},
 	{"gfn.go", "Graph.LogTarget", []mutant{
 		m("not normalised", "r - g.logZ", "r"),
@@ -577,21 +594,21 @@ var list = []place{
 		m("the policy not normalised", "logPF[e] -= total;", ""),
 		m("states without reward not foreseen", "-math.Log(float64(hi - lo))", "logPF[e] + 0*float64(hi)"),
 	}},
-	{"gfn.go", "States.logG", []mutant{
+	{"gfn.go", "States.LogG", []mutant{
 		m("g upside down", "dst[row] -= math.Log", "dst[row] += math.Log", "dst[row] += math.Log(float64(len(st.list)))\n\t\t\tif at", "dst[row] -= math.Log(float64(len(st.list)))\n\t\t\tif at"),
-		m("an endless walk", "steps++", "", "steps == 1<<20", "steps < 0"),
+		m("an endless walk", "steps++", "", "steps == maxSteps", "steps < 0"),
 		m("no B", "dst[row] -= math.Log(float64(len(st.list)))", ""),
 		m("no A", "dst[row] += math.Log(float64(len(st.list)))", ""),
 		m("not beyond the last row known", "dst[row] += dst[at]", ""),
 		m("rows that are not known yet taken for known", "at >= 0 && at < row", "at >= 0"),
 		m("the last backward action of more than one", "st.Env.Undo(s, st.list[0])", "st.Env.Undo(s, st.list[len(st.list)-1])"),
 		m("what dst held kept", "s, dst[row] = st.State(s, row), 0", "s = st.State(s, row)"),
+		m("parents not compared", "st.checkLogG(dst)", "nil"),
 	}},
-	{"gfn.go", "States.LogG", []mutant{
-		m("a broken environment not reported", "return dst, err\n", "err = nil\n"),
+	{"gfn.go", "States.checkLogG", []mutant{
 		m("differences accepted", "> 1e-9*max(1, math.Abs(first))", "> 1e9"),
 		m("rounding errors refused", "> 1e-9*max(1, math.Abs(first))", "> 0"),
-		m("A of the child", "float64(st.FStart[parent+1]-st.FStart[parent])", "float64(st.FStart[row+1]-st.FStart[row])"),
+		m("A of the child", "logCount(st.FStart, parent)", "logCount(st.FStart, row)"),
 		m("the first parent named twice", "other, st.Format(parent))", "other, Format(st.Env, s))"),
 		m("edges that are not joined followed", "if e < 0 {\n\t\t\t\tcontinue", "if false {\n\t\t\t\tcontinue"),
 	}},
@@ -606,7 +623,7 @@ var list = []place{
 		m("rows of the start of st", "row := lo; row < hi; row++", "row := 0; row < hi-lo; row++"),
 	}},
 	{"gfn.go", "States.followAll", []mutant{
-		m("all but the last slot", "st.FStart[st.Len()]", "st.FStart[st.Len()] - 1"),
+		m("all but the last row", "range st.Len()", "range st.Len() - 1"),
 	}},
 	{"losses.go", "States.valuePolicy", []mutant{
 		m("not normalised", "normalise(dst, st.FStart[:n+1])", ""),
@@ -676,9 +693,11 @@ var list = []place{
 		m("trajectories keep steps from before", "b.paths[i] = b.paths[i][:0]", ""),
 	}},
 	{"gfn.go", "Batch.Sample", []mutant{
+		m("a walk without end", "steps > maxSteps", "false"),
 		m("the child's row in the step", "b.rows[i] = int32(b.Follow(int(e)))", "row = int32(b.Follow(int(e))); b.rows[i] = row"),
 	}},
 	{"gfn.go", "Batch.SampleBackward", []mutant{
+		m("a walk without end", "steps > maxSteps", "false"),
 		m("any state accepted as endpoint", "e < 0 {\n\t\t\treturn fmt", "false {\n\t\t\treturn fmt"),
 		m("trajectories from end to source", "slices.Reverse(b.paths[i])", "_ = i"),
 	}},
@@ -743,7 +762,7 @@ var list = []place{
 	{"gfn.go", "Graph.Modes", []mutant{
 		m("every terminating state", "&& mode(s)", "&& (mode(s) || true)"),
 	}},
-	{"gfn.go", "Graph.EmpiricalOf", []mutant{
+	{"gfn.go", "Graph.Empirical", []mutant{
 		m("counts, not frequencies", "math.Log(c / float64(n))", "math.Log(c)"),
 		m("perfect TV is 0", "TVPerfect: perfect(tvTerm, q, n)", "TVPerfect: 0"),
 		m("perfect JSD is 0", "JSDPerfect: perfect(jsdTerm, q, n)", "JSDPerfect: 0"),
@@ -831,7 +850,7 @@ var list = []place{
 		m("log V of a source that only exits learned", "b.logValue(0, v.LogG, v.LogF)", "v.LogF[0] + float64(0*b.Len())"),
 	}},
 	{"trainer.go", "valueFlow.evaluate", []mutant{
-		m("the LogG of the batch before", "v.LogG, _ = b.logG(v.LogG)", "v.LogG = resize(v.LogG, b.Len())"),
+		m("the LogG of the batch before", "v.LogG, _ = b.LogG(v.LogG)", "v.LogG = resize(v.LogG, b.Len())"),
 	}},
 	{"trainer.go", "valueFlow.applies", []mutant{
 		m("promises count where the space is enumerated", "!slices.Contains(st.Child, -1)", "false"),
@@ -1309,7 +1328,7 @@ var list = []place{
 		m("not checked", "e.checkPointed()", "nil"),
 	}},
 	{"envs.go", "Explicit.checkPointed", []mutant{
-		m("nodes that are not reached", "st.Row([]int{i}) < 0", "false"),
+		m("nodes that are not reached", "st.Row([]int{i}) < 0", "st.Row([]int{i}) < -1"),
 	}},
 	{"envs.go", "findEnvironment", []mutant{
 		m("the default reward always", "|| slices.Contains(items, reward)", ""),
