@@ -1514,7 +1514,8 @@ func ReadData(r io.Reader, name string) (d *Data, err error) {
 	return d, err
 }
 
-// Centre takes its mean from every column.
+// Centre takes its mean from every column, so that the last term of [NewBGe]'s R vanishes: its ν is then the means.
+// Large means of columns that are not centred read as correlation.
 func (d *Data) Centre() {
 	for j := range d.Names {
 		column, _ := d.centred(j)
@@ -2070,7 +2071,8 @@ func dagKeys(keys *flag.FlagSet) func() (Env, error) {
 	edges := keys.Float64("edges", -1, "without file: expected edges of their graph; -1: as many as nodes")
 	noise := keys.Float64("noise", 0.1, "without file: standard deviation of a variable given its parents")
 	seed := seedKey(keys)
-	standardize := choiceKey(keys, "standardize", "no", []string{"no", "yes"}, ": give every column mean 0 and variance 1")
+	columns := choiceKey(keys, "columns", "", []string{"raw", "centred", "standardized"},
+		"; by default centred of a file, raw without one")
 	penalty := keys.Float64("penalty", 0, "log prior of a graph: −penalty for each edge")
 	return func() (Env, error) {
 		expected := *edges
@@ -2081,13 +2083,18 @@ func dagKeys(keys *flag.FlagSet) func() (Env, error) {
 		var err error
 		if file.name == "" {
 			data, err = Simulate(*nodes, *samples, expected, *noise, *seed)
+			columns.is = cmp.Or(columns.is, "raw")
 		} else {
 			data, err = ReadData(bytes.NewReader(file.text), file.name)
+			columns.is = cmp.Or(columns.is, "centred")
 		}
 		if err != nil {
 			return nil, err
 		}
-		if standardize.is == "yes" {
+		switch columns.is {
+		case "centred":
+			data.Centre()
+		case "standardized":
 			data.Standardize()
 		}
 		score, err := NewBGe(data, *penalty)
@@ -2095,7 +2102,7 @@ func dagKeys(keys *flag.FlagSet) func() (Env, error) {
 			return nil, err
 		}
 		from := file.or("nodes=%d,samples=%d,edges=%v,noise=%v,seed=%d", *nodes, *samples, expected, *noise, *seed)
-		score.spec = fmt.Sprintf("%s,standardize=%s,penalty=%v", from, standardize, *penalty)
+		score.spec = fmt.Sprintf("%s,columns=%s,penalty=%v", from, columns, *penalty)
 		score.sum = file.sum()
 		return NewDAG(len(data.Names), score)
 	}

@@ -2957,20 +2957,20 @@ func TestDAGErrors(t *testing.T) {
 
 	empty := envFile(t, "e.tsv", "A\tB\n")
 	for spec, want := range map[string]string{
-		"nodes=0":                            "gfn: dag: nodes is 0, want 1 to 31",
-		"nodes=32":                           "gfn: dag: nodes is 32, want 1 to 31",
-		"samples=0":                          "gfn: dag: samples is 0, want 1 to 209715",
-		"samples=300000":                     "gfn: dag: samples is 300000, want 1 to 209715",
-		"edges=11":                           "gfn: dag: edges is 11, want 0 to 10",
-		"edges=-2":                           "gfn: dag: edges is -2, want 0 to 10",
-		"edges=x":                            `gfn: dag: edges is "x", want float`,
-		"noise=0":                            "gfn: dag: noise is 0, want a finite number above 0",
-		"noise=1e300":                        "gfn: dag: the squares of A sum to +Inf, want finite numbers that are not too large",
-		"standardize=1":                      `gfn: dag: standardize is "1", want one of no, yes`,
-		"reward=bge":                         `gfn: dag: unknown key "reward", want one of edges, file, nodes, noise, penalty, samples, seed, standardize`,
-		"file=" + empty:                      "gfn: dag: no observations, want one or more",
-		"file=" + empty + ",standardize=yes": "gfn: dag: no observations, want one or more",
-		"file=/no/such":                      "gfn: open /no/such: no such file or directory",
+		"nodes=0":        "gfn: dag: nodes is 0, want 1 to 31",
+		"nodes=32":       "gfn: dag: nodes is 32, want 1 to 31",
+		"samples=0":      "gfn: dag: samples is 0, want 1 to 209715",
+		"samples=300000": "gfn: dag: samples is 300000, want 1 to 209715",
+		"edges=11":       "gfn: dag: edges is 11, want 0 to 10",
+		"edges=-2":       "gfn: dag: edges is -2, want 0 to 10",
+		"edges=x":        `gfn: dag: edges is "x", want float`,
+		"noise=0":        "gfn: dag: noise is 0, want a finite number above 0",
+		"noise=1e300":    "gfn: dag: the squares of A sum to +Inf, want finite numbers that are not too large",
+		"columns=1":      `gfn: dag: columns is "1", want one of raw, centred, standardized`,
+		"reward=bge":     `gfn: dag: unknown key "reward", want one of columns, edges, file, nodes, noise, penalty, samples, seed`,
+		"file=" + empty:  "gfn: dag: no observations, want one or more",
+		"file=" + empty + ",columns=standardized": "gfn: dag: no observations, want one or more",
+		"file=/no/such": "gfn: open /no/such: no such file or directory",
 	} {
 		env, err := gfn.ParseEnv("dag:" + spec)
 		require.EqualError(t, err, want, spec)
@@ -2981,11 +2981,12 @@ func TestDAGErrors(t *testing.T) {
 func TestParseDAG(t *testing.T) {
 	data := envFile(t, "d.tsv", "A\tB\n1\t2\n3\t4\n-1\t0.5\n")
 	for spec, want := range map[string]string{
-		"dag":                          "dag:nodes=5,samples=100,edges=5,noise=0.1,seed=0,standardize=no,penalty=0",
-		"dag:nodes=2,seed=7":           "dag:nodes=2,samples=100,edges=1,noise=0.1,seed=7,standardize=no,penalty=0",
-		"dag:nodes=1,penalty=-1e0":     "dag:nodes=1,samples=100,edges=0,noise=0.1,seed=0,standardize=no,penalty=-1",
-		"dag:nodes=3,edges=.5,noise=1": "dag:nodes=3,samples=100,edges=0.5,noise=1,seed=0,standardize=no,penalty=0",
-		"dag:nodes=9,edges=3,standardize=yes,penalty=.25,file=" + data: "dag:file=" + data + ",standardize=yes,penalty=0.25",
+		"dag":                          "dag:nodes=5,samples=100,edges=5,noise=0.1,seed=0,columns=raw,penalty=0",
+		"dag:nodes=2,seed=7":           "dag:nodes=2,samples=100,edges=1,noise=0.1,seed=7,columns=raw,penalty=0",
+		"dag:nodes=1,penalty=-1e0":     "dag:nodes=1,samples=100,edges=0,noise=0.1,seed=0,columns=raw,penalty=-1",
+		"dag:nodes=3,edges=.5,noise=1": "dag:nodes=3,samples=100,edges=0.5,noise=1,seed=0,columns=raw,penalty=0",
+		"dag:nodes=9,edges=3,columns=standardized,penalty=.25,file=" + data: "dag:file=" + data + ",columns=standardized,penalty=0.25",
+		"dag:file=" + data: "dag:file=" + data + ",columns=centred,penalty=0",
 	} {
 		env := dag(t, strings.TrimPrefix(strings.TrimPrefix(spec, "dag"), ":"))
 		require.Equal(t, want, env.Traits().Spec)
@@ -3000,12 +3001,32 @@ func TestParseDAG(t *testing.T) {
 	require.Equal(t, gfn.ExitCapped{Cap: 1e-10, Threshold: 75}, dag(t, "nodes=2").Traits().Guide)
 	// each key reaches what it is for
 	logR := func(spec string) float64 { return dag(t, spec).LogReward([]int{0, 1, 3, 0, 2}) }
-	for _, spec := range []string{"samples=99", "edges=4", "noise=0.2", "seed=1", "standardize=yes", "penalty=0.5"} {
+	for _, spec := range []string{"samples=99", "edges=4", "noise=0.2", "seed=1", "columns=centred", "columns=standardized", "penalty=0.5"} {
 		require.NotEqual(t, logR(""), logR(spec), spec)
 	}
 	score := must(gfn.NewBGe(must(gfn.Simulate(5, 100, 5, 0.1, 0)), 0))
 	require.Equal(t, must(gfn.NewDAG(5, score)).LogReward([]int{0, 1, 3, 0, 2}), logR(""))
 	require.Equal(t, "[A][B|A]", dag(t, "file="+data).Format([]int{0, 1}))
+}
+
+// Centred, by default of a file, data far from 0 score as they would around 0; standardized, in any unit. Raw, large means
+// read as correlation.
+func TestColumns(t *testing.T) {
+	log := func(table, columns string) float64 {
+		return dag(t, "file="+envFile(t, "d.csv", table)+columns).LogReward([]int{0, 1})
+	}
+	const far, near, units = "A,B\n101,99\n99,99\n100,102\n", "A,B\n1,-1\n-1,-1\n0,2\n", "A,B\n1010,9900\n990,9900\n1000,10200\n"
+	rows := [][]float64{{1, -1}, {-1, -1}, {0, 2}}
+	around0 := logJoint(rows, 3) - logJoint(rows, 1) - logJoint(rows, 2)
+	require.Negative(t, around0)
+	closeTo(t, around0, log(far, ""), 1e-12)
+	closeTo(t, around0, log(far, ",columns=centred"), 1e-12)
+	closeTo(t, around0, log(near, ",columns=raw"), 1e-12)
+	require.Greater(t, log(far, ",columns=raw"), 10.0)
+	rows = [][]float64{{1, -math.Sqrt(1.0 / 3)}, {-1, -math.Sqrt(1.0 / 3)}, {0, 2 * math.Sqrt(1.0/3)}}
+	unit := logJoint(rows, 3) - logJoint(rows, 1) - logJoint(rows, 2)
+	closeTo(t, unit, log(far, ",columns=standardized"), 1e-12)
+	closeTo(t, unit, log(units, ",columns=standardized"), 1e-12)
 }
 
 // The 11 proteins of Sachs et al. 2005 are beyond enumeration.
@@ -3018,8 +3039,8 @@ func TestSachs(t *testing.T) {
 	require.Len(t, data.Rows, 853)
 	require.Len(t, data.Names, 11)
 	require.Equal(t, []float64{26.4, 13.2, 8.82, 18.3, 58.8, 6.61, 17, 414, 17, 44.9, 40}, data.Rows[0])
-	for _, standardize := range []string{"no", "yes"} {
-		env := dag(t, "standardize="+standardize+",file="+path)
+	for _, columns := range []string{"raw", "centred", "standardized"} {
+		env := dag(t, "columns="+columns+",file="+path)
 		if !testing.Short() {
 			require.NoError(t, gfn.CheckEnv(env))
 		}

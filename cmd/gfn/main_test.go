@@ -776,7 +776,7 @@ func TestStructureFigures(t *testing.T) {
 func TestElevenVariables(t *testing.T) {
 	env := "dag:nodes=11,samples=20"
 	if dir := os.Getenv("GFN_DATA"); dir != "" {
-		env = "dag:standardize=yes,file=" + filepath.Join(dir, "sachs.tsv")
+		env = "dag:columns=standardized,file=" + filepath.Join(dir, "sachs.tsv")
 	}
 	for _, method := range []string{"tb-u", "rl-g"} {
 		code, stdout, stderr := gfnRun(t, small("-env", env, "-method", method, "-replay", "0", "-hidden", "16", "-batch", "32", "-iters", "120", "-lr", "0.01",
