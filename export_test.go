@@ -3,18 +3,30 @@ package gfn
 import (
 	"fmt"
 	"math/rand/v2"
-	"slices"
 	"strings"
 )
 
 // What the tests see of the inside.
 
-// Lists returns every float list of a checkpoint: parameters and Adam's moments.
-func (t *Trainer) Lists() [][]float64 { return t.lists() }
+// Lists returns every list of floats of a checkpoint but the curve: of each network the parameters and Adam's m and v,
+// the parameters of target networks, log Z with its m and v.
+func (t *Trainer) Lists() (all [][]float64) {
+	for _, n := range t.nets() {
+		all = append(all, n.Params, n.M, n.V)
+	}
+	for _, r := range t.Method.targets() {
+		all = append(all, t.bar[r].Params)
+	}
+	return append(all, t.logZ[:], t.adamZ.M, t.adamZ.V)
+}
 
-// Replayed returns the states that the guide keeps, the modes found, and the trajectories kept.
-func (t *Trainer) Replayed() (states [][]int) {
-	return slices.Concat(t.observed(), t.foundModes(), t.past)
+// Replayed returns the trajectories that are replayed, oldest first, as lists of actions.
+func (t *Trainer) Replayed() [][]int { return t.replay }
+
+// Memories returns the actions of the replay, the endpoints of the guide and the modes found.
+func (t *Trainer) Memories() [][]int32 {
+	replay, guide, modes := t.memories()
+	return [][]int32{replay, guide, modes}
 }
 
 // ShortMemory makes a replay guide forget after 20 endpoints.

@@ -1340,7 +1340,7 @@ func (g *Graph) Modes() []int {
 // Empirical compares the endpoints of N sampled trajectories with the exact target. Sampling alone makes a difference:
 // beside each figure stands its expected value for N samples of a perfect sampler.
 type Empirical struct {
-	N                         int64
+	N                         float64
 	TV, TVPerfect             float64
 	JSD, JSDPerfect           float64
 	Distinct, DistinctPerfect float64 // different endpoints
@@ -1370,7 +1370,7 @@ func (g *Graph) Empirical(count []float64) Empirical {
 	// seen is the term whose sum counts the states with at least one sample.
 	seen := func(p, _ float64) float64 { return min(1, math.Ceil(p)) }
 	m := Empirical{
-		N: int64(n), TV: TV(p, q), TVPerfect: perfect(tvTerm, q, n), JSD: JSD(p, q), JSDPerfect: perfect(jsdTerm, q, n),
+		N: float64(n), TV: TV(p, q), TVPerfect: perfect(tvTerm, q, n), JSD: JSD(p, q), JSDPerfect: perfect(jsdTerm, q, n),
 		Distinct: distance(seen, p, q), DistinctPerfect: perfect(seen, q, n),
 		MeanReward: math.Exp(g.logMeanReward(p) - g.logMeanReward(q)),
 	}

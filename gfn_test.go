@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/binary"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"hash/crc32"
@@ -16,6 +17,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -1138,7 +1140,7 @@ func TestWalk(t *testing.T) {
 			last = append(last, actions(i))
 		}
 		last = last[max(0, len(last)-30):]
-		require.Equal(t, last, tr.Replayed()) // this grid has no modes
+		require.Equal(t, last, tr.Replayed())
 	}
 	require.Len(t, last, 30)
 }
@@ -6917,22 +6919,6 @@ func TestControlErrors(t *testing.T) {
 	require.NoError(t, err)
 	_, err = trainer(t, env, c).Step()
 	require.ErrorContains(t, err, `every state must be terminating, and "1" is not`)
-
-	// trajectories in a checkpoint that are none
-	c = quick("sac")
-	c.Hidden, c.HiddenV, c.Layers, c.LayersV = 2, 2, 1, 1
-	file := saved(t, parse(t, "explicit"), c)
-	payload := file[27 : len(file)-4]
-	for change, want := range map[string]string{"exit": "has no exit", "illegal": "is not legal"} {
-		forged := slices.Clone(payload)
-		if end := forged[len(forged)-4:]; change == "exit" {
-			binary.LittleEndian.PutUint32(end, 0)
-		} else {
-			binary.LittleEndian.PutUint32(forged[len(forged)-8:], 9)
-		}
-		_, err := gfn.Load(bytes.NewReader(seal(forged)), nil, nil)
-		require.ErrorContains(t, err, want)
-	}
 }
 
 func TestEditorErrors(t *testing.T) {
@@ -7000,6 +6986,14 @@ func trainer(t testing.TB, env gfn.Env, c gfn.Config) *gfn.Trainer {
 	return tr
 }
 
+// ran is a trainer at the end of its run.
+func ran(t testing.TB, env gfn.Env, c gfn.Config) *gfn.Trainer {
+	t.Helper()
+	tr := trainer(t, env, c)
+	require.NoError(t, tr.Run(context.Background(), nil))
+	return tr
+}
+
 // gridFor is a grid, or for rpe, which has none, words.
 func gridFor(t testing.TB, method string) gfn.Env {
 	if method == "rpe" {
@@ -7012,7 +7006,7 @@ func gridFor(t testing.TB, method string) gfn.Env {
 func requireSame(t *testing.T, want, got *gfn.Trainer, msg ...any) {
 	t.Helper()
 	require.Equal(t, want.Lists(), got.Lists(), msg...)
-	require.Equal(t, want.Replayed(), got.Replayed(), msg...)
+	require.Equal(t, want.Memories(), got.Memories(), msg...)
 	require.Equal(t, want.Iteration, got.Iteration, msg...)
 	require.Equal(t, want.Trajectories, got.Trajectories, msg...)
 	timeless := func(curve []gfn.Evaluation) (s []string) { // as text, in which NaN equals itself
@@ -7038,27 +7032,37 @@ func applies(method string, g *gfn.Graph) bool {
 	return err == nil && m.Applies(&g.States) == nil
 }
 
-// The passes that workers share need work enough to be shared: over 64 rows, 4,096 parameters, 32
-// columns.
+// Workers share a pass if it has work enough: over 64 rows, 4,096 parameters, 32 columns.
 func TestWorkersShareEveryPass(t *testing.T) {
 	for _, method := range []string{"rl-b", "rl-t", "db-b", "fm"} {
 		c := quick(method)
 		c.Hidden, c.HiddenV, c.Iterations, c.EvalEvery = 160, 160, 3, 1
-		env := parse(t, "hypergrid:dim=2,height=16,r0=0.1")
-		want := trainer(t, env, c)
-		require.NoError(t, want.Run(context.Background(), nil))
-		for _, workers := range []int{2, 8} {
-			c.Workers = workers
-			got := trainer(t, env, c)
-			require.NoError(t, got.Run(context.Background(), nil))
-			requireSame(t, want, got, method, workers)
-		}
+		requireSameOnWorkers(t, parse(t, "hypergrid:dim=2,height=16,r0=0.1"), c)
 	}
+}
+
+func TestWorkersDoNotMatter(t *testing.T) {
+	for _, method := range methodNames() {
+		c := quick(method)
+		want := requireSameOnWorkers(t, gridFor(t, method), c)
+		c.Seed = 1
+		require.NotEqual(t, want.Lists(), ran(t, gridFor(t, method), c).Lists(), "the seed is used")
+	}
+}
+
+// requireSameOnWorkers compares runs on one, two and eight workers, and returns the first.
+func requireSameOnWorkers(t *testing.T, env gfn.Env, c gfn.Config) *gfn.Trainer {
+	want := ran(t, env, c)
+	for _, workers := range []int{2, 8} {
+		c.Workers = workers
+		requireSame(t, want, ran(t, env, c), c.Method, workers)
+	}
+	return want
 }
 
 // After a few iterations training allocates next to nothing: memory is kept from batch to batch.
 func TestSteadyStateAllocations(t *testing.T) {
-	for method, most := range map[string]float64{"tb-u": 2, "db-b": 2, "fm": 2, "rl-u": 2} {
+	for _, method := range []string{"tb-u", "db-b", "fm", "rl-u"} {
 		c := gfn.DefaultConfig(method)
 		c.Hidden, c.HiddenV, c.Batch, c.Workers = 8, 8, 16, 1
 		tr := trainer(t, parse(t, "hypergrid:dim=2,height=8,r0=0.1"), c)
@@ -7066,27 +7070,7 @@ func TestSteadyStateAllocations(t *testing.T) {
 			_, err := tr.Step()
 			require.NoError(t, err)
 		}
-		require.LessOrEqual(t, testing.AllocsPerRun(100, func() { tr.Step() }), most, method)
-	}
-}
-
-func TestWorkersDoNotMatter(t *testing.T) {
-	for _, method := range methodNames() {
-		env := gridFor(t, method)
-		want := trainer(t, env, quick(method))
-		require.NoError(t, want.Run(context.Background(), nil))
-		for _, workers := range []int{2, 8} {
-			c := quick(method)
-			c.Workers = workers
-			got := trainer(t, env, c)
-			require.NoError(t, got.Run(context.Background(), nil))
-			requireSame(t, want, got, method, workers)
-		}
-		c := quick(method)
-		c.Seed = 1
-		other := trainer(t, env, c)
-		require.NoError(t, other.Run(context.Background(), nil))
-		require.NotEqual(t, want.Lists(), other.Lists(), "the seed is used")
+		require.LessOrEqual(t, testing.AllocsPerRun(100, func() { tr.Step() }), 2.0, method)
 	}
 }
 
@@ -7099,8 +7083,7 @@ func TestResumeAtAnyIteration(t *testing.T) {
 			}
 			c := quick(method)
 			c.Tabular = i%2 == 0
-			want := trainer(t, parse(t, spec), c)
-			require.NoError(t, want.Run(context.Background(), nil))
+			want := ran(t, parse(t, spec), c)
 			for stop := range c.Iterations {
 				first := trainer(t, parse(t, spec), c)
 				ctx, cancel := context.WithCancel(context.Background())
@@ -7115,9 +7098,8 @@ func TestResumeAtAnyIteration(t *testing.T) {
 				})
 				require.ErrorIs(t, err, context.Canceled)
 				require.Equal(t, stop, first.Iteration)
-				var file bytes.Buffer
-				require.NoError(t, first.Save(&file))
-				second, err := gfn.Load(&file, nil, func(c *gfn.Config) { c.Workers = 2 })
+				onTwo := func(c *gfn.Config) { c.Workers = 2 }
+				second, err := gfn.Load(bytes.NewReader(saved(t, first)), "", nil, onTwo)
 				require.NoError(t, err)
 				second.ShortMemory()
 				requireSame(t, first, second)
@@ -7128,68 +7110,183 @@ func TestResumeAtAnyIteration(t *testing.T) {
 	}
 }
 
-func saved(t testing.TB, env gfn.Env, c gfn.Config) []byte {
-	tr := trainer(t, env, c)
-	require.NoError(t, tr.Run(context.Background(), nil))
+func saved(t testing.TB, tr *gfn.Trainer) []byte {
 	var file bytes.Buffer
 	require.NoError(t, tr.Save(&file))
 	return file.Bytes()
 }
 
-// seal gives a payload a proper frame.
-func seal(payload []byte) []byte {
-	file := binary.LittleEndian.AppendUint32([]byte("gfn checkpoint\n"), 6)
-	file = append(binary.LittleEndian.AppendUint64(file, uint64(len(payload))), payload...)
-	return binary.LittleEndian.AppendUint32(file, crc32.ChecksumIEEE(file))
+// safetensors is a file of that format, as a program reads it that knows nothing else of it.
+type safetensors struct {
+	header map[string]map[string]any
+	data   []byte
+}
+
+func readSafetensors(file []byte) (s safetensors, err error) {
+	if len(file) < 8 || binary.LittleEndian.Uint64(file) > uint64(len(file)-8) {
+		return s, io.ErrUnexpectedEOF
+	}
+	end := 8 + binary.LittleEndian.Uint64(file)
+	s.data = slices.Clone(file[end:])
+	return s, json.Unmarshal(file[8:end], &s.header)
+}
+
+// tensor returns the place of a tensor in the data, and its bytes as numbers.
+func (s safetensors) tensor(name string) (place [2]int, floats []float64) {
+	for i, offset := range s.header[name]["data_offsets"].([]any) {
+		place[i] = int(offset.(float64))
+	}
+	floats = make([]float64, (place[1]-place[0])/8)
+	binary.Decode(s.data[place[0]:place[1]], binary.LittleEndian, floats)
+	return place, floats
+}
+
+// seal returns the file of s, with the checksum that belongs to it.
+func (s safetensors) seal() []byte {
+	texts := s.header["__metadata__"]
+	sum := crc32.Update(crc32.ChecksumIEEE(s.data), crc32.IEEETable, []byte(texts["trainer"].(string)))
+	texts["crc32"] = fmt.Sprintf("%08x", sum)
+	text, _ := json.Marshal(s.header)
+	text = append(text, strings.Repeat(" ", (8-len(text)%8)%8)...)
+	return slices.Concat(binary.LittleEndian.AppendUint64(nil, uint64(len(text))), text, s.data)
+}
+
+// altered returns the file of tr with a change, sealed.
+func altered(t *testing.T, tr *gfn.Trainer, change func(s *safetensors)) []byte {
+	s, err := readSafetensors(saved(t, tr))
+	require.NoError(t, err)
+	change(&s)
+	return s.seal()
+}
+
+// A program that knows only the format finds a trainer's numbers under their names. The weights, multiplied by hand,
+// give the policy.
+func TestCheckpointIsSafetensors(t *testing.T) {
+	c := quick("sql")
+	c.Layers, c.Alpha = 1, 1
+	tr := ran(t, gridFor(t, "sql"), c)
+	s, err := readSafetensors(saved(t, tr))
+	require.NoError(t, err)
+	var names []string
+	var values []float64
+	end, memories := 0, tr.Memories()
+	for _, line := range strings.Split(fmt.Sprintf(`
+pf.1.weight F64[16 16], pf.1.bias F64[16], pf.2.weight F64[16 3], pf.2.bias F64[3],
+pf.1.weight.m F64[16 16], pf.1.bias.m F64[16], pf.2.weight.m F64[16 3], pf.2.bias.m F64[3],
+pf.1.weight.v F64[16 16], pf.1.bias.v F64[16], pf.2.weight.v F64[16 3], pf.2.bias.v F64[3],
+target.pf.1.weight F64[16 16], target.pf.1.bias F64[16], target.pf.2.weight F64[16 3], target.pf.2.bias F64[3],
+logz F64[1], logz.m F64[1], logz.v F64[1],
+curve F64[3 28], replay I32[%d], guide I32[0 2], modes I32[%d 2]`,
+		len(memories[0]), len(memories[2])/2), ",") {
+		name, kind, _ := strings.Cut(strings.TrimSpace(line), " ")
+		require.Equal(t, kind, fmt.Sprint(s.header[name]["dtype"], s.header[name]["shape"]), name)
+		place, floats := s.tensor(name)
+		require.Equal(t, end, place[0], name)
+		end, names, values = place[1], append(names, name), append(values, floats...)
+	}
+	require.Len(t, s.data, end)
+	require.Len(t, s.header, 1+len(names))
+	parameters := slices.Concat(tr.Lists()...)
+	require.Equal(t, parameters, values[:len(parameters)])
+	var integers bytes.Buffer
+	binary.Write(&integers, binary.LittleEndian, slices.Concat(memories...))
+	require.Equal(t, integers.Bytes(), s.data[len(s.data)-integers.Len():])
+
+	_, w1 := s.tensor("pf.1.weight")
+	_, h := s.tensor("pf.1.bias")
+	_, w2 := s.tensor("pf.2.weight")
+	_, y := s.tensor("pf.2.bias")
+	for j := range h {
+		for _, x := range tr.Env.Features(nil, []int{0, 0}) {
+			h[j] += w1[x*len(h)+j]
+		}
+		for k := range y {
+			y[k] += max(0, h[j]) * w2[j*len(y)+k]
+		}
+	}
+	logPF, _ := tr.Policies()
+	for a := range y {
+		require.InDelta(t, y[a]-gfn.LogSumExp(y), logPF[a], 1e-12)
+	}
+
+	_, curve := s.tensor("curve")
+	trainer := s.header["__metadata__"]["trainer"].(string)
+	columns := regexp.MustCompile(`\w+":0`).FindAllString(trainer[strings.Index(trainer, `"Columns"`):], -1)
+	for i, e := range tr.Curve {
+		row := curve[i*len(columns):][:len(columns)]
+		for name, want := range map[string]float64{"Iteration": e.Iteration, "TV": e.TV, "StepKL": e.StepKL} {
+			require.Equal(t, math.Float64bits(want), math.Float64bits(row[slices.Index(columns, name+`":0`)]), name)
+		}
+	}
 }
 
 func TestDamagedCheckpoints(t *testing.T) {
 	c := quick("db-b")
-	c.Hidden, c.HiddenV, c.Layers = 2, 2, 1
-	file := saved(t, parse(t, "explicit"), c)
+	c.Hidden, c.Layers, c.LayersV = 2, 1, 0
+	tr := ran(t, parse(t, "explicit"), c)
+	file := saved(t, tr)
 	load := func(data []byte, env gfn.Env, change func(*gfn.Config)) error {
-		_, err := gfn.Load(bytes.NewReader(data), env, change)
+		_, err := gfn.Load(bytes.NewReader(data), "", env, change)
 		return err
 	}
 	require.NoError(t, load(file, nil, nil))
+	const broken = "gfn: checkpoint: not a gfn checkpoint, or truncated or damaged"
 	for n := range file {
-		require.ErrorContains(t, load(file[:n], nil, nil), "gfn: checkpoint: truncated", "%d bytes", n)
+		require.EqualError(t, load(file[:n], nil, nil), broken, "%d bytes", n)
 		damaged := slices.Clone(file)
-		damaged[n] ^= 0x10
+		damaged[n] ^= 1 << (n % 8)
 		require.Error(t, load(damaged, nil, nil), "byte %d", n)
 	}
-	require.ErrorContains(t, load([]byte("PNG and so on"), nil, nil), "not a gfn checkpoint")
-	require.ErrorContains(t, load(append(slices.Clone(file), 0), nil, nil), "data follows its end")
-	newer := slices.Clone(file)
-	newer[15] = 7
-	require.EqualError(t, load(newer, nil, nil), "gfn: checkpoint: format version 7; this program reads 6")
-	huge := slices.Clone(file)
-	binary.LittleEndian.PutUint64(huge[19:], 1<<60)
-	require.ErrorContains(t, load(huge, nil, nil), "truncated")
-	require.ErrorContains(t, load(file, parse(t, "hypergrid:dim=2,height=4"), nil), "it was trained on explicit")
-	require.ErrorContains(t, load(file, nil, func(c *gfn.Config) { c.Batch++ }), "only Iterations, Workers and EvalEvery may differ")
-	require.NoError(t, load(file, nil, func(c *gfn.Config) { c.Iterations, c.EvalEvery = 50, 7 }))
-
-	payload := file[27 : len(file)-4]
-	require.Equal(t, file, seal(payload))
-	for old, new := range map[string]string{`"Hidden":2`: `"Hidden":3`, `"Layers":1`: `"Layers":9`, `"LogZ":0`: `"LogZ":x`, `"AdamT":[1`: `"AdamX":[1`, `"Iterations":12`: `"Iterations":-2`, `"Features":11`: `"Features":12`} {
-		require.Contains(t, string(payload), old)
-		forged := []byte(strings.Replace(string(payload), old, new, 1))
-		binary.LittleEndian.PutUint64(forged, binary.LittleEndian.Uint64(forged)+uint64(len(new)-len(old)))
-		require.ErrorContains(t, load(seal(forged), nil, nil), "gfn: checkpoint: ", new)
+	for _, foreign := range []string{"PNG and so on", "\x02\x00\x00\x00\x00\x00\x00\x00{}", string(file) + " "} {
+		require.EqualError(t, load([]byte(foreign), nil, nil), broken)
 	}
+	newer := altered(t, tr, func(s *safetensors) { s.header["__metadata__"]["gfn"] = "8" })
+	require.EqualError(t, load(newer, nil, nil), `gfn: checkpoint: format version "8"; this program reads "7"`)
+	require.ErrorContains(t, load(file, parse(t, "hypergrid:dim=2,height=4"), nil), "it was trained on {Spec:explicit")
+	require.ErrorContains(t, load(file, nil, func(c *gfn.Config) { c.Batch++ }), "only Iterations, Workers and")
+	require.NoError(t, load(file, nil, func(c *gfn.Config) { c.Iterations, c.EvalEvery, c.Workers = 50, 7, 2 }))
 }
 
-func TestCheckpointRemembersItsFile(t *testing.T) {
-	name := filepath.Join(t.TempDir(), "table.csv")
-	require.NoError(t, os.WriteFile(name, []byte("word,score\nA,1\nB,2\n"), 0o600))
-	spec := "sequence:length=1,tokens=AB,reward=table,file=" + name
-	file := saved(t, parse(t, spec), quick("tb-u"))
-	_, err := gfn.Load(bytes.NewReader(file), nil, nil)
-	require.NoError(t, err)
-	require.NoError(t, os.WriteFile(name, []byte("word,score\nA,1\nB,3\n"), 0o600))
-	_, err = gfn.Load(bytes.NewReader(file), nil, nil)
-	require.ErrorContains(t, err, "has changed since")
+// What has the right checksum, and yet is not of a trainer, is refused, and nothing is allocated for what it claims.
+func TestForgedCheckpoints(t *testing.T) {
+	c := quick("db-b")
+	c.Hidden, c.HiddenV, c.Layers = 2, 2, 1
+	tr := ran(t, parse(t, "explicit"), c)
+	refused := func(tr *gfn.Trainer, want string, change func(s *safetensors)) {
+		_, err := gfn.Load(bytes.NewReader(altered(t, tr, change)), "", nil, nil)
+		require.ErrorContains(t, err, want)
+	}
+	require.Equal(t, saved(t, tr), altered(t, tr, func(*safetensors) {}))
+	const tensors, claim = "damaged: its tensors are not those of its configuration", "numbers in"
+	for _, change := range [][3]string{
+		{`"Hidden":2`, `"Hidden":3`, tensors}, {`"Hidden":2`, `"Hidden":60000`, claim},
+		{`"Layers":1`, `"Layers":9`, tensors}, {`"Layers":1`, `"Layers":-1`, "Config.Layers = -1"},
+		{`"Iterations":12`, `"Iterations":-2`, "Config.Iterations = -2"}, {`"Iteration":12`, `"Iteration":-2`, tensors},
+		{`"LogZ":0`, `"LogZ":x`, "damaged"}, {`"LossCount"`, `"LossKount"`, tensors},
+		{`"Features":11`, `"Features":12`, "it was trained on"}, {`"Tabular":false`, `"Tabular":true`, tensors},
+		{`"Lengths":[`, `"Lengths":[1`, tensors}, {`"Lengths":[`, `"Lengths":[-`, claim},
+		{`"Lengths":[`, `"Lengths":[100000000000`, claim},
+	} {
+		refused(tr, change[2], func(s *safetensors) {
+			texts := s.header["__metadata__"]
+			require.Contains(t, texts["trainer"], change[0])
+			texts["trainer"] = strings.Replace(texts["trainer"].(string), change[0], change[1], 1)
+		})
+	}
+	refused(tr, tensors, func(s *safetensors) { s.header["more"] = s.header["logz"] })
+	refused(tr, tensors, func(s *safetensors) { s.header["logz"] = s.header["logz.m"] })
+	refused(tr, tensors, func(s *safetensors) { s.data = append(s.data, 0) })
+	refused(tr, tensors, func(s *safetensors) { s.data = s.data[1:] })
+
+	last := func(name string, back int, value uint32) func(s *safetensors) {
+		return func(s *safetensors) {
+			place, _ := s.tensor(name)
+			binary.LittleEndian.PutUint32(s.data[place[1]-4*back:], value)
+		}
+	}
+	refused(tr, "no actions, not even the exit", last("replay", 1, 0))
+	refused(tr, "is not legal", last("replay", 2, 9))
+	refused(ran(t, parse(t, "explicit"), quick("rl-g")), "a recorded state", last("guide", 1, 9999))
 }
 
 // A file is written whole or not at all.
@@ -7209,38 +7306,29 @@ func TestWriteFile(t *testing.T) {
 	require.Error(t, gfn.WriteFile(filepath.Join(dir, "none", "x"), nil))
 }
 
-// No payload, however forged, panics or makes Load allocate beyond its size.
+// No file, however forged, panics or makes Load allocate beyond its size. Its parts are also tried with their checksum.
 func FuzzLoad(f *testing.F) {
-	for _, method := range []string{"tb-u", "db-b"} {
+	for _, method := range []string{"tb-u", "db-b", "rl-g"} {
 		c := quick(method)
 		c.Hidden, c.HiddenV, c.Layers = 2, 2, 1
-		file := saved(f, gfn.Fixture(), c)
-		f.Add(file[27:len(file)-4], true)
-		f.Add(file, false)
+		file := saved(f, ran(f, gfn.Fixture(), c))
+		s, err := readSafetensors(file)
+		require.NoError(f, err)
+		f.Add(file, s.header["__metadata__"]["trainer"].(string), s.data)
 	}
 	env := gfn.Fixture()
-	f.Fuzz(func(t *testing.T, data []byte, framed bool) {
-		if framed {
-			data = seal(data)
+	load := func(t *testing.T, file []byte) {
+		if tr, err := gfn.Load(bytes.NewReader(file), "", env, nil); err == nil {
+			saved(t, tr)
 		}
-		if tr, err := gfn.Load(bytes.NewReader(data), env, nil); err == nil {
-			var again bytes.Buffer
-			require.NoError(t, tr.Save(&again))
+	}
+	f.Fuzz(func(t *testing.T, file []byte, trainer string, data []byte) {
+		load(t, file)
+		if s, err := readSafetensors(file); err == nil && s.header["__metadata__"] != nil {
+			s.header["__metadata__"]["trainer"], s.data = trainer, data
+			load(t, s.seal())
 		}
 	})
-}
-
-// interrupting is an environment that calls do at a given visit of the source: every batch begins there.
-type interrupting struct {
-	gfn.Env
-	visits *int
-	do     func(visit int)
-}
-
-func (e interrupting) Source(s []int) {
-	*e.visits++
-	e.do(*e.visits)
-	e.Env.Source(s)
 }
 
 // until is a context that is done once it has been asked n times.
@@ -7256,19 +7344,21 @@ func (u until) Err() error {
 	return nil
 }
 
-// An exact evaluation hears an interrupt at every block of states of each network, and leaves the
-// trainer as it was.
+func asked(t *testing.T, n int) until {
+	u := until{t.Context(), new(atomic.Int64)}
+	u.n.Store(int64(n))
+	return u
+}
+
+// An exact evaluation hears an interrupt at every block of states of each network, and leaves the trainer as it was.
 func TestInterruptedExactEvaluation(t *testing.T) {
 	c := quick("rl-b")
 	c.Workers, c.Iterations = 2, 3
-	tr := trainer(t, parse(t, "hypergrid:dim=2,height=16"), c) // four blocks of 64
-	require.NoError(t, tr.Run(t.Context(), nil))
+	tr := ran(t, parse(t, "hypergrid:dim=2,height=16"), c) // four blocks of 64
 	want, err := tr.Evaluate(t.Context())
 	require.NoError(t, err)
-	for n := range int64(8) {
-		var left atomic.Int64
-		left.Store(n)
-		_, err := tr.Evaluate(until{t.Context(), &left})
+	for n := range 8 {
+		_, err := tr.Evaluate(asked(t, n))
 		require.ErrorIs(t, err, context.Canceled, "after %d", n)
 	}
 	again, err := tr.Evaluate(t.Context())
@@ -7276,56 +7366,34 @@ func TestInterruptedExactEvaluation(t *testing.T) {
 	require.Equal(t, want.Metrics, again.Metrics)
 }
 
-// Interrupted at any batch, of an evaluation by samples too, a run stops within two of them, and when
-// it goes on it ends in the same bits, with the same curve.
+// A run hears an interrupt before each batch, also of an evaluation by samples. Then it goes on to the same bits.
 func TestInterruptedEvaluation(t *testing.T) {
 	c := quick("rl-b")
 	c.Limit, c.EvalSamples, c.Iterations, c.EvalEvery = 0, 3*256, 4, 2
-	visits := 0
-	env := interrupting{parse(t, small[0]), &visits, func(int) {}}
-	want := trainer(t, env, c)
-	require.NoError(t, want.Run(t.Context(), nil))
+	env := parse(t, small[0])
+	want := ran(t, env, c)
 	require.Len(t, want.Curve, 2)
-	all := visits
-	require.Equal(t, 1+4+2*3, all, "s0 when it is made, a batch an iteration and three an evaluation")
-	for at := 1; at <= all; at++ {
-		ctx, cancel := context.WithCancel(t.Context())
-		defer cancel()
-		visits, env.do = 0, func(visit int) {
-			if visit == at {
-				cancel()
-			}
-		}
+	const batches = 4 + 2*3 // one for each iteration, three for each evaluation
+	for n := range batches + 1 {
 		first := trainer(t, env, c)
-		err := first.Run(ctx, nil)
-		require.True(t, errors.Is(err, context.Canceled) || at == all && err == nil, "%v at batch %d of %d", err, at, all)
-		require.LessOrEqual(t, visits, at+1, "another batch was drawn")
-		var file bytes.Buffer
-		require.NoError(t, first.Save(&file))
-		env.do = func(int) {}
-		second, err := gfn.Load(&file, env, nil)
+		err := first.Run(asked(t, n), nil)
+		require.Equal(t, n < batches, errors.Is(err, context.Canceled), "before batch %d of %d: %v", n, batches, err)
+		second, err := gfn.Load(bytes.NewReader(saved(t, first)), "", env, nil)
 		require.NoError(t, err)
 		require.NoError(t, second.Run(t.Context(), nil))
-		requireSame(t, want, second, at)
+		requireSame(t, want, second, n)
 	}
 
-	ctx, cancel := context.WithCancel(t.Context())
-	defer cancel()
-	batches := 0
-	for _, err := range want.Samples(ctx, 1<<40, 0) {
-		if batches++; batches == 3 {
-			cancel()
-		}
-		require.Equal(t, batches > 3, errors.Is(err, context.Canceled))
+	n := 0
+	for _, err := range want.Samples(asked(t, 3), 1<<40, 0) {
+		n++
+		require.Equal(t, n > 3, errors.Is(err, context.Canceled))
 	}
-	require.Equal(t, 4, batches)
-	exact := trainer(t, parse(t, small[0]), quick("tb-u"))
-	_, err := exact.Evaluate(ctx)
-	require.ErrorIs(t, err, context.Canceled)
+	require.Equal(t, 4, n)
 }
 
-// A checkpoint finds the file that its environment reads from the current directory or else from its
-// own, wherever the file is the one it was trained with.
+// A checkpoint finds the file that its environment reads in the current directory or in its own, wherever the file is
+// the one that it was trained with.
 func TestCheckpointFindsItsFile(t *testing.T) {
 	const text, other = "edge 0 1\nreward 1 2\n", "edge 0 1\nreward 1 3\n"
 	here, there := t.TempDir(), t.TempDir()
@@ -7334,6 +7402,7 @@ func TestCheckpointFindsItsFile(t *testing.T) {
 		require.NoError(t, os.WriteFile(filepath.Join(dir, "data", "g.txt"), []byte(text), 0o600))
 	}
 	name, checkpoint := filepath.Join("data", "g.txt"), filepath.Join(there, "c.gfn")
+	beside := filepath.Join(there, name)
 	t.Chdir(there)
 	put(there, text)
 	tr := trainer(t, parse(t, "explicit:file="+name), quick("tb-u"))
@@ -7350,22 +7419,24 @@ func TestCheckpointFindsItsFile(t *testing.T) {
 	require.NoError(t, load(), "beside the checkpoint")
 	put(here, other)
 	require.NoError(t, load(), "another file of that name here")
+	_, err := gfn.LoadFile(checkpoint, parse(t, "explicit:file="+name), nil)
+	require.ErrorContains(t, err, "it was trained on", "another file, and an environment made from it")
 	put(here, text)
 	put(there, other)
 	require.NoError(t, load(), "here, and another beside the checkpoint")
 	put(here, other)
-	beside := filepath.Join(there, name)
-	require.EqualError(t, load(), fmt.Sprintf("%s: gfn: checkpoint: gfn: the file that it was trained with is looked for as %s and %s: "+
-		"%[2]s has changed since (CRC-32 %08[4]x, was %08[5]x); %[3]s has changed since (CRC-32 %08[4]x, was %08[5]x)",
-		checkpoint, name, beside, crc32.ChecksumIEEE([]byte(other)), crc32.ChecksumIEEE([]byte(text))))
+	changed := fmt.Sprintf("has changed since (CRC-32 %08x, was %08x)",
+		crc32.ChecksumIEEE([]byte(other)), crc32.ChecksumIEEE([]byte(text)))
+	prefix := ": gfn: checkpoint: its data file: "
+	require.EqualError(t, load(), checkpoint+prefix+name+" "+changed+"; "+beside+" "+changed)
 	require.NoError(t, os.Remove(filepath.Join(here, name)))
 	require.NoError(t, os.Remove(beside))
-	require.ErrorContains(t, load(), fmt.Sprintf("open %s: no such file or directory; open %s: no such file", name, beside))
+	require.ErrorContains(t, load(), "open "+name+": no such file or directory; open "+beside+": no such file")
 	put(here, text)
 	require.NoError(t, load())
 	t.Chdir(there) // one place, once
-	_, err := gfn.LoadFile("c.gfn", nil, nil)
-	require.EqualError(t, err, fmt.Sprintf("c.gfn: gfn: checkpoint: gfn: the file that it was trained with is looked for as %s: open %[1]s: no such file or directory", name))
+	_, err = gfn.LoadFile("c.gfn", nil, nil)
+	require.EqualError(t, err, "c.gfn"+prefix+"open "+name+": no such file or directory")
 }
 
 // ---- learned against exact ----
@@ -7454,7 +7525,7 @@ func TestLearnedAgainstExact(t *testing.T) {
 						continue
 					}
 					e := cell(t, method, spec, env, tabular)
-					t.Logf("%-10s %-42s %-8s TV %.1e after %d iterations, log Z off by %+.1e", method, spec, what, e.TV, e.Iteration, e.LogZ-e.LogZExact)
+					t.Logf("%-10s %-42s %-8s TV %.1e after %v iterations, log Z off by %+.1e", method, spec, what, e.TV, e.Iteration, e.LogZ-e.LogZExact)
 					require.Less(t, e.TV, limit, spec)
 					require.InDelta(t, e.LogZExact, e.LogZ, 0.1)
 				}

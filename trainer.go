@@ -625,7 +625,7 @@ func (c Config) progress(iteration int) float64 {
 // Evaluation is a point of a learning curve. Figures that cannot be computed are NaN; Samples.N is 0,
 // and its figures say nothing, where no samples were drawn.
 type Evaluation struct {
-	Iteration, Trajectories int64
+	Iteration, Trajectories float64
 	TrainSeconds            float64 // training alone
 	Loss                    float64 // mean since the evaluation before
 	Accepted, Rejected      float64 // trust-region steps since the evaluation before
@@ -652,7 +652,7 @@ type Trainer struct {
 	logZ              [1]float64
 	adamZ             Adam
 	objective         Objective
-	past              [][]int            // trajectories to replay as lists of actions, oldest first
+	replay            replay
 	mode              func(s []int) bool // nil where the environment defines none
 	found             States             // the modes sampled in training
 	guide             Guide              // of PB, in the policy-gradient methods that learn one
@@ -815,7 +815,7 @@ func (t *Trainer) Step() (float64, error) {
 	}
 	b := &t.batch
 	for i := range fresh {
-		t.remember(b, i)
+		t.replay.add(b, i, t.Config.Replay)
 		t.find(b, b.Endpoint(i))
 	}
 	t.Iteration++
@@ -835,7 +835,7 @@ func (t *Trainer) sample() (fresh int, err error) {
 	ε := c.Epsilon + c.progress(t.Iteration)*(c.EpsilonEnd-c.Epsilon)
 	o := Sampling{c.Seed, uint64(t.Iteration), ε, c.Temperature}
 	again := 0
-	if len(t.past) > 0 {
+	if len(t.replay) > 0 {
 		again = c.Batch / 2
 	}
 	fresh = c.Batch - again
@@ -847,7 +847,7 @@ func (t *Trainer) sample() (fresh int, err error) {
 	if err := b.Sample(policy, fresh, o); err != nil {
 		return 0, err
 	}
-	for _, actions := range t.drawPast(again, o) {
+	for _, actions := range t.replay.draw(again, o) {
 		if err := b.Walk(actions); err != nil {
 			return 0, err
 		}
@@ -912,28 +912,6 @@ func (t *Trainer) descend(r role, dLog, dLSE []float64) {
 // descendLogZ moves log Z by one step of Adam down a gradient.
 func (t *Trainer) descendLogZ(gradient float64) {
 	t.adamZ.Update(t.logZ[:], []float64{gradient}, t.Config.rate(t.Iteration)*t.Config.LRZ)
-}
-
-// remember keeps trajectory i of b, and at most Config.Replay of them.
-func (t *Trainer) remember(b *Batch, i int) {
-	if t.Config.Replay == 0 {
-		return
-	}
-	var actions []int
-	for _, s := range b.Trajectory(i) {
-		actions = append(actions, int(b.FAction[s.F]))
-	}
-	t.past = append(t.past, actions)
-	t.past = t.past[max(0, len(t.past)-t.Config.Replay):]
-}
-
-// drawPast returns n of the kept trajectories, uniform with replacement.
-func (t *Trainer) drawPast(n int, o Sampling) (all [][]int) {
-	rng := stream(o.Seed, o.Iteration, math.MaxUint64)
-	for range n {
-		all = append(all, t.past[int(uniform01(&rng)*float64(len(t.past)))])
-	}
-	return all
 }
 
 // reinforce is an iteration of the policy gradient. Its batch is sampled from PF. Spec §4, Training, has these steps:
@@ -1117,8 +1095,7 @@ func (t *Trainer) Value() []float64 {
 
 // Spec returns the canonical description of the trainer's environment.
 func (t *Trainer) Spec() string {
-	spec, _ := specOf(t.Env)
-	return spec
+	return identify(t.Env).Spec
 }
 
 // Evaluate returns the metrics of the sampler now: exact ones where the space is enumerated, and
@@ -1143,7 +1120,7 @@ func (t *Trainer) evaluation() Evaluation {
 		found = float64(t.found.Len())
 	}
 	return Evaluation{
-		Iteration: int64(t.Iteration), Trajectories: int64(t.Trajectories), TrainSeconds: t.TrainSeconds,
+		Iteration: float64(t.Iteration), Trajectories: float64(t.Trajectories), TrainSeconds: t.TrainSeconds,
 		Loss: t.lossSum / float64(t.lossCount), ModesFound: found,
 		Accepted: t.trust.Accepted, Rejected: t.trust.Rejected,
 		StepFraction: t.trust.Fraction / t.trust.Accepted, StepKL: t.trust.KL / t.trust.Accepted,
@@ -1195,7 +1172,7 @@ func (t *Trainer) EvaluateSampled(ctx context.Context, n int, seed uint64) (Eval
 			}
 		}
 	}
-	e.Samples = Empirical{N: int64(n), TV: none, TVPerfect: none, JSD: none, JSDPerfect: none, Distinct: float64(distinct.Len()), DistinctPerfect: none,
+	e.Samples = Empirical{N: float64(n), TV: none, TVPerfect: none, JSD: none, JSDPerfect: none, Distinct: float64(distinct.Len()), DistinctPerfect: none,
 		Modes: modes, ModesPerfect: none, MeanReward: none}
 	return e, nil
 }
@@ -1246,102 +1223,172 @@ func (t *Trainer) Samples(ctx context.Context, n int, seed uint64) iter.Seq2[*Ba
 	}
 }
 
-// A checkpoint is
-//
-//	"gfn checkpoint\n"   version uint32   length of the rest uint64   payload   CRC-32 (IEEE) of all before it
-//
-// little endian; the payload is a header in JSON and then lists, each behind its length as uint64:
-// for each network PF, PB, F where the method learns it, and the critics, the parameters and Adam's m and
-// v; the parameters of target networks; those of log Z, with m and v; the curve; the states of
-// the guide and the modes found; the actions of the trajectories kept, exits last.
-// Floats are stored bit for bit.
-const (
-	magic   = "gfn checkpoint\n"
-	version = 6
-)
+// replay is a list of trajectories, oldest first, each one its actions.
+type replay [][]int
 
-// header is what a checkpoint says in JSON.
-type header struct {
-	Spec         string
-	Checksum     uint32
-	Shape        Shape
-	Config       Config
-	Iteration    int
-	Trajectories int
-	TrainSeconds float64
-	LossSum      float64
-	LossCount    int
-	Trust        trustLog
-	AdamT        []int // of the networks, and of log Z
-}
-
-// specOf describes an environment for a checkpoint: its canonical spec where it has one.
-func specOf(env Env) (string, uint32) {
-	if t := TraitsOf(env); t.Spec != "" {
-		return t.Spec, t.Checksum
+// add appends trajectory i of b. Of more than capacity trajectories the oldest go.
+func (r *replay) add(b *Batch, i, capacity int) {
+	if capacity == 0 {
+		return
 	}
-	return fmt.Sprintf("%T", Unwrap(env)), 0
+	var actions []int
+	for _, s := range b.Trajectory(i) {
+		actions = append(actions, int(b.FAction[s.F]))
+	}
+	*r = append(*r, actions)
+	*r = (*r)[max(0, len(*r)-capacity):]
 }
 
-// lists returns every list of floats that a checkpoint holds.
-func (t *Trainer) lists() [][]float64 {
-	var all [][]float64
-	for _, n := range t.nets() {
-		all = append(all, n.Params, n.M, n.V)
+// draw returns n of the trajectories, uniformly with replacement.
+func (r replay) draw(n int, o Sampling) (drawn [][]int) {
+	rng := stream(o.Seed, o.Iteration, math.MaxUint64)
+	for range n {
+		drawn = append(drawn, r[int(uniform01(&rng)*float64(len(r)))])
+	}
+	return drawn
+}
+
+// A checkpoint is a safetensors file, which other programs read too. In Python:
+//
+//	with safetensors.safe_open("checkpoint.gfn", "numpy") as f:
+//	    weights = f.get_tensor("pf.1.weight")
+//	    trainer = json.loads(f.metadata()["trainer"])
+//
+// It begins with the length of its header in 8 bytes. The header is JSON text, padded with blanks. For each tensor it
+// gives dtype, shape and place (data_offsets) in the bytes that follow the header. There the tensors lie row-major,
+// without gaps, in the order of this list. All numbers are little endian.
+//
+//	NET.l.weight              F64 [in, out]           W_l of an [MLP]; NET is pf, pb, f (log F or V), fb, q1, q2
+//	NET.l.bias                F64 [out]               b_l
+//	NET.l.weight.m, .v, …     F64                     Adam's moments of each of the two, in the same shape
+//	target.NET.l.weight, …    F64                     weights and biases of a target network
+//	logz, logz.m, logz.v      F64 [1]                 log Z and its moments
+//	curve                     F64 [evaluations, …]    a row for each [Evaluation]
+//	replay                    I32 [actions]           the replayed trajectories, each one its actions up to the exit
+//	guide                     I32 [endpoints, Dim]    the endpoints that a replay guide keeps, oldest first
+//	modes                     I32 [modes, Dim]        the modes sampled so far
+//
+// __metadata__ in the header has three texts: gfn, the version of this list; trainer, the exported fields below in
+// JSON; and crc32, the CRC-32 (IEEE) of the tensors' bytes followed by the text of trainer, in hexadecimal. The number
+// of Adam's steps is Iteration.
+type checkpoint struct {
+	Env                     identity
+	Config                  Config
+	Iteration, Trajectories int
+	TrainSeconds            float64
+	LossSum                 float64 // since the last evaluation, as LossCount and Trust
+	LossCount               int
+	Trust                   trustLog
+	Lengths                 [4]int     // of curve, replay, guide and modes, in numbers
+	Columns                 Evaluation // all 0: its names, in their order, are those of the curve's columns
+
+	header, data []byte // of a file that is read: the header, and the tensors' bytes
+}
+
+const checkpointVersion = "7"
+
+// figures is the number of numbers in an Evaluation.
+var figures = binary.Size(Evaluation{}) / 8
+
+// identity is what a checkpoint knows an environment by.
+type identity struct {
+	Spec     string // canonical, or the type's name where there is none
+	Checksum uint32 // CRC-32 (IEEE) of the file that the environment reads, else 0
+	Shape    Shape
+}
+
+func identify(env Env) identity {
+	env = Unwrap(env)
+	t := TraitsOf(env)
+	return identity{cmp.Or(t.Spec, fmt.Sprintf("%T", env)), t.Checksum, env.Shape()}
+}
+
+// tensor is a part of a checkpoint. Its values are []float64, []int32, or []Evaluation, which is a matrix of float64.
+type tensor struct {
+	name   string
+	shape  []int
+	values any
+}
+
+// tensors lists the parts of a checkpoint for Save, which writes their values, and for Load, which reads them to where
+// they are: the trainer's own numbers, and its memories as lists of integers.
+func (t *Trainer) tensors(replay, guide, modes []int32) (all []tensor) {
+	add := func(name string, values any, shape ...int) { all = append(all, tensor{name, shape, values}) }
+	network := func(r role, n *Net, params []float64, prefix, suffix string) {
+		for l := 1; l < len(n.Sizes); l++ {
+			w, b := n.layer(params, l)
+			name := fmt.Sprintf("%s%s.%d", prefix, []string{"pf", "pb", "f", "fb", "q1", "q2"}[r], l)
+			add(name+".weight"+suffix, w, n.Sizes[l-1], n.Sizes[l])
+			add(name+".bias"+suffix, b, n.Sizes[l])
+		}
+	}
+	for _, r := range t.Method.roles() {
+		n := t.net[r]
+		network(r, n, n.Params, "", "")
+		network(r, n, n.M, "", ".m")
+		network(r, n, n.V, "", ".v")
 	}
 	for _, r := range t.Method.targets() {
-		all = append(all, t.bar[r].Params)
+		network(r, t.bar[r], t.bar[r].Params, "target.", "")
 	}
-	return append(all, t.logZ[:], t.adamZ.M, t.adamZ.V)
+	add("logz", t.logZ[:], 1)
+	add("logz.m", t.adamZ.M, 1)
+	add("logz.v", t.adamZ.V, 1)
+	add("curve", t.Curve, len(t.Curve), figures)
+	dim := t.Env.Shape().Dim
+	add("replay", replay, len(replay))
+	add("guide", guide, len(guide)/dim, dim)
+	add("modes", modes, len(modes)/dim, dim)
+	return all
+}
+
+// header returns the header of a checkpoint. sum is the CRC-32 of the tensors' bytes.
+func header(c checkpoint, tensors []tensor, sum uint32) ([]byte, error) {
+	trainer, err := json.Marshal(c)
+	if err != nil {
+		return nil, fmt.Errorf("gfn: checkpoint: %w", err)
+	}
+	entries := map[string]any{"__metadata__": map[string]string{
+		"gfn": checkpointVersion, "trainer": string(trainer),
+		"crc32": fmt.Sprintf("%08x", crc32.Update(sum, crc32.IEEETable, trainer)),
+	}}
+	begin := 0
+	for _, x := range tensors {
+		dtype, end := "F64", begin+binary.Size(x.values)
+		if _, integers := x.values.([]int32); integers {
+			dtype = "I32"
+		}
+		entries[x.name] = map[string]any{"dtype": dtype, "shape": x.shape, "data_offsets": []int{begin, end}}
+		begin = end
+	}
+	text, err := json.Marshal(entries)
+	return append(text, strings.Repeat(" ", -len(text)&7)...), err
 }
 
 // Save writes a checkpoint from which [Load] continues bit for bit.
 func (t *Trainer) Save(w io.Writer) error {
-	h := header{Shape: t.Env.Shape(), Config: t.Config, Iteration: t.Iteration, Trajectories: t.Trajectories,
-		TrainSeconds: t.TrainSeconds, LossSum: t.lossSum, LossCount: t.lossCount, Trust: t.trust}
-	h.Spec, h.Checksum = specOf(t.Env)
-	for _, n := range t.nets() {
-		h.AdamT = append(h.AdamT, n.T)
+	replay, guide, modes := t.memories()
+	tensors := t.tensors(replay, guide, modes)
+	var data []byte
+	for _, x := range tensors {
+		data, _ = binary.Append(data, binary.LittleEndian, x.values)
 	}
-	h.AdamT = append(h.AdamT, t.adamZ.T)
-	text, err := json.Marshal(h)
+	text, err := header(checkpoint{
+		Env: identify(t.Env), Config: t.Config,
+		Iteration: t.Iteration, Trajectories: t.Trajectories, TrainSeconds: t.TrainSeconds,
+		LossSum: t.lossSum, LossCount: t.lossCount, Trust: t.trust,
+		Lengths: [4]int{len(t.Curve) * figures, len(replay), len(guide), len(modes)},
+	}, tensors, crc32.ChecksumIEEE(data))
 	if err != nil {
-		return fmt.Errorf("gfn: checkpoint: %w", err)
+		return err
 	}
-	var p bytes.Buffer
-	put := func(n int, list any) {
-		binary.Write(&p, binary.LittleEndian, uint64(n))
-		binary.Write(&p, binary.LittleEndian, list)
-	}
-	put(len(text), text)
-	for _, list := range t.lists() {
-		put(len(list), list)
-	}
-	put(len(t.Curve), t.Curve)
-	for _, memory := range [][][]int{t.observed(), t.foundModes(), t.past} {
-		var flat []int32
-		for _, s := range memory {
-			for _, v := range s {
-				flat = append(flat, int32(v))
-			}
-		}
-		put(len(flat), flat)
-	}
-
-	var all bytes.Buffer
-	all.WriteString(magic)
-	binary.Write(&all, binary.LittleEndian, uint32(version))
-	binary.Write(&all, binary.LittleEndian, uint64(p.Len()))
-	all.Write(p.Bytes())
-	binary.Write(&all, binary.LittleEndian, crc32.ChecksumIEEE(all.Bytes()))
-	_, err = w.Write(all.Bytes())
+	length := binary.LittleEndian.AppendUint64(nil, uint64(len(text)))
+	_, err = w.Write(slices.Concat(length, text, data))
 	return err
 }
 
-// SaveFile writes a checkpoint file at once: to a temporary file beside it, synced and renamed.
-func (t *Trainer) SaveFile(path string) error {
-	return WriteFile(path, t.Save)
-}
+// SaveFile is [Trainer.Save] by [WriteFile].
+func (t *Trainer) SaveFile(path string) error { return WriteFile(path, t.Save) }
 
 // WriteFile writes a file that is either whole or not there: write fills a temporary file beside
 // it, which is synced and renamed.
@@ -1358,293 +1405,205 @@ func WriteFile(path string, write func(io.Writer) error) error {
 	return os.Rename(f.Name(), path)
 }
 
-// Load reads a checkpoint. With env nil it builds the environment from the recorded spec (a file
-// that it reads must be the one of the recorded checksum); of one
-// without a spec in its [Traits] type and shape are all that can be compared. change, where not nil, may alter
-// Iterations, Workers and EvalEvery. The error says whether the data is foreign, newer, truncated
-// or damaged, was written for another environment, or that a file which the environment reads has
-// changed.
-func Load(r io.Reader, env Env, change func(*Config)) (*Trainer, error) {
-	return load(r, "", env, change)
-}
-
-// load is Load of a checkpoint in a directory, beside which files are looked for too.
-func load(r io.Reader, dir string, env Env, change func(*Config)) (*Trainer, error) {
-	bad := func(format string, args ...any) (*Trainer, error) {
-		return nil, fmt.Errorf("gfn: checkpoint: "+format, args...)
-	}
-	front := make([]byte, len(magic)+12)
-	if n, err := io.ReadFull(r, front); !bytes.HasPrefix(front, []byte(magic)) {
-		if bytes.HasPrefix([]byte(magic), front[:n]) && err != nil {
-			return bad("truncated after %d bytes", n)
-		}
-		return bad("not a gfn checkpoint")
-	} else if err != nil {
-		return bad("truncated after %d bytes", n)
-	}
-	if v := binary.LittleEndian.Uint32(front[len(magic):]); v != version {
-		return bad("format version %d; this program reads %d", v, version)
-	}
-	size := binary.LittleEndian.Uint64(front[len(magic)+4:])
-	if size > math.MaxInt64-8 {
-		return bad("damaged: its length is given as %d bytes", size)
-	}
-	p, err := io.ReadAll(io.LimitReader(r, int64(size)+5)) // grows with what is there, whatever size claims; one byte more than it should find
-	switch {
-	case err != nil:
-		return bad("%w", err)
-	case uint64(len(p)) < size+4:
-		return bad("truncated: %d bytes of %d", len(front)+len(p), uint64(len(front))+size+4)
-	case uint64(len(p)) > size+4:
-		return bad("damaged: data follows its end")
-	}
-	sum := crc32.ChecksumIEEE(append(front, p[:size]...))
-	if sum != binary.LittleEndian.Uint32(p[size:]) {
-		return bad("damaged: its checksum does not match")
-	}
-	t, err := decode(p[:size], dir, env, change)
-	if err != nil {
-		return bad("%w", err)
-	}
-	return t, nil
-}
-
-// LoadFile is [Load] from a file; the error names it. A data file of a relative name, which the
-// environment reads, may also lie beside the checkpoint: its name is taken from the current
-// directory or else from that of the checkpoint.
+// LoadFile is [Load] from a file and its directory; the error names the file.
 func LoadFile(path string, env Env, change func(*Config)) (*Trainer, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close()
-	t, err := load(f, filepath.Dir(path), env, change)
+	t, err := Load(f, filepath.Dir(path), env, change)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	return t, nil
 }
 
-// decode builds the trainer of a payload. No network is made whose parameters the payload does not hold.
-func decode(p []byte, dir string, env Env, change func(*Config)) (*Trainer, error) {
-	var h header
-	text, p, err := take(p, 1)
+// Load reads a checkpoint. With env nil it builds the environment from the recorded spec. A file that the environment
+// reads must have the recorded checksum; it is looked for in the current directory and then in dir. Of an environment
+// without a spec in its [Traits] only type and shape are compared. change, where not nil, may alter Iterations, Workers
+// and EvalEvery. The error says whether the data is not a whole checkpoint, or of another version, or of another
+// environment.
+func Load(r io.Reader, dir string, env Env, change func(*Config)) (*Trainer, error) {
+	c, err := readCheckpoint(r)
 	if err != nil {
-		return nil, err
-	}
-	if err := json.Unmarshal(text, &h); err != nil {
-		return nil, err
-	}
-	if err := h.Config.Validate(); err != nil {
 		return nil, err
 	}
 	if env == nil {
-		if env, err = parseEnv(h.Spec, func(name string) (source, error) { return readRecorded(name, dir, h.Checksum) }); err != nil {
+		find := func(name string) (source, error) { return readRecorded(name, dir, c.Env.Checksum) }
+		if env, err = parseEnv(c.Env.Spec, find); err != nil {
 			return nil, err
 		}
 	}
-	spec, checksum := specOf(env)
-	shape := env.Shape()
-	if h.Config.Tabular {
-		shape.Features = h.Shape.Features
+	if err := c.fits(env); err != nil {
+		return nil, err
 	}
-	if spec != h.Spec || shape != h.Shape {
-		return nil, fmt.Errorf("it was trained on %s, shape %+v, not on %s, %+v", h.Spec, h.Shape, spec, shape)
-	}
-	if checksum != h.Checksum {
-		return nil, fmt.Errorf("the file that %s reads has changed since (CRC-32 %08x, was %08x)", spec, checksum, h.Checksum)
-	}
-
-	method, _ := MethodByName(h.Config.Method)
-	var want []int // lengths of the lists
-	for i, r := range slices.Concat(method.roles(), method.targets()) {
-		if shape.Features < 0 || shape.Features > len(p) {
-			return nil, fmt.Errorf("%d features in %d bytes", shape.Features, len(p))
-		}
-		n := parameters(r.head().sizes(shape, h.Config.hidden(r)))
-		if want = append(want, n); i < len(method.roles()) {
-			want = append(want, n, n)
-		}
-	}
-	want = append(want, 1, 1, 1)
-	var lists [][]byte
-	for _, n := range want {
-		var list []byte
-		if list, p, err = take(p, 8); err != nil {
-			return nil, err
-		}
-		if len(list)/8 != n {
-			return nil, fmt.Errorf("a list of %d numbers where %d belong", len(list)/8, n)
-		}
-		lists = append(lists, list)
-	}
-	if len(h.AdamT) != len(method.roles())+1 || slices.Min(h.AdamT) < 0 || min(h.Iteration, h.Trajectories, h.LossCount) < 0 {
-		return nil, fmt.Errorf("counts of steps %v, of iterations %d, of trajectories %d", h.AdamT, h.Iteration, h.Trajectories)
-	}
-
-	c := h.Config
+	config := c.Config
 	if change != nil {
-		change(&c)
+		change(&config)
 	}
-	same := c
-	same.Iterations, same.Workers, same.EvalEvery = h.Config.Iterations, h.Config.Workers, h.Config.EvalEvery
-	if same != h.Config {
-		return nil, errors.New("only Iterations, Workers and EvalEvery may differ from its configuration")
+	same := config
+	same.Iterations, same.Workers, same.EvalEvery = c.Config.Iterations, c.Config.Workers, c.Config.EvalEvery
+	if same != c.Config {
+		return nil, errors.New("gfn: checkpoint: only Iterations, Workers and EvalEvery may differ from its own")
 	}
-	t, err := NewTrainer(env, c)
+	t, err := NewTrainer(env, config)
 	if err != nil {
 		return nil, err
 	}
-	if t.Env.Shape() != h.Shape {
-		return nil, fmt.Errorf("it was trained on shape %+v, not on %+v", h.Shape, t.Env.Shape())
-	}
-	for i, list := range t.lists() {
-		if _, err := binary.Decode(lists[i], binary.LittleEndian, list); err != nil {
-			return nil, err
-		}
-	}
-	for i, n := range t.nets() {
-		n.T = h.AdamT[i]
-	}
-	t.adamZ.T = h.AdamT[len(h.AdamT)-1]
-	t.Iteration, t.Trajectories, t.TrainSeconds = h.Iteration, h.Trajectories, h.TrainSeconds
-	t.lossSum, t.lossCount, t.trust = h.LossSum, h.LossCount, h.Trust
-
-	curve, p, err := take(p, binary.Size(Evaluation{}))
-	if err != nil {
-		return nil, err
-	}
-	t.Curve = make([]Evaluation, len(curve)/binary.Size(Evaluation{}))
-	if _, err := binary.Decode(curve, binary.LittleEndian, t.Curve); err != nil {
-		return nil, err
-	}
-	for _, remember := range []func(b *Batch, row int){t.rememberGuide, t.find} {
-		var states []byte
-		if states, p, err = take(p, 4); err != nil {
-			return nil, err
-		}
-		if err := t.refill(states, remember); err != nil {
-			return nil, err
-		}
-	}
-	past, p, err := take(p, 4)
-	if err != nil {
-		return nil, err
-	}
-	if err := t.recall(past); err != nil {
-		return nil, err
-	}
-	if len(p) > 0 {
-		return nil, fmt.Errorf("%d bytes too many", len(p))
-	}
-	return t, nil
+	return t, c.restore(t)
 }
 
-// recall gives recorded trajectories back to the memory.
-func (t *Trainer) recall(past []byte) (err error) {
-	defer func() {
-		if p := recover(); p != nil { // an environment may, at a state that is not its own
-			err = fmt.Errorf("a recorded trajectory is not one of the environment's: %v", p)
-		}
-	}()
-	var b Batch
-	b.Reset(t.Env)
-	var actions []int
-	for ; len(past) > 0; past = past[4:] {
-		a := int(int32(binary.LittleEndian.Uint32(past)))
-		if actions = append(actions, a); a == b.Shape.Forward-1 {
-			if err := b.Walk(actions); err != nil {
-				return err
-			}
-			t.remember(&b, b.Trajectories()-1)
-			actions = nil
-		}
+// readCheckpoint reads a file to its end. Its checksum is right, but what it claims may be wrong.
+func readCheckpoint(r io.Reader) (*checkpoint, error) {
+	file, err := io.ReadAll(r)
+	if err != nil {
+		return nil, err
 	}
-	if len(actions) > 0 {
-		return fmt.Errorf("a recorded trajectory of %d actions has no exit", len(actions))
+	broken := errors.New("gfn: checkpoint: not a gfn checkpoint, or truncated or damaged")
+	if len(file) < 8 || binary.LittleEndian.Uint64(file) > uint64(len(file)-8) {
+		return nil, broken
+	}
+	end := 8 + binary.LittleEndian.Uint64(file)
+	c := &checkpoint{header: file[8:end], data: file[end:]}
+	var h struct {
+		Metadata struct{ GFN, Trainer, CRC32 string } `json:"__metadata__"`
+	}
+	if json.Unmarshal(c.header, &h) != nil || h.Metadata.GFN == "" {
+		return nil, broken
+	}
+	if v := h.Metadata.GFN; v != checkpointVersion {
+		return nil, fmt.Errorf("gfn: checkpoint: format version %q; this program reads %q", v, checkpointVersion)
+	}
+	trainer := []byte(h.Metadata.Trainer)
+	sum := crc32.Update(crc32.ChecksumIEEE(c.data), crc32.IEEETable, trainer)
+	if h.Metadata.CRC32 != fmt.Sprintf("%08x", sum) || json.Unmarshal(trainer, c) != nil {
+		return nil, broken
+	}
+	return c, nil
+}
+
+// fits returns an error if the checkpoint is not of env, or claims more numbers than it has bytes. So what a file makes
+// a program allocate is in proportion to its size.
+func (c *checkpoint) fits(env Env) error {
+	if err := c.Config.Validate(); err != nil {
+		return err
+	}
+	if is := identify(env); is != c.Env {
+		return fmt.Errorf("gfn: checkpoint: it was trained on %+v, not on %+v", c.Env, is)
+	}
+	method, _ := MethodByName(c.Config.Method)
+	networks := 0
+	for _, r := range slices.Concat(method.roles(), method.targets()) {
+		networks += parameters(r.head().sizes(env.Shape(), c.Config.hidden(r)))
+	}
+	for _, n := range append(c.Lengths[:], networks) {
+		if n < 0 || n > len(c.data) {
+			return fmt.Errorf("gfn: checkpoint: damaged: %d numbers in %d bytes", n, len(c.data))
+		}
 	}
 	return nil
 }
 
-// readRecorded returns the file with a checksum that is called name, seen from here or from dir.
-func readRecorded(name, dir string, sum uint32) (source, error) {
-	places := []string{name}
-	if beside := filepath.Join(dir, name); dir != "" && !filepath.IsAbs(name) && beside != filepath.Clean(name) {
-		places = append(places, beside)
+// restore gives t the recorded numbers.
+func (c *checkpoint) restore(t *Trainer) error {
+	t.Curve = make([]Evaluation, c.Lengths[0]/figures)
+	replay, guide, modes := make([]int32, c.Lengths[1]), make([]int32, c.Lengths[2]), make([]int32, c.Lengths[3])
+	tensors := t.tensors(replay, guide, modes)
+	damaged := errors.New("gfn: checkpoint: damaged: its tensors are not those of its configuration")
+	text, err := header(*c, tensors, crc32.ChecksumIEEE(c.data))
+	if err != nil || !bytes.Equal(text, c.header) || min(c.Iteration, c.Trajectories, c.LossCount) < 0 {
+		return damaged
 	}
-	var wrong []string
-	for _, place := range places {
-		file, err := readFile(place)
-		switch {
-		case err != nil:
-			wrong = append(wrong, strings.TrimPrefix(err.Error(), "gfn: "))
-		case file.sum() != sum:
-			wrong = append(wrong, fmt.Sprintf("%s has changed since (CRC-32 %08x, was %08x)", place, file.sum(), sum))
-		default:
-			return source{name: name, text: file.text}, nil
+	for _, x := range tensors {
+		n, err := binary.Decode(c.data, binary.LittleEndian, x.values)
+		if err != nil {
+			return damaged
 		}
+		c.data = c.data[n:]
 	}
-	return source{}, fmt.Errorf("gfn: the file that it was trained with is looked for as %s: %s", strings.Join(places, " and "), strings.Join(wrong, "; "))
+	if len(c.data) > 0 {
+		return damaged
+	}
+	t.Iteration, t.Trajectories, t.TrainSeconds = c.Iteration, c.Trajectories, c.TrainSeconds
+	t.lossSum, t.lossCount, t.trust = c.LossSum, c.LossCount, c.Trust
+	for _, n := range t.nets() {
+		n.T = t.Iteration
+	}
+	t.adamZ.T = t.Iteration
+	return t.recall(replay, guide, modes)
 }
 
-// refill gives recorded terminating states back to a memory. An environment may panic on a vector
-// that is no state of its own; here, where the vector comes from a file, that is an error.
-func (t *Trainer) refill(states []byte, remember func(b *Batch, row int)) (err error) {
+// readRecorded returns the file with a checksum that is called name, seen from here or from dir.
+func readRecorded(name, dir string, sum uint32) (source, error) {
+	if filepath.IsAbs(name) {
+		dir = ""
+	}
+	var wrong []string
+	for _, place := range slices.Compact([]string{filepath.Clean(name), filepath.Join(dir, name)}) {
+		file, err := readFile(place)
+		if err == nil && file.sum() != sum {
+			err = fmt.Errorf("%s has changed since (CRC-32 %08x, was %08x)", place, file.sum(), sum)
+		}
+		if err == nil {
+			return source{name: name, text: file.text}, nil
+		}
+		wrong = append(wrong, strings.TrimPrefix(err.Error(), "gfn: "))
+	}
+	return source{}, errors.New("gfn: checkpoint: its data file: " + strings.Join(wrong, "; "))
+}
+
+// memories returns the actions of the replay, the endpoints of the guide and the modes found as lists of integers.
+func (t *Trainer) memories() (replay, guide, modes []int32) {
+	for _, actions := range t.replay {
+		for _, a := range actions {
+			replay = append(replay, int32(a))
+		}
+	}
+	if r, ok := t.guide.(*Replayed); ok {
+		dim := r.index.Shape.Dim
+		for _, x := range r.order {
+			guide = append(guide, r.index.state[int(x)*dim:][:dim]...)
+		}
+	}
+	return replay, guide, t.found.state
+}
+
+// recall gives t such lists. An environment may panic at a state that is not its own. Here, where states come from a
+// file, that is an error.
+func (t *Trainer) recall(replay, guide, modes []int32) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			err = fmt.Errorf("a recorded state is not one of the environment's: %v", p)
+			err = fmt.Errorf("gfn: checkpoint: damaged: a recorded state is not the environment's: %v", p)
 		}
 	}()
 	var b Batch
 	b.Reset(t.Env)
-	if len(states)%(4*len(b.s)) != 0 {
-		return fmt.Errorf("%d bytes of recorded states", len(states))
-	}
-	for ; len(states) > 0; states = states[4*len(b.s):] {
-		for i := range b.s {
-			b.s[i] = int(int32(binary.LittleEndian.Uint32(states[4*i:])))
+	for len(replay) > 0 {
+		n := 1 + slices.Index(replay, int32(b.Shape.Forward-1)) // 0, which Walk refuses, where there is no exit
+		actions := integers(replay[:n])
+		if err := b.Walk(actions); err != nil {
+			return err
 		}
-		row := b.Add(b.s)
-		if b.Exit(row) < 0 {
-			return fmt.Errorf("recorded state %s is not terminating", b.Format(row))
-		}
-		remember(&b, row)
+		t.replay = append(t.replay, actions)
+		replay = replay[n:]
 	}
-	return b.err
-}
-
-func (t *Trainer) rememberGuide(b *Batch, row int) {
+	for s := range slices.Chunk(modes, len(b.s)) {
+		t.found.Add(integers(s))
+	}
 	if r, ok := t.guide.(*Replayed); ok {
-		r.add(t.Env, b.State(nil, row))
-	}
-}
-
-// foundModes returns the modes sampled so far, first found first.
-func (t *Trainer) foundModes() (states [][]int) {
-	for row := range t.found.Len() {
-		states = append(states, t.found.State(nil, row))
-	}
-	return states
-}
-
-// observed returns the endpoints that a replay guide keeps, oldest first.
-func (t *Trainer) observed() (states [][]int) {
-	if r, ok := t.guide.(*Replayed); ok {
-		for _, x := range r.order {
-			states = append(states, r.index.State(nil, int(x)))
+		for s := range slices.Chunk(guide, len(b.s)) {
+			r.add(t.Env, integers(s))
 		}
+		return cmp.Or(t.found.err, r.index.err)
 	}
-	return states
+	return t.found.err
 }
 
-// take cuts a list of items of the given size, behind its length, off p.
-func take(p []byte, size int) (list, rest []byte, err error) {
-	if len(p) < 8 {
-		return nil, nil, errors.New("a list has no length")
+func integers(list []int32) []int {
+	all := make([]int, len(list))
+	for i, v := range list {
+		all[i] = int(v)
 	}
-	n := binary.LittleEndian.Uint64(p)
-	if p = p[8:]; n > uint64(len(p)/size) {
-		return nil, nil, fmt.Errorf("a list of %d items of %d bytes in the %d left", n, size, len(p))
-	}
-	return p[:n*uint64(size)], p[n*uint64(size):], nil
+	return all
 }

@@ -900,13 +900,45 @@ var list = []place{
 		m("policies at the rate of flows", "lr = c.LR", "_ = c.LR"),
 		m("not clipped", "c.Clip", "0"),
 	}},
-	{"trainer.go", "Trainer.remember", []mutant{
-		m("without limit", "t.past[max(0, len(t.past)-t.Config.Replay):]", "t.past"),
-		m("the first ones kept", "t.past[max(0, len(t.past)-t.Config.Replay):]", "t.past[:min(len(t.past), t.Config.Replay)]"),
+	{"trainer.go", "replay.add", []mutant{
+		m("without limit", "(*r)[max(0, len(*r)-capacity):]", "*r"),
+		m("the first ones kept", "(*r)[max(0, len(*r)-capacity):]", "(*r)[:min(len(*r), capacity)]"),
+	}},
+	{"trainer.go", "Trainer.tensors", []mutant{
+		m("the moments swapped", `n.M, "", ".m"`, `n.V, "", ".m"`, `n.V, "", ".v"`, `n.M, "", ".v"`),
+		m("the weights for those of the target", "t.bar[r].Params", "t.net[r].Params"),
+		m("weights as [out, in]", "w, n.Sizes[l-1], n.Sizes[l])", "w, n.Sizes[l], n.Sizes[l-1])"),
+	}},
+	{"trainer.go", "header", []mutant{
+		m("offsets one byte late", "[]int{begin, end}", "[]int{begin + 1, end + 1}"),
+		m("integers as floats", `dtype = "I32"`, ""),
+		m("a checksum of the record alone", "crc32.Update(sum, ", "crc32.Update(0, "),
+	}},
+	{"trainer.go", "Load", []mutant{
+		m("anything may change", "same != c.Config", "false"),
+	}},
+	{"trainer.go", "readCheckpoint", []mutant{
+		m("any checksum", `h.Metadata.CRC32 != fmt.Sprintf("%08x", sum)`, "sum == 0"),
+		m("any version", "v != checkpointVersion", "false"),
+	}},
+	{"trainer.go", "checkpoint.fits", []mutant{
+		m("of any environment", "is != c.Env", "is != is"),
+		m("numbers that the file cannot hold", "n > len(c.data)", "false"),
+		m("fewer numbers than none", "n < 0", "false"),
+	}},
+	{"trainer.go", "checkpoint.restore", []mutant{
+		m("any header", "!bytes.Equal(text, c.header)", "false"),
+		m("counts below 0", "min(c.Iteration, c.Trajectories, c.LossCount) < 0", "false"),
+		m("bytes that are no tensor's", "len(c.data) > 0", "false"),
+		m("the networks' Adam begins anew", "n.T = t.Iteration", "n.T = 0"),
+		m("log Z's Adam begins anew", "t.adamZ.T = t.Iteration", ""),
+		m("the loss since the last evaluation forgotten", "t.lossSum, t.lossCount, t.trust = c.LossSum, c.LossCount, c.Trust", ""),
 	}},
 	{"trainer.go", "Trainer.recall", []mutant{
-		m("trajectories without exit", "len(actions) > 0", "false"),
-		m("only the last one", "actions = nil", "actions = nil; t.past = t.past[len(t.past)-1:]"),
+		m("any trajectory", "err != nil {", "err != nil && false {"),
+		m("only the last trajectory", "append(t.replay, actions)", "append(t.replay[:0], actions)"),
+		m("the modes forgotten", "t.found.Add(integers(s))", "_ = s"),
+		m("the guide's endpoints forgotten", "r.add(t.Env, integers(s))", "_ = s"),
 	}},
 	{"trainer.go", "Trainer.alpha", []mutant{
 		m("a temperature of every method", "t.Method.Soft", "true"),
@@ -1389,7 +1421,8 @@ var list = []place{
 	{"trainer.go", "Trainer.Samples", []mutant{m("deaf to interrupts", "err := ctx.Err()", "err := error(nil)")}},
 	{"trainer.go", "readRecorded", []mutant{
 		m("any file of that name", "file.sum() != sum", "false"),
-		m("not beside the checkpoint", "places = append(places, beside)", ""),
+		m("not beside the checkpoint", "filepath.Join(dir, name)", "filepath.Clean(name)"),
+		m("one place twice", "slices.Compact(", "slices.Clone("),
 	}},
 }
 

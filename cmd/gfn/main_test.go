@@ -158,7 +158,7 @@ func TestFailures(t *testing.T) {
 	require.NoError(t, os.WriteFile("damaged", whole, 0o666))
 	for _, c := range []struct{ args, want string }{
 		{"eval foreign", "foreign: checkpoint: not a gfn checkpoint"},
-		{"sample truncated.gfn", "sample: truncated.gfn: checkpoint: truncated: "},
+		{"sample truncated.gfn", "sample: truncated.gfn: checkpoint: not a gfn checkpoint, or truncated or damaged"},
 		{"train -resume damaged", "damaged"},
 		{"exact -limit 10", "too many states: there are 64, limit 10"},
 		{"check -limit 10", "too many states: there are 64, limit 10"},

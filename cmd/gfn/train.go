@@ -406,7 +406,7 @@ func (c *call) finish(ctx context.Context, t *gfn.Trainer, a trainArgs) error {
 
 // final returns the last evaluation of a trainer that is done, with samples beside it, and the trust-region steps of all evaluations.
 func final(ctx context.Context, t *gfn.Trainer) (e gfn.Evaluation, err error) {
-	if n := len(t.Curve); n > 0 && t.Curve[n-1].Iteration == int64(t.Iteration) {
+	if n := len(t.Curve); n > 0 && t.Curve[n-1].Iteration == float64(t.Iteration) {
 		e = t.Curve[n-1]
 	} else if e, err = t.Evaluate(ctx); err != nil { // not one iteration was asked for
 		return e, err
