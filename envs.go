@@ -69,20 +69,9 @@ func oneHot(dst, s []int, k int) []int {
 	return dst
 }
 
-// problems collects everything that is wrong with what a caller gave.
-type problems []error
-
-func (p *problems) want(ok bool, format string, args ...any) {
-	if !ok {
-		*p = append(*p, fmt.Errorf("gfn: "+format, args...))
-	}
-}
-
 func wantFloor(env string, floor float64) error {
 	return want(finite(floor) && floor < 0, "%s: floor is %v, want a finite number below 0", env, floor)
 }
-
-func (p problems) err() error { return errors.Join(p...) }
 
 // GridReward is the reward of a [HyperGrid] (Bengio et al. 2021). With y_d = |x_d/(H−1) − ½|,
 //
@@ -304,9 +293,9 @@ type WordReward struct {
 	Mode    func(word []int) bool    // is word a mode? nil where modes are not defined
 	Partial bool                     // LogR is of unfinished words too, K in their empty slots: an intermediate reward
 
-	words            wordSet // those it is defined on; the zero value: any
-	name, from, rest string  // its keys in a spec: reward=name,from,rest; none: custom
-	sum              uint32  // checksum of the file it came from
+	words wordSet // those it is defined on; the zero value: any
+	spec  string  // its keys in a spec
+	sum   uint32  // checksum of the file it came from
 }
 
 // Top returns r with modes: the words whose reward is not below that of word number max(1, ⌊fraction · K^L⌋) from the
@@ -328,7 +317,7 @@ func (r WordReward) Top(fraction float64) (WordReward, error) {
 	slices.Sort(all)
 	least := all[len(all)-max(1, int(fraction*float64(len(all))))]
 	r.Mode = func(word []int) bool { return r.LogR(word) >= least }
-	r.rest += fmt.Sprintf(",top=%v", fraction)
+	r.spec += fmt.Sprintf(",top=%v", fraction)
 	return r, nil
 }
 
@@ -366,10 +355,7 @@ func NewSequence(length int, tokens string, order Order, reward WordReward) (*Se
 	if err != nil {
 		return nil, err
 	}
-	spec := fmt.Sprintf("sequence:length=%d,tokens=%s,order=%s,reward=%s", length, tokens, order, cmp.Or(reward.name, "custom"))
-	if reward.name != "" {
-		spec += "," + reward.from + "," + reward.rest
-	}
+	spec := fmt.Sprintf("sequence:length=%d,tokens=%s,order=%s,%s", length, tokens, order, cmp.Or(reward.spec, "reward=custom"))
 	places := []int{Append: 1, Ends: 2, AnyOrder: length}[order]
 	shape := Shape{Dim: length, Forward: places*k + 1, Backward: places, Features: length * k}
 	return &Sequence{base{shape, spec, reward.sum}, words, order, places, reward}, nil
@@ -509,56 +495,52 @@ type Editor struct {
 }
 
 // NewEditor returns the editor with threshold 0 ≤ δ ≤ 1, noise σ ≥ 0 and 0 ≤ λ < 1, the part of the draws that keep
-// the seed's letter. The error says what is wrong with these, or that env is no [Sequence] built in order [Append].
+// the seed's letter. The error names the one that is wrong, or says that env is no [Sequence] built in order [Append].
 func NewEditor(env Env, p Policy, δ, σ, λ float64) (*Editor, error) {
-	e, problems := newEditor(env, p)
-	problems.want(δ >= 0 && δ <= 1, "editor: delta is %v, want a number in 0…1", δ)
-	problems.want(finite(σ) && σ >= 0, "editor: sigma is %v, want a finite number not below 0", σ)
-	problems.want(λ >= 0 && λ < 1, "editor: lambda is %v, want a number from 0 up, below 1", λ)
 	ρ := func(y float64) float64 { return (1 - λ) * upperTail(y, σ) }
-	e.redraw = func(_ int, px, top float64) float64 { return ρ(px - δ*top) }
+	e, err := newEditor(env, p, func(_ int, px, top float64) float64 { return ρ(px - δ*top) })
 	e.least, e.most = ρ(1-δ), ρ(-δ) // as −δ ≤ p(x_t) − δ max p ≤ (1−δ) max p
-	return e, problems.err()
+	return e, cmp.Or(err,
+		want(δ >= 0 && δ <= 1, "editor: delta is %v, want a number in 0…1", δ),
+		want(finite(σ) && σ >= 0, "editor: sigma is %v, want a finite number not below 0", σ),
+		want(λ >= 0 && λ < 1, "editor: lambda is %v, want a number from 0 up, below 1", λ),
+	)
 }
 
 // NewMutator returns the random mutation of words: each letter is replaced with probability rate, by each of the others
 // alike. That is ρ = rate·K/(K−1) with the uniform sampler, where ρ > 1 takes from the seed's letter.
 func NewMutator(env Env, rate float64) (*Editor, error) {
-	e, problems := newEditor(env, UniformPF)
-	problems.want(rate >= 0 && rate <= 1, "editor: rate is %v, want a number in 0…1", rate)
-	if problems == nil {
+	var ρ float64
+	e, err := newEditor(env, UniformPF, func(int, float64, float64) float64 { return ρ })
+	if err = cmp.Or(err, want(rate >= 0 && rate <= 1, "editor: rate is %v, want a number in 0…1", rate)); err == nil {
 		k := float64(len(e.words.tokens))
-		e.most = rate * k / max(1, k-1)
-		e.least = min(e.most, k*(1-rate)) // P(x̂_t = a) ≥ least·p(a), a = x_t included
+		ρ = rate * k / max(1, k-1)
+		e.least, e.most = min(ρ, k*(1-rate)), ρ // P(x̂_t = a) ≥ least·p(a), a = x_t included
 	}
-	e.redraw = func(int, float64, float64) float64 { return e.most }
-	return e, problems.err()
+	return e, err
 }
 
 // NewTailEditor returns the editor that draws the last n letters anew, ρ = 1, and keeps those before them, ρ = 0.
 func NewTailEditor(env Env, p Policy, n int) (*Editor, error) {
-	e, problems := newEditor(env, p)
-	keep := 0
-	if problems == nil {
-		keep = e.words.length - n
-		problems.want(n >= 0 && keep >= 0, "editor: tail is %d, want a number in 0…%d, the length of a word", n, e.words.length)
-	}
-	e.redraw = func(t int, _, _ float64) float64 {
-		if t < keep {
+	var e *Editor
+	e, err := newEditor(env, p, func(t int, _, _ float64) float64 {
+		if t < e.words.length-n {
 			return 0
 		}
 		return 1
+	})
+	if err == nil {
+		length := e.words.length
+		err = want(n >= 0 && n <= length, "editor: tail is %d, want a number in 0…%d, the length of a word", n, length)
+		e.least, e.most = e.redraw(0, 0, 0), min(1, float64(n))
 	}
-	e.least, e.most = e.redraw(0, 0, 0), min(1, float64(n))
-	return e, problems.err()
+	return e, err
 }
 
-func newEditor(env Env, p Policy) (e *Editor, problems problems) {
+func newEditor(env Env, p Policy, redraw func(t int, px, top float64) float64) (*Editor, error) {
 	words, ok := Unwrap(env).(*Sequence)
-	if problems.want(ok, "editor: %T has no words; want a sequence with order=append", Unwrap(env)); ok {
-		problems.want(words.order == Append, "editor: words are built by order=%s; want order=append, from left to right", words.order)
-	}
-	return &Editor{env: env, words: words, p: p}, problems
+	return &Editor{env: env, words: words, p: p, redraw: redraw}, want(ok && words.order == Append,
+		"editor: env is %T %s, want a sequence with order=append, from left to right", Unwrap(env), TraitsOf(env).Spec)
 }
 
 // upperTail returns 1 − Φ(y/σ), with Φ(y/0) = 1[y ≥ 0].
@@ -616,9 +598,6 @@ func (e *Editor) Edit(seed []int, n int, o Sampling) ([][]int, error) {
 //	T (1−λ)(1 − Φ(−δ/σ))
 func (e *Editor) MostEdits() float64 { return min(1, e.most) * float64(e.words.length) }
 
-// Levenshtein returns the least number of letters to insert, delete or replace that makes b of a.
-func Levenshtein(a, b []int) int { return editDistance(a, b) }
-
 // EditFigures are the figures of the edits x̂ of a seed x (spec §8).
 type EditFigures struct {
 	Improvement float64 // mean of f(x̂) − f(x), f the property
@@ -643,6 +622,11 @@ func MeasureEdits(seed []int, edits [][]int, property func(word []int) float64) 
 func wantBetaFloor(beta, floor float64) error {
 	err := want(finite(beta) && beta >= 0, "sequence: beta is %v, want a finite number not below 0", beta)
 	return cmp.Or(err, wantFloor("sequence", floor))
+}
+
+// rewardSpec returns the keys of a reward, from being those that say where it comes from.
+func rewardSpec(name, from string, beta, floor float64) string {
+	return fmt.Sprintf("reward=%s,%s,beta=%v,floor=%v", name, from, beta, floor)
 }
 
 // maxTable bounds the words of a table, 32 MiB of log rewards.
@@ -696,8 +680,8 @@ func NewTableReward(
 	}
 	return WordReward{
 		LogR:  func(word []int) float64 { return logR[words.index(word)] },
-		words: words, name: "table", from: "file=" + name, sum: file.sum(),
-		rest: fmt.Sprintf("beta=%v,rmax=%v,rmin=%v,floor=%v", beta, rmax, rmin, floor),
+		words: words, sum: file.sum(),
+		spec: fmt.Sprintf("reward=table,file=%s,beta=%v,rmax=%v,rmin=%v,floor=%v", name, beta, rmax, rmin, floor),
 	}, err
 }
 
@@ -737,8 +721,7 @@ func NewFactorReward(factors []Factor, length, k int, beta, floor float64) (Word
 		},
 		Partial: true,
 		words:   wordSet{length, make([]rune, k)}, // whatever the tokens
-		name:    "factors", from: fmt.Sprintf("crc=%08x", crc32.ChecksumIEEE(fmt.Append(nil, factors))),
-		rest: fmt.Sprintf("beta=%v,floor=%v", beta, floor),
+		spec:    rewardSpec("factors", fmt.Sprintf("crc=%08x", crc32.ChecksumIEEE(fmt.Append(nil, factors))), beta, floor),
 	}, want(finite(bound) && finite(beta*bound), "sequence: log R is not finite with these weights and this beta")
 }
 
@@ -901,8 +884,8 @@ func NewModesReward(modes []string, length int, tokens string, beta, floor float
 		LogR:    func(word []int) float64 { return max(beta*float64(-words.nearest(list, word)), floor) },
 		Mode:    func(word []int) bool { return words.nearest(list, word) == 0 },
 		Partial: true,
-		words:   words, name: "modes", from: fmt.Sprintf("crc=%08x", crc32.ChecksumIEEE(fmt.Append(nil, modes))),
-		rest: fmt.Sprintf("beta=%v,floor=%v", beta, floor),
+		words:   words,
+		spec:    rewardSpec("modes", fmt.Sprintf("crc=%08x", crc32.ChecksumIEEE(fmt.Append(nil, modes))), beta, floor),
 	}, nil
 }
 
@@ -1312,12 +1295,14 @@ type DAGScore struct {
 
 // NewDAG returns the graphs on 1 to 31 nodes. Local scores are cached.
 func NewDAG(nodes int, score DAGScore) (*DAG, error) {
-	var p problems
-	p.want(nodes >= 1 && nodes <= maxNodes, "dag: nodes is %d, want 1 to %d", nodes, maxNodes)
-	p.want(score.Local != nil, "dag: score has no Local")
-	p.want(score.names == nil || len(score.names) == nodes, "dag: score is of %d nodes, want %d", len(score.names), nodes)
-	if p != nil {
-		return nil, p.err()
+	of := len(score.names)
+	err := cmp.Or(
+		want(nodes >= 1 && nodes <= maxNodes, "dag: nodes is %d, want 1 to %d", nodes, maxNodes),
+		want(score.Local != nil, "dag: score has no Local"),
+		want(of == 0 || of == nodes, "dag: score is of %d nodes, want %d", of, nodes),
+	)
+	if err != nil {
+		return nil, err
 	}
 	if score.names == nil {
 		score.names, score.spec = nodeNames(nodes), fmt.Sprintf("nodes=%d,score=custom", nodes)
@@ -1463,14 +1448,15 @@ type Data struct {
 // with w drawn once. The draws come from PCG(seed, 0): the order; each pair, by its later and then its earlier node,
 // and the weight of an edge; each observation in order.
 func Simulate(nodes, samples int, edges, noise float64, seed uint64) (*Data, error) {
-	var p problems
-	pairs := float64(nodes*(nodes-1)) / 2
-	p.want(nodes >= 1 && nodes <= maxNodes, "dag: nodes is %d, want 1 to %d", nodes, maxNodes)
-	p.want(samples >= 1 && samples <= maxInputs/max(nodes, 1), "dag: samples is %d, want 1 to %d", samples, maxInputs/max(nodes, 1))
-	p.want(p != nil || edges >= 0 && edges <= pairs, "dag: edges is %v, want 0 to %v", edges, pairs)
-	p.want(finite(noise) && noise > 0, "dag: noise is %v, want a finite number above 0", noise)
-	if p != nil {
-		return nil, p.err()
+	pairs, most := float64(nodes*(nodes-1))/2, maxInputs/max(nodes, 1)
+	err := cmp.Or(
+		want(nodes >= 1 && nodes <= maxNodes, "dag: nodes is %d, want 1 to %d", nodes, maxNodes),
+		want(samples >= 1 && samples <= most, "dag: samples is %d, want 1 to %d", samples, most),
+		want(edges >= 0 && edges <= pairs, "dag: edges is %v, want 0 to %v", edges, pairs),
+		want(finite(noise) && noise > 0, "dag: noise is %v, want a finite number above 0", noise),
+	)
+	if err != nil {
+		return nil, err
 	}
 	rng := rand.New(rand.NewPCG(seed, 0))
 	d := &Data{Names: nodeNames(nodes), Graph: make([]int, nodes)}
@@ -1581,28 +1567,28 @@ func NewBGe(d *Data, penalty float64) (DAGScore, error) {
 	const αμ = 1.0
 	αw := float64(n + 2)
 	t := αμ * (αw - float64(n) - 1) / (αμ + 1)
-	var p problems
-	p.want(n >= 1 && n <= maxNodes, "dag: %d columns, want 1 to %d", n, maxNodes)
-	p.want(N >= 1, "dag: no observations, want one or more")
-	p.want(finite(penalty), "dag: penalty is %v, want a finite number", penalty)
+	err := cmp.Or(
+		want(n >= 1 && n <= maxNodes, "dag: %d columns, want 1 to %d", n, maxNodes),
+		want(N >= 1, "dag: no observations, want one or more"),
+		want(finite(penalty), "dag: penalty is %v, want a finite number", penalty),
+	)
 	for i, x := range d.Rows {
-		p.want(len(x) == n, "dag: observation %d has %d numbers, want %d", i+1, len(x), n)
+		err = cmp.Or(err, want(len(x) == n, "dag: observation %d has %d numbers, want %d", i+1, len(x), n))
 	}
-	if p != nil {
-		return DAGScore{}, p.err()
+	if err != nil {
+		return DAGScore{}, err
 	}
 	A := make([][]float64, n) // by column
 	for j := range A {
 		column, mean := d.centred(j)
 		column = append(column, math.Sqrt(N*αμ/(N+αμ))*mean)
 		squares := dot(column, column)
-		p.want(p != nil || finite(squares), "dag: the squares of %s sum to %v, want finite numbers that are not too large",
-			d.Names[j], squares)
+		if !finite(squares) {
+			return DAGScore{}, fmt.Errorf("gfn: dag: the squares of %s sum to %v, want finite numbers that are not too large",
+				d.Names[j], squares)
+		}
 		A[j] = append(column, make([]float64, n)...)
 		A[j][len(column)+j] = math.Sqrt(t)
-	}
-	if p != nil {
-		return DAGScore{}, p.err()
 	}
 	triangular(A)
 	for j := range A {
@@ -1859,14 +1845,15 @@ func oneOf(typed string, known []string) string {
 func Nearest(typed string, known []string) (best string) {
 	least := min(3, len(typed))
 	for _, name := range known {
-		if d := editDistance([]byte(strings.ToLower(typed)), []byte(name)); d < least {
+		if d := Levenshtein([]byte(strings.ToLower(typed)), []byte(name)); d < least {
 			best, least = name, d
 		}
 	}
 	return best
 }
 
-func editDistance[T comparable](a, b []T) int {
+// Levenshtein returns the least number of letters to insert, delete or replace that makes b of a.
+func Levenshtein[T comparable](a, b []T) int {
 	row := span(nil, 0, len(b)+1)
 	for i := range a {
 		diagonal := row[0]
@@ -1989,7 +1976,7 @@ func modesKeys(keys *flag.FlagSet) func() (Env, error) {
 			return WordReward{}, err
 		}
 		r, err := NewModesReward(modes, words.length, string(words.tokens), beta, floor)
-		r.from, r.sum = file.or("modes=%d,seed=%d", *n, *seed), file.sum()
+		r.spec, r.sum = rewardSpec("modes", file.or("modes=%d,seed=%d", *n, *seed), beta, floor), file.sum()
 		return r, err
 	})
 }
@@ -2018,7 +2005,7 @@ func drawnKeys(
 			return r, err
 		}
 		r, err = NewFactorReward(factors, words.length, len(words.tokens), beta, floor)
-		r.name, r.from, r.sum = reward, file.or("seed=%d", *seed), file.sum()
+		r.spec, r.sum = rewardSpec(reward, file.or("seed=%d", *seed), beta, floor), file.sum()
 		return r, err
 	})
 }
@@ -2040,7 +2027,7 @@ func isingKeys(keys *flag.FlagSet) func() (Env, error) {
 			return r, err
 		}
 		r, err = NewFactorReward(Ising(n, bonds, *coupling, *field), n, 2, beta, floor)
-		r.name, r.from = "ising", fmt.Sprintf("lattice=%s,coupling=%v,field=%v", lattice, *coupling, *field)
+		r.spec = rewardSpec("ising", fmt.Sprintf("lattice=%s,coupling=%v,field=%v", lattice, *coupling, *field), beta, floor)
 		return r, err
 	})
 }

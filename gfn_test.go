@@ -2946,10 +2946,12 @@ func TestMarginalsExact(t *testing.T) {
 
 func TestDAGErrors(t *testing.T) {
 	local := func(int, uint32) float64 { return 0 }
-	require.EqualError(t, failure(gfn.NewDAG(0, gfn.DAGScore{})), "gfn: dag: nodes is 0, want 1 to 31\ngfn: dag: score has no Local")
+	require.EqualError(t, failure(gfn.NewDAG(3, gfn.DAGScore{})), "gfn: dag: score has no Local")
 	require.EqualError(t, failure(gfn.NewDAG(32, gfn.DAGScore{Local: local})), "gfn: dag: nodes is 32, want 1 to 31")
 	require.EqualError(t, failure(gfn.NewDAG(3, bge(t, 0, []float64{1, 2}))), "gfn: dag: score is of 2 nodes, want 3")
-	require.EqualError(t, failure(gfn.NewBGe(&gfn.Data{}, math.NaN())), "gfn: dag: 0 columns, want 1 to 31\ngfn: dag: no observations, want one or more\ngfn: dag: penalty is NaN, want a finite number")
+	require.EqualError(t, failure(gfn.NewBGe(&gfn.Data{}, 0)), "gfn: dag: 0 columns, want 1 to 31")
+	require.EqualError(t, failure(gfn.NewBGe(&gfn.Data{Names: []string{"A"}}, 0)), "gfn: dag: no observations, want one or more")
+	require.EqualError(t, failure(gfn.NewBGe(&gfn.Data{Names: []string{"A"}, Rows: [][]float64{{1}}}, math.NaN())), "gfn: dag: penalty is NaN, want a finite number")
 	require.EqualError(t, failure(gfn.NewBGe(&gfn.Data{Names: []string{"A"}, Rows: [][]float64{{1}, {1, 2}}}, 0)), "gfn: dag: observation 2 has 2 numbers, want 1")
 	require.EqualError(t, failure(gfn.NewBGe(&gfn.Data{Names: []string{"A", "B"}, Rows: [][]float64{{1, 1e200}, {1, 2}}}, 0)), "gfn: dag: the squares of B sum to +Inf, want finite numbers that are not too large")
 	require.EqualError(t, failure(gfn.NewBGe(&gfn.Data{Names: []string{"A"}, Rows: [][]float64{{math.NaN()}}}, 0)), "gfn: dag: the squares of A sum to NaN, want finite numbers that are not too large")
@@ -6339,6 +6341,34 @@ func levenshtein(a, b []int) int {
 	return min(replaced, levenshtein(a[1:], b)+1, levenshtein(a, b[1:])+1)
 }
 
+// An editor's settings out of range, and environments without words that grow from left to right.
+func TestEditorErrors(t *testing.T) {
+	words := wordsOf(3, 2, make([]float64, 8))
+	editor := func(env gfn.Env, δ, σ, λ float64) error {
+		return failure(gfn.NewEditor(env, gfn.UniformPF, δ, σ, λ))
+	}
+	tail := func(n int) error { return failure(gfn.NewTailEditor(words, gfn.UniformPF, n)) }
+	require.NoError(t, editor(words, 0, 0, 0))
+	require.NoError(t, editor(gfn.Tabular(enumerate(t, words)), 1, 5, 0.999))
+	for _, c := range []struct {
+		err   error
+		place string
+	}{
+		{editor(words, 1.5, 0, 0), "delta is 1.5"}, {editor(words, math.NaN(), 0, 0), "delta is NaN"}, {editor(words, 0, -1, 0), "sigma is -1"},
+		{editor(words, 0, math.Inf(1), 0), "sigma is +Inf"}, {editor(words, 0, 0, 1), "lambda is 1"},
+		{failure(gfn.NewMutator(words, 1.01)), "rate is 1.01"}, {tail(-1), "tail is -1"}, {tail(4), "tail is 4"},
+		{editor(parse(t, "hypergrid"), 0, 0, 0), "HyperGrid"}, {editor(parse(t, "sequence:order=ends,length=2"), 0, 0, 0), "order=ends"},
+		{failure(gfn.NewTailEditor(gfn.Fixture(), gfn.UniformPF, 1)), "Explicit"},
+		{failure(gfn.NewMutator(parse(t, "sequence:order=any,length=2"), 0.5)), "order=any"},
+	} {
+		require.ErrorContains(t, c.err, c.place)
+	}
+	e := must(gfn.NewEditor(words, gfn.UniformPF, 1, 0, 0))
+	for _, seed := range [][]int{{0, 1}, {0, 1, 2}} {
+		require.Panics(t, func() { e.Policy(seed) })
+	}
+}
+
 // ---- steps of training ----
 
 // After one step of the policy gradient: PB has moved, against its guide; the critic has by its own
@@ -6919,44 +6949,6 @@ func TestControlErrors(t *testing.T) {
 	require.NoError(t, err)
 	_, err = trainer(t, env, c).Step()
 	require.ErrorContains(t, err, `every state must be terminating, and "1" is not`)
-}
-
-func TestEditorErrors(t *testing.T) {
-	words := wordsOf(3, 2, make([]float64, 8))
-	editor := func(env gfn.Env, δ, σ, λ float64) error {
-		_, err := gfn.NewEditor(env, gfn.UniformPF, δ, σ, λ)
-		return err
-	}
-	require.NoError(t, editor(words, 0, 0, 0))
-	require.NoError(t, editor(gfn.Tabular(enumerate(t, words)), 1, 5, 0.999))
-	nan := math.NaN()
-	for want, err := range map[string]error{
-		"gfn: editor: delta is 1.5, want a number in 0…1":                                                             editor(words, 1.5, 0, 0),
-		"gfn: editor: delta is NaN, want a number in 0…1":                                                             editor(words, nan, 0, 0),
-		"gfn: editor: sigma is -1, want a finite number not below 0":                                                  editor(words, 0, -1, 0),
-		"gfn: editor: sigma is +Inf, want a finite number not below 0":                                                editor(words, 0, math.Inf(1), 0),
-		"gfn: editor: lambda is 1, want a number from 0 up, below 1":                                                  editor(words, 0, 0, 1),
-		"gfn: editor: *gfn.HyperGrid has no words; want a sequence with order=append":                                 editor(parse(t, "hypergrid"), 0, 0, 0),
-		"gfn: editor: words are built by order=ends; want order=append, from left to right":                           editor(parse(t, "sequence:order=ends,length=2"), 0, 0, 0),
-		"gfn: editor: delta is -1, want a number in 0…1\ngfn: editor: sigma is NaN, want a finite number not below 0": editor(words, -1, nan, 0),
-	} {
-		require.EqualError(t, err, want)
-	}
-	_, err := gfn.NewMutator(words, 1.01)
-	require.EqualError(t, err, "gfn: editor: rate is 1.01, want a number in 0…1")
-	for _, n := range []int{-1, 4} {
-		_, err = gfn.NewTailEditor(words, gfn.UniformPF, n)
-		require.EqualError(t, err, fmt.Sprintf("gfn: editor: tail is %d, want a number in 0…3, the length of a word", n))
-	}
-	_, err = gfn.NewTailEditor(gfn.Fixture(), gfn.UniformPF, 1)
-	require.ErrorContains(t, err, "*gfn.Explicit has no words")
-	_, err = gfn.NewMutator(parse(t, "sequence:order=any,length=2"), 0.5)
-	require.ErrorContains(t, err, "order=any")
-	e, err := gfn.NewEditor(words, gfn.UniformPF, 1, 0, 0)
-	require.NoError(t, err)
-	for _, seed := range [][]int{{0, 1}, {0, 1, 2}} {
-		require.Panics(t, func() { e.Policy(seed) })
-	}
 }
 
 // ---- determinism and checkpoints ----

@@ -1222,11 +1222,11 @@ var list = []place{
 	}},
 	{"envs.go", "NewMutator", []mutant{
 		m("the seed's letter among those drawn", "rate * k / max(1, k-1)", "rate"),
-		m("least share as if nothing were taken from the seed's letter", "min(e.most, k*(1-rate))", "e.most"),
+		m("least share as if nothing were taken from the seed's letter", "min(ρ, k*(1-rate))", "ρ"),
 	}},
 	{"envs.go", "NewTailEditor", []mutant{
-		m("one letter too many", "t < keep", "t+1 < keep"),
-		m("head, not tail", "t < keep", "t >= keep"),
+		m("one letter too many", "t < e.words.length-n", "t+1 < e.words.length-n"),
+		m("head, not tail", "t < e.words.length-n", "t >= e.words.length-n"),
 	}},
 	{"envs.go", "Editor.Policy", []mutant{
 		m("always drawn anew", "math.Log(ρ)", "0"),
@@ -1288,7 +1288,7 @@ var list = []place{
 		m("log R is not 0 at the empty graph", "- d.score.Local(f.node, 0)", ""),
 		m("nothing kept", "d.cache[f] = term", ""),
 	}},
-	{"envs.go", "editDistance", []mutant{
+	{"envs.go", "Levenshtein", []mutant{
 		m("letters replaced at twice the price", "replaced++", "replaced += 2"),
 		m("no insertions", "min(replaced, row[j]+1, row[j+1]+1)", "min(replaced, row[j+1]+1)"),
 	}},
