@@ -72,7 +72,8 @@
 //     [Centre], [PolicyGradient], with a [Critic]
 //   - RL-B: PB takes policy-gradient steps of its own. Exact gradient: [Graph.GradJB]. From samples: [RewardsB], and
 //     the rest as for PF
-//   - RL-T: PF takes natural-gradient steps within a KL, a [TrustRegion], by [Fisher] products and [ConjugateGradients]
+//   - RL-T: PF takes natural-gradient steps within KL(P'‖P) ≤ ζ, a [TrustRegion], by [Fisher] products and
+//     [ConjugateGradients]
 //   - RL-G: PB learns against a [Guide] in place of PF ([Unguided]): [ExitCapped] or [Replayed]
 //
 // [SubEB] trains the critic by sub-trajectory evaluation balance: SubTB with −V in place of log F, PF and PB held
@@ -147,6 +148,7 @@
 //	4   it is SubTB with −V in place of log F           SubEB                         TestSubEB
 //	4   its minimiser is V_F at the optimum only        SubEB                         TestSubEBMinimiser
 //	4   F v = Σ weight(s) Jᵀ diag(p) J v                Fisher                        TestFisher
+//	4   the length of a step, by hand                   TrustRegion.Step              TestTrustRegionByHand
 //	4   a step keeps to its KL, or changes nothing      TrustRegion.Step              TestTrustRegionStep
 //	4   penalised steps never raise J                   TrustRegion.Step              TestMonotoneImprovement
 //	4   guides are what they say                        ExitCapped, Replayed          TestExitCapped, TestReplayGuide
@@ -182,10 +184,11 @@
 //
 // # Departures from the reference code
 //
-// The trust region has one KL scale, and a failed line search restores the parameters. The replay guide forgets the
-// older half of its memory at once. The exit cap applies to probabilities, not to logits. FM trains the exit flow of
-// every terminating state visited. The balance losses take log F(s0) for log Z where there are state flows. Errors of
-// soft Q-learning and SAC are squared, not Huber's. RPE compares logarithms of V, not F.
+// The line search of a trust region tests the KL of trajectories, not its mean over steps, and restores the parameters
+// if no trial passes. The replay guide forgets the older half of its memory at once. The exit cap applies to
+// probabilities, not to logits. FM trains the exit flow of every terminating state visited. The balance losses take log
+// F(s0) for log Z where there are state flows. Errors of soft Q-learning and SAC are squared, not Huber's. RPE compares
+// logarithms of V, not F.
 //
 // # References
 //
