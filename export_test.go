@@ -36,6 +36,23 @@ func (t *Trainer) ShortMemory() {
 	}
 }
 
+// Nets returns the networks by name; a target network is "target " and the name of the one that it follows.
+func (t *Trainer) Nets() map[string]*Net {
+	all := map[string]*Net{}
+	for r, name := range []string{"pf", "pb", "f", "fb", "q1", "q2"} {
+		if t.net[r] != nil {
+			all[name] = t.net[r]
+		}
+		if t.bar[r] != nil {
+			all["target "+name] = t.bar[r]
+		}
+	}
+	return all
+}
+
+// MomentZ returns Adam's first moment of log Z.
+func (t *Trainer) MomentZ() float64 { return t.adamZ.M[0] }
+
 // Rate returns the factor of the learning rates at an iteration.
 func (c Config) Rate(iteration int) float64 { return c.rate(iteration) }
 
