@@ -86,6 +86,7 @@
 //   - [SamplingError]: TV(PF⊤, R/Z*) ≤ √(½ (J_F − log Z + log Z*))
 //   - [Improvement]: J' − J = E_{P'}[Σ A] + KL(P'‖P), and upper bounds of J' − J by advantages, KL and total variation
 //   - [Guiding]: |J^G − J − J_B^G| ≤ M √(2 KL(PF ‖ ρPB)), where J^G has the guide for PB
+//   - [ResidualCertificate]: TV(PF⊤, R/Z*) ≤ tanh((b − a)/4), where all c(τ) lie within a … b
 //   - [EvidenceBounds]: ELBO ≤ log Z* ≤ EUBO; [MarginalGap]: fact 6
 //
 // # 6 Maximum-entropy control
@@ -153,6 +154,7 @@
 //	4   penalised steps never raise J                   TrustRegion.Step              TestMonotoneImprovement
 //	4   guides are what they say                        ExitCapped, Replayed          TestExitCapped, TestReplayGuide
 //	5   all guarantees, and fact 6                      SamplingError … MarginalGap   TestGuarantees
+//	5   residuals within a range certify the sampler    ResidualCertificate           TestResidualCertificate
 //	5   improvement bounds are nearly attained          Improvement                   TestImprovementBoundsAreTight
 //	6   corrected samples R/Z*, uncorrected n(x) R(x)   Graph.SoftValue               TestSoftValue
 //	6   control is α times balance                      PCL SQL PiSQL FLDB            TestControlIsBalance

@@ -108,3 +108,6 @@ func (p *Products) Weights(dW, x []float64) {
 
 // Kind names the kind of a method's flow: "stateFlow".
 func (m Method) Kind() string { return strings.TrimPrefix(fmt.Sprintf("%T", m.Flow), "gfn.") }
+
+// Worst is what Check keeps of bounds.
+func Worst(bounds []Bound) []Bound { return worst(bounds) }

@@ -1159,12 +1159,38 @@ var list = []place{
 		m("KL of the old policy's visits", "meanOver(d2, rowKL)", "meanOver(d, rowKL)"),
 		m("KL with its sign turned", "p2 * (logPF2[e] - logPF[e])", "p2 * (logPF[e] - logPF2[e])"),
 		m("KL the other way", "p2 * (logPF2[e] - logPF[e])", "p * (logPF2[e] - logPF[e])"),
+		m("the rows' TV under the new visits", "tv = meanOver(d, rowTV)", "tv = meanOver(d2, rowTV)"),
+		m("the rows' TV under the new visits, beside the exact one", "Bound{\"trajectory TV\", tv, meanOver(d, rowTV)", "Bound{\"trajectory TV\", tv, meanOver(d2, rowTV)"),
 		m("TV bound without 2", "2*ε*H*tv", "ε*H*tv"),
 		m("KL bound without its root", "ε*H*math.Sqrt(2*kl)", "ε*H*2*kl"),
 		m("KL bound without L", "L + kl + ε*H*math.Sqrt(2*kl)", "kl + ε*H*math.Sqrt(2*kl)"),
 		m("half the KL in the last term of the worst state", "math.Sqrt(2*H*κ)", "math.Sqrt(H*κ)"),
 		m("worst state without H", "L + H*κ + ε*H*math.Sqrt(2*H*κ)", "L + κ + ε*H*math.Sqrt(2*κ)"),
 		m("visits bound without H", "2 * H * tv", "2 * tv"),
+	}},
+	{"grad.go", "Graph.extremes", []mutant{
+		m("sums of one edge", "most[from]+r[k]", "r[k]"),
+		m("least and most exchanged", "return most, least", "return least, most"),
+		m("paths of 0 among them", "math.Inf(-1), math.Inf(1)", "0, 0"),
+	}},
+	{"grad.go", "ResidualCertificate", []mutant{
+		m("exits left out", "min(a, logPF[exit]-logR-most[x])", "min(a, -logR-most[x])"),
+		m("rewards left out", "max(b, logPF[exit]-logR-least[x])", "max(b, logPF[exit]-least[x])"),
+		m("half for a quarter", "(b - a) / 4", "(b - a) / 2"),
+		m("the spread itself", "math.Tanh((b - a) / 4)", "(b - a) / 4"),
+	}},
+	{"grad.go", "EvidenceBounds", []mutant{
+		m("EUBO of P*B", "g.EUBO(logPF, logPB)", "g.EUBO(logPF, g.BackwardOf(logPF))"),
+		m("ELBO of P*B", "g.ELBO(logPF, logPB)", "g.ELBO(logPF, g.BackwardOf(logPF))"),
+	}},
+	{"grad.go", "Graph.pathKL", []mutant{
+		m("sign", "logp[k] - logq[k]", "logq[k] - logp[k]"),
+		m("walks of Q", "g.ValueB(logp, r)", "g.ValueB(logq, r)"),
+	}},
+	{"grad.go", "worst", []mutant{
+		m("the most slack kept", "relativeSlack(b) < relativeSlack(kept[i])", "relativeSlack(b) > relativeSlack(kept[i])"),
+		m("NaN forgotten", "!b.Holds() || ", ""),
+		m("the first kept", "!b.Holds() || relativeSlack(b) < relativeSlack(kept[i])", "false"),
 	}},
 	{"grad.go", "Control", []mutant{
 		m("no entropy", "entropic[e] -= α * logPF[e]", "entropic[e] -= 0 * logPF[e]"),
@@ -1196,6 +1222,7 @@ var list = []place{
 	}},
 	{"grad.go", "Guiding", []mutant{
 		m("norm of the guide forgotten", "p, n := math.Exp(ρ[x]), norm[x]", "p, n := math.Exp(ρ[x]), 0*norm[x]"),
+		m("the first endpoint's guide for all", "last == nil || &w[0] != &last[0]", "last == nil"),
 		m("M of one side", "max(M, most[x]+n, -least[x]-n)", "max(M, most[x]+n, 0*least[x])"),
 		m("J^G without the exits", "+ logPF[exit] - g.LogR[x] + g.LogZ()", "+ 0*logPF[exit]"),
 		m("J_B of the walks of P*B", "g.ValueB(logPB, toB)", "g.ValueB(back, toB)"),
