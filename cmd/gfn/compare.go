@@ -3,70 +3,35 @@ package main
 import (
 	"bytes"
 	"cmp"
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
-	"math"
 	"os"
 	"path/filepath"
 	"runtime"
-	"runtime/debug"
 	"slices"
 	"strings"
 	"sync"
-	"syscall"
-	"text/tabwriter"
 
 	"gfn"
 )
 
 const (
-	defaultMethods = "tb-u,db-u,subtb-u,rl-u,rl-b,rl-g"
-	runsName       = "runs.jsonl"
+	runsName = "runs.jsonl"
 
 	compareAbout = `Trains by several methods with several seeds and compares them.
-The table gives means over the seeds ± their standard errors: at the last
-evaluation, and of the means over the evaluations in the last tenth of the
-iterations, since a single point of a run wobbles. As many runs as there are
-processors go at once, each on one; seconds are of training alone.
-With -out DIR every run that is done is kept in DIR/runs.jsonl. It is not run
-again when the same command, or another one that wants it, is given with that
-DIR to the same build: Ctrl-C loses no more than the runs that are going. The
-curves are DIR/compare-iterations.svg and DIR/compare-seconds.svg. Brackets name
-the methods that read a flag: it is for those of -methods among them, and one at
-least.`
+The tables give means over the seeds with their standard errors: at the end, and
+of the means over the last tenth of the iterations, since single points wobble.
+Each run has one processor; seconds are of training alone. With -out DIR a run
+that is done is kept in DIR/runs.jsonl, and a command of the same build does not
+do it again: Ctrl-C loses no more than the runs that are going. Parentheses name
+the methods that use a flag; "gfn train -h" says more.`
 )
 
-// compareArgs are the arguments of compare.
-type compareArgs struct {
-	trainArgs
-	methods string
-	seeds   int
-}
-
-func (a *compareArgs) options() []option {
-	options := []option{
-		envFlag(&a.env),
-		{"methods", "A,B,…", &a.methods, `what to train by; "gfn help methods" lists them`},
-		{"seeds", "N", &a.seeds, "runs of each method"},
-	}
-	usage := map[string]string{
-		"seed":       "seed of the first run of each method; the others' follow it",
-		"workers":    "runs at once, by default one for each processor; results do not depend on it",
-		"eval-every": "iterations between evaluations, by default a fiftieth of -iters; 0 evaluates at the end only",
-		"out":        "keep the runs, and write the curves, there",
-	}
-	for _, o := range a.trainArgs.options() {
-		if !slices.Contains([]string{"env", "method", "resume"}, o.name) {
-			o.usage = cmp.Or(usage[o.name], o.usage)
-			options = append(options, o)
-		}
-	}
-	return options
-}
+// build says what the last bits of a run depend on beside its job.
+var build = runtime.Version() + " " + runtime.GOARCH
 
 // job says what a run depends on: equal jobs have equal results.
 type job struct {
@@ -76,39 +41,37 @@ type job struct {
 	Config   gfn.Config `json:"config"` // Workers is 1
 }
 
-// build says what the last bits of a run, and its seconds, depend on besides: GOARCH, and GOEXPERIMENT where it is set.
-var build = sync.OnceValue(func() string {
-	text := runtime.GOARCH
-	if info, ok := debug.ReadBuildInfo(); ok {
-		for _, s := range info.Settings {
-			if s.Key == "GOEXPERIMENT" {
-				text += " " + s.Value
-			}
-		}
-	}
-	return text
-})
-
 func (j job) String() string { return fmt.Sprintf("%s seed %d", j.Config.Method, j.Config.Seed) }
 
 // result is a run that is done, as a line of runs.jsonl holds it.
 type result struct {
 	job
-	Method string    `json:"method"`
-	Seed   uint64    `json:"seed"`
-	Curve  []numbers `json:"curve"`
-	Final  numbers   `json:"final"`
+	Curve []numbers `json:"curve"`
+	Final numbers   `json:"final"`
+}
+
+// runs are those of a method, at least one.
+type runs []result
+
+// mean returns the mean over seeds of a last figure.
+func (rs runs) mean(key string) estimate {
+	var finals []numbers
+	for _, r := range rs {
+		finals = append(finals, r.Final)
+	}
+	return meanOf(finals, key)
 }
 
 // comparison is one use of compare.
 type comparison struct {
 	*call
-	args  compareArgs
-	env   gfn.Env
-	jobs  []job // by method, then by seed
-	board board
+	*training
+	seeds, workers int
+	target         gfn.Env
+	jobs           []job // all methods of the first seed, then of the next
+	bar            *progress
 
-	mu      sync.Mutex // of the file of kept runs, and of
+	mu      sync.Mutex // of the file of runs, and of
 	results map[job]result
 	failed  []error
 }
@@ -118,418 +81,243 @@ func compare(c *call) error {
 	if err := k.read(); err != nil {
 		return err
 	}
-	ctx, stop := c.interruptible()
-	defer stop()
-	if err := k.load(); err != nil {
+	if err := cmp.Or(prepareDir(*k.out), k.load()); err != nil {
 		return err
 	}
-	if err := k.applies(); err != nil {
-		return err
+	defer c.interruptible()()
+	k.run()
+	note := "nothing was kept; -out DIR keeps the runs and curves there"
+	if *k.out != "" {
+		note = fmt.Sprintf("%d of %d runs kept in %s", len(k.results), len(k.jobs), filepath.Join(*k.out, runsName))
 	}
-	if err := prepareDir(k.args.out, runsName, "compare-iterations.svg", "compare-seconds.svg"); err != nil {
-		return err
-	}
-	fmt.Fprintf(k.stderr, "%s: %s, %d of them found, %d to do\n", k.jobs[0].Env, count(len(k.jobs), "run"), len(k.results), len(k.jobs)-len(k.results))
-	k.run(ctx)
-	note := "nothing is kept without -out"
-	if k.args.out != "" {
-		note = fmt.Sprintf("%d of %s kept in %s", len(k.results), count(len(k.jobs), "run"), filepath.Join(k.args.out, runsName))
-	}
-	if ctx.Err() != nil && len(k.results)+len(k.failed) < len(k.jobs) {
-		fmt.Fprintf(c.stderr, "stopped; %s\n", note)
-		return errInterrupted
-	}
-	if err := k.report(); err != nil {
-		return err
+	if c.ctx.Err() != nil && len(k.results)+len(k.failed) < len(k.jobs) {
+		return failure{errors.New("stopped; " + note), 130}
 	}
 	fmt.Fprintln(c.stderr, note)
+	err := k.report()
 	if len(k.failed) > 0 {
-		return fmt.Errorf("%d of %s failed, the first with: %w", len(k.failed), count(len(k.jobs), "run"), k.failed[0])
+		err = fmt.Errorf("%d of %d runs failed, the first with: %w", len(k.failed), len(k.jobs), k.failed[0])
 	}
-	return nil
+	return err
 }
 
-// read reads the arguments: once for what all runs share, and then on top of the defaults of each method.
+// read reads the arguments and lists the jobs. The flags override the defaults of each method.
 func (k *comparison) read() (err error) {
-	fresh := func(method string) *compareArgs {
-		return &compareArgs{trainArgs{config: gfn.DefaultConfig(method), env: defaultEnv}, defaultMethods, 3}
-	}
-	k.args = *fresh(defaultMethod)
-	if _, err := k.parse(k.args.options()); err != nil {
+	k.training = newTraining(k.call)
+	flags := k.flags
+	methods := flags.String("methods", "tb-u,db-u,subtb-u,rl-u,rl-b,rl-g", "what to train by, `A,B,…`")
+	seeds := flags.Int("seeds", 3, "runs of each method; their seeds count up from -seed")
+	flags.Lookup("workers").Usage = "runs at once; results do not depend on it"
+	flags.Lookup("eval-every").DefValue = "a fiftieth of -iters"
+	if _, err := k.parse(flags, 0, 0); err != nil {
 		return err
 	}
-	if err := inRange("seeds", k.args.seeds); err != nil {
+	if *seeds < 1 {
+		return usagef("-seeds is %d; write a number from 1", *seeds)
+	}
+	if k.target, err = parseEnv(*k.env); err != nil {
 		return err
 	}
-	if k.env, err = parseEnv(k.args.env); err != nil {
-		return err
+	k.seeds, k.workers = *seeds, k.Workers
+	every := max(1, k.Iterations/50)
+	var configs []gfn.Config
+	for method := range strings.SplitSeq(*methods, ",") {
+		c := k.defaults(method, k.target)
+		c.EvalEvery = every
+		k.override(c)
+		if err := k.Validate(); err != nil {
+			return usagef("for %s: %w", method, k.inFlags(err))
+		}
+		k.Config.Workers = 1
+		configs = append(configs, k.Config)
 	}
-	named := gfn.TraitsOf(k.env)
-	for method := range strings.SplitSeq(k.args.methods, ",") {
-		if err := knownMethod(method, ""); err != nil {
-			return err
-		}
-		a := fresh(method)
-		a.config = defaults(k.args.trainArgs, method, k.env)
-		a.config.EvalEvery = max(1, k.args.config.Iterations/50)
-		if err := k.again(&a.trainArgs, a.options()); err != nil {
-			return usagef("for %s: %w", method, err)
-		}
-		a.config.Workers = 1
-		if j := (job{build(), named.Spec, named.Checksum, a.config}); slices.Contains(k.jobs, j) {
-			return usagef("-methods has %s twice", method)
-		}
-		for range k.args.seeds {
-			k.jobs = append(k.jobs, job{build(), named.Spec, named.Checksum, a.config})
-			a.config.Seed++
+	traits := gfn.TraitsOf(k.target)
+	for range k.seeds {
+		for i := range configs {
+			k.jobs = append(k.jobs, job{build, traits.Spec, traits.Checksum, configs[i]})
+			configs[i].Seed++
 		}
 	}
 	return nil
 }
 
-// applies returns an error that names a method which does not apply to the environment, before another one trains.
-func (k *comparison) applies() error {
-	for jobs := range slices.Chunk(k.jobs, k.args.seeds) {
-		if !slices.ContainsFunc(jobs, func(j job) bool { return k.results[j].Final == nil }) {
-			continue
-		}
-		method := jobs[0].Config.Method
-		t, err := newTrainer(k.env, jobs[0].Config)
-		if unusable, ok := errors.AsType[usageError](err); ok {
-			return usagef("for %s: %s", method, strings.Replace(unusable.Error(), "-method is "+method+": ", "", 1))
-		} else if err != nil {
-			return err
-		}
-		t.Close()
-	}
-	return nil
-}
-
-// load takes those of the kept runs that are wanted. That -out is a file, [prepareDir] says.
+// load finds the runs in the file that are wanted. It does not use damaged lines.
 func (k *comparison) load() error {
-	if k.args.out != "" {
-		path := filepath.Join(k.args.out, runsName)
-		text, err := os.ReadFile(path)
-		if err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, syscall.ENOTDIR) {
-			return err
-		}
-		n := 0
-		for line := range bytes.Lines(text) {
-			var r result
-			if n++; len(bytes.TrimSpace(line)) == 0 {
-				continue
-			} else if json.Unmarshal(line, &r) != nil || r.Final == nil {
-				fmt.Fprintf(k.stderr, "line %d of %s is damaged, or no run: not used\n", n, path)
-			} else if slices.Contains(k.jobs, r.job) {
-				k.results[r.job] = r
-			}
+	if *k.out == "" {
+		return nil
+	}
+	path := filepath.Join(*k.out, runsName)
+	text, err := os.ReadFile(path)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	for line := range bytes.Lines(text) {
+		var r result
+		whole := json.Unmarshal(line, &r) == nil && r.Final != nil && r.Curve != nil
+		if whole && slices.Contains(k.jobs, r.job) {
+			k.results[r.job] = r
 		}
 	}
 	return nil
 }
 
 // keep appends a run to the file, with one write: other commands may append to it at the same time.
-// A line that is torn off, as a crash leaves it, is ended; where two commands do so, a line stays blank.
 func (k *comparison) keep(r result) error {
-	f, err := os.OpenFile(filepath.Join(k.args.out, runsName), os.O_RDWR|os.O_CREATE|os.O_APPEND, 0o644)
+	f, err := os.OpenFile(filepath.Join(*k.out, runsName), os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o644)
 	if err != nil {
 		return err
 	}
-	defer f.Close()
-	info, err := f.Stat()
-	if err != nil {
-		return err
-	}
-	var text bytes.Buffer
-	if end := []byte{'\n'}; info.Size() > 0 {
-		if _, err := f.ReadAt(end, info.Size()-1); err != nil {
-			return err
-		}
-		if end[0] != '\n' {
-			text.WriteByte('\n')
-		}
-	}
-	err = printJSON(&text, r)
-	if err == nil {
-		_, err = f.Write(text.Bytes())
-	}
-	return cmp.Or(err, f.Sync(), f.Close())
+	return cmp.Or(printJSON(f, r), f.Close())
 }
 
-// run does the jobs that have no result, seed by seed and as many at once as -workers says, until ctx is done.
-func (k *comparison) run(ctx context.Context) {
-	var todo []job
-	for i := range k.jobs {
-		methods := len(k.jobs) / k.args.seeds
-		j := k.jobs[i%methods*k.args.seeds+i/methods]
-		if _, found := k.results[j]; !found {
-			todo = append(todo, j)
-		}
-	}
-	places := min(k.args.config.Workers, len(todo))
-	k.board = board{w: k.stderr, runs: make([]*progress, places), names: make([]string, places)}
+// run does the jobs that have no result, as many at once as -workers says, until the context is done.
+func (k *comparison) run() {
+	todo := slices.DeleteFunc(slices.Clone(k.jobs), func(j job) bool { return k.results[j].Final != nil })
+	fmt.Fprintf(k.stderr, "%s: %d runs found, %d to do\n", k.jobs[0].Env, len(k.results), len(todo))
+	k.bar = newProgress(k.stderr, 0, len(todo)*k.Iterations)
 	next := make(chan job)
 	var all sync.WaitGroup
-	for place := range places {
+	for range min(k.workers, len(todo)) {
 		all.Go(func() {
 			for j := range next {
-				r, err := k.train(ctx, place, j)
-				k.board.end(place)
-				if err == nil || ctx.Err() == nil {
-					k.finish(r, err)
-				}
+				k.do(j)
 			}
 		})
 	}
 	for _, j := range todo {
-		if ctx.Err() == nil {
-			next <- j
-		}
+		next <- j
 	}
 	close(next)
 	all.Wait()
+	k.bar.clear()
 }
 
-func (k *comparison) train(ctx context.Context, place int, j job) (result, error) {
-	r := result{job: j, Method: j.Config.Method, Seed: j.Config.Seed}
-	t, err := gfn.NewTrainer(k.env, j.Config)
-	if err != nil {
-		return r, inFlags(err)
+// do does a job and keeps the result. An interrupt is no failure.
+func (k *comparison) do(j job) {
+	r, err := k.train(j)
+	if err != nil && k.ctx.Err() != nil {
+		return
 	}
-	defer t.Close()
-	k.board.begin(place, j.String(), t)
-	if err := t.Run(ctx, func(_ float64, e *gfn.Evaluation) { k.board.step(place, t.Iteration, e) }); err != nil {
-		return r, err
-	}
-	for _, e := range t.Curve {
-		r.Curve = append(r.Curve, pointOf(t, e))
-	}
-	e, err := final(ctx, t)
-	r.Final = pointOf(t, e)
-	return r, err
-}
-
-// finish keeps a run that is done, or failed.
-func (k *comparison) finish(r result, err error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if err == nil {
-		k.results[r.job] = r
-		text := fmt.Sprintf("%d/%d  %s  %.1f s of training", len(k.results), len(k.jobs), r.job, r.Final["train_seconds"])
-		for _, c := range k.columns() {
-			text += fmt.Sprintf("  %s %.3g", c.label, r.Final.get(c.key))
-		}
-		k.board.say(text)
-		if k.args.out != "" {
+		k.results[j] = r
+		if *k.out != "" {
 			err = k.keep(r)
 		}
 	}
 	if err != nil {
-		k.failed = append(k.failed, fmt.Errorf("%s: %w", r.job, err))
-		k.board.say(r.job.String() + ": " + oneLine(err))
+		k.failed = append(k.failed, fmt.Errorf("%s: %w", j, err))
 	}
 }
 
-// column is a figure that is compared.
-type column struct {
-	key, label, axis string
-	log              bool
-}
-
-var (
-	exactColumns = []column{
-		{"tv", "TV", "total variation", true},
-		{"jsd", "JSD", "Jensen–Shannon divergence", true},
-		{"abs_logz_error", "|log Z error|", "|log Z − log Z*|", true},
+// train does a job. Beside the last figures it puts, as KEY_late, their means over the last tenth of the iterations.
+func (k *comparison) train(j job) (r result, err error) {
+	if err := k.ctx.Err(); err != nil {
+		return r, err
 	}
-	sampledColumns = []column{
-		{"elbo", "ELBO", "ELBO", false},
-		{"logz", "log Z", "log Z", false},
-		{"mean_reward", "mean reward", "mean reward", false},
-		{"mean_log_reward", "mean log R", "mean log R", false},
-		{"modes", "modes", "modes", false},
+	t, err := gfn.NewTrainer(k.target, j.Config)
+	if err != nil {
+		return r, err
 	}
-)
-
-// columns returns what is compared: distances from the target where it is known, else figures of samples.
-func (k *comparison) columns() []column {
-	known := func(columns []column) []column {
-		return slices.DeleteFunc(slices.Clone(columns), func(c column) bool {
-			for _, r := range k.results {
-				if isFinite(r.Final.get(c.key)) {
-					return false
-				}
-			}
-			return true
-		})
+	defer t.Close()
+	err = t.Run(k.ctx, func(_ float64, e *gfn.Evaluation) {
+		text := ""
+		if e != nil && e.Iteration == float64(j.Config.Iterations) {
+			text = fmt.Sprintf("%s  %s", j, evaluationLine(e))
+		}
+		k.bar.step(text)
+	})
+	if err != nil {
+		return r, err
 	}
-	if exact := known(exactColumns); len(exact) > 0 {
-		return exact
-	}
-	return known(sampledColumns)
-}
-
-// estimate is a mean over seeds with its standard error, NaN where there are too few.
-type estimate struct{ mean, err float64 }
-
-// estimateOf leaves out what is not finite.
-func estimateOf[T any](list []T, of func(T) float64) estimate {
-	var xs []float64
-	sum, squares := 0.0, 0.0
-	for _, item := range list {
-		if x := of(item); isFinite(x) {
-			xs, sum = append(xs, x), sum+x
+	e, err := final(k.ctx, t, j.Config.EvalSamples, 0)
+	r = result{j, []numbers{}, numbersOf(figures(t, e))}
+	var late []numbers
+	for _, e := range t.Curve {
+		r.Curve = append(r.Curve, numbersOf(figures(t, e)))
+		if e.Iteration > 0.9*float64(t.Iteration) {
+			late = append(late, r.Curve[len(r.Curve)-1])
 		}
 	}
-	n := float64(len(xs))
-	for _, x := range xs {
-		squares += (x - sum/n) * (x - sum/n)
+	for _, c := range columnsOf(r.Final) {
+		r.Final.put(c.key+"_late", meanOf(late, c.key).mean)
 	}
-	return estimate{sum / n, math.Sqrt(squares / (n - 1) / n)}
-}
-
-// String writes the error with two digits, and the mean with as many decimals.
-func (e estimate) String() string {
-	decimals := max(0, 1-math.Floor(math.Log10(e.err)))
-	switch {
-	case !isFinite(e.mean):
-		return "–"
-	case !isFinite(e.err):
-		return fmt.Sprintf("%.4g", e.mean)
-	case decimals > 6: // infinite where the error is 0
-		return fmt.Sprintf("%.3g ± %.2g", e.mean, e.err)
-	}
-	return fmt.Sprintf("%.*f ± %.*f", int(decimals), e.mean, int(decimals), e.err)
-}
-
-// summary is what the runs of a method come to.
-type summary struct {
-	runs  []result
-	means map[string]estimate // by key; KEY_late over the last tenth of the iterations
-}
-
-func summarise(runs []result) summary {
-	s := summary{runs, map[string]estimate{}}
-	for _, c := range slices.Concat(exactColumns, sampledColumns) {
-		get := func(n numbers) float64 { return n.get(c.key) }
-		s.means[c.key] = estimateOf(runs, func(r result) float64 { return get(r.Final) })
-		s.means[c.key+"_late"] = estimateOf(runs, func(r result) float64 { return estimateOf(r.late(), get).mean })
-	}
-	s.means["train_seconds"] = estimateOf(runs, func(r result) float64 { return r.Final["train_seconds"] })
-	s.means["ms_per_iteration"] = estimateOf(runs, func(r result) float64 { return 1000 * r.Final["train_seconds"] / r.Final["iteration"] })
-	return s
-}
-
-// late returns the points in the last tenth of the iterations.
-func (r result) late() []numbers {
-	i := slices.IndexFunc(r.Curve, func(n numbers) bool { return n["iteration"] > 0.9*float64(r.Config.Iterations) })
-	if i < 0 { // not one iteration was asked for
-		return []numbers{r.Final}
-	}
-	return r.Curve[i:]
+	r.Final.put("ms_per_iteration", 1000*e.TrainSeconds/float64(t.Iteration))
+	return r, err
 }
 
 // report writes the curves and prints the results.
 func (k *comparison) report() (err error) {
-	var all []summary
-	for jobs := range slices.Chunk(k.jobs, k.args.seeds) {
-		var runs []result
-		for _, j := range jobs {
-			if r, ok := k.results[j]; ok {
-				runs = append(runs, r)
+	var all []runs
+	for _, first := range k.jobs[:len(k.jobs)/k.seeds] {
+		var of runs
+		for _, j := range k.jobs {
+			if r, ok := k.results[j]; ok && r.Config.Method == first.Config.Method {
+				of = append(of, r)
 			}
 		}
-		if len(runs) > 0 {
-			all = append(all, summarise(runs))
+		if len(of) > 0 {
+			all = append(all, of)
 		}
 	}
 	if len(all) == 0 {
 		return nil
 	}
-	title := fmt.Sprintf("%s, batch %d, mean ± standard error over %s", k.jobs[0].Env, k.jobs[0].Config.Batch, count(k.args.seeds, "seed"))
-	draw := func(name, key, label string) {
-		err = cmp.Or(err, gfn.WriteFile(filepath.Join(k.args.out, name), func(w io.Writer) error {
-			return writeCharts(w, title, k.charts(all, key, label))
+	title := fmt.Sprintf("%s, batch %d, mean ± standard error, seeds: %d", k.jobs[0].Env, k.Batch, k.seeds)
+	draw := func(name, key, across string) {
+		err = cmp.Or(err, gfn.WriteFile(filepath.Join(*k.out, name), func(w io.Writer) error {
+			return writeCharts(w, title, key, across, all)
 		}))
 	}
-	if k.args.out != "" {
+	if *k.out != "" {
 		draw("compare-iterations.svg", "iteration", "iteration")
 		draw("compare-seconds.svg", "train_seconds", "seconds of training")
 	}
-	if k.args.json {
+	if *k.json {
 		return cmp.Or(err, k.printJSON(all))
 	}
 	return cmp.Or(err, k.printTables(title, all))
 }
 
-// charts returns the curves of every method's mean over seeds, with bands of its standard error.
-func (k *comparison) charts(all []summary, key, label string) (charts []chart) {
-	for _, c := range k.columns() {
-		if c.key == "jsd" { // looks as the TV does
-			continue
+func (k *comparison) printTables(title string, all []runs) error {
+	columns := columnsOf(all[0][0].Final)
+	table := func(title, suffix string, columns []column) error {
+		title += "\n"
+		for _, c := range columns {
+			title += "\t" + c.label
 		}
-		ch := chart{across: label, label: c.axis, log: c.log}
-		for _, s := range all {
-			l := line{name: s.runs[0].Method}
-			for i := range s.runs[0].Curve { // equal configurations are evaluated at equal iterations
-				of := func(key string) estimate {
-					return estimateOf(s.runs, func(r result) float64 { return r.Curve[i].get(key) })
-				}
-				p := point{x: of(key).mean, y: of(c.key).mean}
-				if spread := of(c.key).err; isFinite(spread) {
-					p.spread = spread
-				}
-				l.points = append(l.points, p)
-			}
-			ch.lines = append(ch.lines, l)
-		}
-		charts = append(charts, ch)
-	}
-	return charts
-}
-
-func (k *comparison) printTables(title string, all []summary) error {
-	w := tabwriter.NewWriter(k.stdout, 0, 0, 2, ' ', 0)
-	fmt.Fprintf(w, "%s\n", title)
-	table := func(suffix, title string, args ...any) {
-		fmt.Fprintf(w, "\n"+title+"\n", args...)
-		for _, c := range k.columns() {
-			fmt.Fprintf(w, "\t%s", c.label)
-		}
-		for _, s := range all {
-			fmt.Fprintf(w, "\n%s", s.runs[0].Method)
-			for _, c := range k.columns() {
-				fmt.Fprintf(w, "\t%s", s.means[c.key+suffix])
+		for _, rs := range all {
+			title += "\n" + rs[0].Config.Method
+			for _, c := range columns {
+				title += "\t" + rs.mean(c.key+suffix).String()
 			}
 		}
-		fmt.Fprintln(w)
+		return printTable(k.stdout, title+"\n")
 	}
-	table("", "at the end, after %s", count(k.jobs[0].Config.Iterations, "iteration"))
-	table("_late", "means over the last tenth of the iterations, %s", count(len(all[0].runs[0].late()), "evaluation"))
-	fmt.Fprint(w, "\ntraining\n\tseeds\ttrajectories\tseconds\tms/iteration\n")
-	for _, s := range all {
-		fmt.Fprintf(w, "%s\t%d\t%.0f\t%s\t%s\n", s.runs[0].Method, len(s.runs), s.runs[0].Final["trajectories"], s.means["train_seconds"], s.means["ms_per_iteration"])
-	}
-	return w.Flush()
+	return cmp.Or(
+		table(fmt.Sprintf("%s\n\nat the end, iterations: %d", title, k.Iterations), "", columns),
+		table("\nmeans over the last tenth of the iterations", "_late", columns),
+		table("\ntraining", "", []column{{key: "trajectories", label: "trajectories"},
+			{key: "train_seconds", label: "seconds"}, {key: "ms_per_iteration", label: "ms/iteration"}}))
 }
 
-// printJSON prints every run, and then every method with means over its seeds and, under KEY_se, their standard errors.
-func (k *comparison) printJSON(all []summary) (err error) {
-	for _, s := range all {
-		for _, r := range s.runs {
-			err = cmp.Or(err, printJSON(k.stdout, record("run", r.Env, r.Config, r.Final)))
+// printJSON prints every run, and then every method with means over its seeds and, as KEY_se, their standard errors.
+func (k *comparison) printJSON(all []runs) (err error) {
+	for _, rs := range all {
+		for _, r := range rs {
+			err = cmp.Or(err, printJSON(k.stdout, record("run", r.Env, r.Config).with(r.Final)))
 		}
 	}
-	for _, s := range all {
-		first := s.runs[0]
-		n := numbers{"seeds": float64(len(s.runs)), "iteration": first.Final["iteration"], "trajectories": first.Final["trajectories"]}
-		for key, e := range s.means {
-			n.put(key, e.mean)
-			n.put(key+"_se", e.err)
+	for _, rs := range all {
+		n := numbers{"seeds": float64(len(rs))}
+		for key := range rs[0].Final {
+			n.put(key, rs.mean(key).mean)
+			n.put(key+"_se", rs.mean(key).err)
 		}
-		object := record("method", first.Env, first.Config, n)
-		delete(object, "seed")
-		err = cmp.Or(err, printJSON(k.stdout, object))
+		o := record("method", rs[0].Env, rs[0].Config).with(n)
+		delete(o, "seed")
+		err = cmp.Or(err, printJSON(k.stdout, o))
 	}
 	return err
 }

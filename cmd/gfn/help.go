@@ -2,137 +2,116 @@ package main
 
 import (
 	"fmt"
+	"io"
 	"strings"
-	"text/tabwriter"
 
 	"gfn"
 )
-
-const helpAbout = `Describes a command or a topic.`
 
 const overview = `gfn trains GFlowNets: samplers that build an object step by step and draw each
 one with probability proportional to its reward.
 
   gfn train                              learn an 8×8 grid, in about ten seconds
   gfn train -env hypergrid:dim=4,height=8 -method subtb-b -out results
-  gfn exact -env hypergrid:dim=2,height=64,r0=0.001
   gfn compare -methods tb-u,rl-u,rl-g -seeds 3 -out comparison
   gfn eval results/checkpoint.gfn
   gfn sample results/checkpoint.gfn -n 100
   gfn edit words/checkpoint.gfn ACGTACGT
 
+Commands; "gfn help COMMAND" lists the flags of one:
+
 `
 
-const filesHelp = `Files are text of at most 64 MiB; blank lines are skipped.
+const filesHelp = `Environments read text; blank lines are skipped. In motifs, modes, factors and
+graphs, # begins a comment and blanks separate numbers.
 
-table    of sequence:reward=table,file=…   CSV with the header word,score and a line for every word
-           word,score
-           AAAA,0.13
-motif    of sequence:reward=motif,file=…   position weights: for every slot a line with a number for every token
-modes    of sequence:reward=modes,file=…   a word on every line
-factors  of sequence:reward=factors,file=… a factor graph: log R is β times the sum of a weight of each line, by the tokens in its slots
-           factor 0 : 0.5 -0.5
-           factor 0 2 : 1 -1 -1 1
-         Slots are counted from 0. Of slots i j and tokens AB the weights are those of AA AB BA BB: the last slot changes fastest.
-graph    of explicit:file=…                lines in any order; a node with a reward is terminating
-           edge FROM TO
-           reward NODE R
-         Nodes are whole numbers from 0 up. One node alone, the source, has no edge into it;
-         there is no cycle, and from every node a way to one with a reward.
-data     of dag:file=…                     a header line with the names of the variables, then a line with a
-                                           number for each; tabs, commas, ; or blanks between them
-           rain,sprinkler,wet
-           0.1,2.5,1.9
-In motifs, modes, factors and graphs a # begins a comment and blanks separate numbers.
+sequence:reward=table,file=…    CSV: the header word,score, a line for each word
+sequence:reward=motif,file=…    for each slot a line of a weight for each token
+sequence:reward=modes,file=…    a word on each line
+sequence:reward=factors,file=…  log R is β times a sum of weights of lines,
+                                by the tokens A, B in its slots, counted from 0
+    factor 0 : 0.5 -0.5         for A, B in slot 0
+    factor 0 2 : 1 -1 -1 1      for AA, AB, BA, BB in slots 0 and 2
+explicit:file=…                 a graph, lines in any order
+    edge FROM TO                nodes are whole numbers; one source, no cycle
+    reward NODE R               each node leads to one with a reward
+dag:file=…                      data: a line of names, then lines of numbers,
+                                separated by tabs, commas, ; or blanks
 
-Written by train -out DIR, each of them whole or not at all:
-  checkpoint.gfn   everything to continue, evaluate or sample; versioned and checksummed
-  curves.svg       learning curves
-  target.png, learned.png   of a two-dimensional grid, on one scale: first coordinate to the right, second upwards;
-                   removed where there is nothing of the kind to show
+train -out DIR writes each file whole or not at all:
+  checkpoint.gfn            what it takes to continue, evaluate or sample; also
+                            written at evaluations, some seconds apart
+  curves.svg                learning curves
+  target.png, learned.png   heat maps of a two-dimensional grid, x to the right,
+                            y upwards, on one scale from black (0) to white
+compare -out DIR writes runs.jsonl (the runs that are done, each a JSON object
+on a line), compare-iterations.svg and compare-seconds.svg (means over seeds,
+with bands of their standard errors).
+sample writes CSV with the header object,log_reward,log_pf,steps.
 
-The checkpoint is written at evaluations too, where the last one is some seconds old.
-
-Written by compare -out DIR:
-  runs.jsonl                runs that are done, each a JSON object on a line (damaged lines are not used): env, checksum and config,
-                            on which its numbers depend, method, seed, curve and final evaluation
-  compare-iterations.svg, compare-seconds.svg   means over seeds with bands of their standard errors
-
-Written by sample to standard output: CSV with the header object,log_reward,log_pf,steps.
-Written by -json to standard output: JSON, an object on a line. What cannot be computed is absent.
-  train     event eval, and at the end final; accepted, rejected, step_fraction and step_kl are of the
-            trust-region steps since the evaluation before, and in final of all
-  compare   event run, with the figures of train's final, and then event method, with means over seeds:
-            KEY at the end, KEY_late over the last tenth of the iterations, and KEY_se, KEY_late_se
-  eval      event final, with the figures of train's; with -words also words, pearson and spearman
-  edit      event edit: seed (the word), edited, edits (to insert, delete or replace a letter), reward, seed_reward and their
-            logs log_reward, seed_log_reward; event final: reward_before, improvement, edit_percentage, diversity, and KEY_se
-  exact     env, states, edges, terminating, logz, mean_reward, and modes where there are any
-  check     env, name, left, right, slack, ok, and equal where left = right is stated, not left ≤ right
+With -json, each line is a JSON object. What cannot be computed is absent.
+  train     event eval, and event final at the end; accepted, rejected,
+            step_fraction and step_kl are of the trust-region steps since the
+            evaluation before
+  compare   event run, with the figures of train's final, KEY_late for means
+            over the last tenth of the iterations, and ms_per_iteration; then
+            event method, with means over seeds, and KEY_se, standard errors
+  eval      event final as of train; with -words also words, pearson, spearman
+  edit      event edit: seed (the word), edited, edits (insertions, deletions
+            and replacements), reward, log_reward, seed_reward, seed_log_reward;
+            event final: reward_before, improvement, edit_percentage, diversity
+            and their standard errors KEY_se
+  exact     env, states, edges, terminating, logz, mean_reward, mean_log_reward,
+            modes
+  check     env, name, left, right, slack, ok, and equal if left = right is
+            stated, not left ≤ right
 `
 
-// topics are what help describes beside the commands.
-func topics() map[string]func() string {
-	return map[string]func() string{
-		"environments": func() string {
-			return "SPEC is name:key=value,key=value. Every key may be left out.\n\n" + gfn.EnvHelp()
-		},
-		"methods": methodsHelp,
-		"files":   func() string { return filesHelp },
+// topic returns the text of a topic that is no command, empty if there is none of that name.
+func topic(name string) string {
+	switch name {
+	case "environments":
+		return "SPEC is name:key=value,key=value. Every key may be left out.\n\n" + gfn.EnvHelp()
+	case "files":
+		return filesHelp
+	case "methods":
+		var text strings.Builder
+		for _, m := range gfn.Methods() {
+			title := m.Title
+			if isFinite(m.Lambda) {
+				title += fmt.Sprintf(", -lambda %v", m.Lambda)
+			}
+			fmt.Fprintf(&text, "%-11s %s\n", m.Name, title)
+		}
+		return text.String()
 	}
+	return ""
 }
 
 func help(c *call) error {
-	positional := []string{"TOPIC"}
-	if len(c.args) == 0 {
-		positional = nil
-	}
-	positional, err := c.parse(nil, positional...)
+	positional, err := c.parse(c.newFlags(), 0, 1)
 	if err != nil {
 		return err
 	}
 	if len(positional) == 0 {
-		return c.overview()
-	}
-	name := positional[0]
-	if text, ok := topics()[name]; ok {
-		_, err := fmt.Fprint(c.stdout, text())
+		text := overview
+		for _, command := range commands() {
+			first, _, _ := strings.Cut(command.about, "\n")
+			text += fmt.Sprintf("  %-9s %s\n", command.name, first)
+		}
+		text += "\nTopics: gfn help environments, gfn help methods, gfn help files\n\n" +
+			"Exit status: 0 done, 1 failed, 2 unusable arguments, 130 interrupted.\n"
+		_, err := io.WriteString(c.stdout, text)
 		return err
 	}
-	about, err := findCommand(name)
+	if text := topic(positional[0]); text != "" {
+		_, err := io.WriteString(c.stdout, text)
+		return err
+	}
+	about, err := findCommand(positional[0])
 	if err != nil {
-		known := append(commandNames(), "environments", "methods", "files")
-		return usagef("no help on %q%s (topics: %s)", name, didYouMean(name, known, ""), strings.Join(known, ", "))
+		return usagef("%w; topics are environments, methods, files", err)
 	}
 	c.command, c.args = about, []string{"-h"}
-	if about.name == "help" {
-		return c.overview()
-	}
 	return about.run(c)
-}
-
-func (c *call) overview() error {
-	w := tabwriter.NewWriter(c.stdout, 0, 0, 3, ' ', 0)
-	fmt.Fprint(w, overview, "Commands; \"gfn help COMMAND\" lists the flags of one:\n\n")
-	for _, command := range commands() {
-		first, _, _ := strings.Cut(command.about, "\n")
-		fmt.Fprintf(w, "  %s\t%s\n", command.name, first)
-	}
-	fmt.Fprint(w, "\nTopics: gfn help environments, gfn help methods, gfn help files\n\n",
-		"Exit status: 0 done, 1 failed while running, 2 unusable arguments, 130 interrupted.\n")
-	return w.Flush()
-}
-
-func methodsHelp() string {
-	var text strings.Builder
-	w := tabwriter.NewWriter(&text, 0, 0, 3, ' ', 0)
-	for _, m := range gfn.Methods() {
-		lambda := ""
-		if m.Lambda == m.Lambda { // not NaN
-			lambda = fmt.Sprintf(", -lambda %v", m.Lambda)
-		}
-		fmt.Fprintf(w, "%s\t%s%s\n", m.Name, m.Title, lambda)
-	}
-	w.Flush()
-	return text.String()
 }

@@ -4,133 +4,70 @@ import (
 	"cmp"
 	"encoding/csv"
 	"errors"
+	"flag"
 	"fmt"
-	"iter"
+	"io"
+	"math"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
-	"text/tabwriter"
 
 	"gfn"
 )
 
 const (
 	exactAbout = `Enumerates an environment and prints its exact figures.
-These are the numbers of states, of edges (exits included), of terminating
-states and, where there are any, of modes; log Z*, and the mean reward of R/Z*.`
+Edges include the exits; the mean reward is that of R/Z*.`
+
+	checkAbout = `Checks the guarantees on random policies of an environment.
+For each statement it prints both sides and their slack, in nats or
+probabilities, on the policies that come nearest to breaking it. It exits with 1
+if one is broken. "go doc gfn" states them: Improvement, Guiding, …`
 
 	evalAbout = `Prints the metrics of a trained sampler.
-They are exact where the space can be enumerated; those of samples stand beside
-the values that a perfect sampler would give.`
-
-	checkAbout = `Checks the guarantees on random policies of an enumerated environment.
-For every statement it prints both sides and their slack on the policies that
-come nearest to breaking it, in nats or probabilities, and exits with 1 if one
-is broken. "go doc gfn" states them: Improvement, Guiding, SamplingError, …`
+They are exact if the space can be enumerated. Beside those of samples stand the
+values of a perfect sampler.`
 
 	sampleAbout = `Prints objects drawn from a trained sampler, as CSV.
-Under a header: the object, its log reward, the log probability of the
-trajectory that built it, and its steps, the exit included. Equal seeds print
-equal objects.`
+Each line holds the object, its log reward, the log probability of the
+trajectory that built it, and its steps, the exit included.`
 )
 
-func exact(c *call) error {
-	spec, limit, asJSON := defaultEnv, gfn.DefaultConfig(defaultMethod).Limit, false
-	if _, err := c.parse([]option{envFlag(&spec), limitFlag(&limit), jsonFlag(&asJSON)}); err != nil {
-		return err
+// graph adds the flags of commands on an enumerated environment, and parses the arguments. It returns the graph, its
+// canonical description, and whether output is JSON.
+func (c *call) graph(flags *flag.FlagSet) (g *gfn.Graph, spec string, asJSON bool, err error) {
+	name, json := envFlag(flags), jsonFlag(flags)
+	limit := flags.Int("limit", gfn.DefaultConfig(defaultMethod).Limit, "states to enumerate at most")
+	if _, err := c.parse(flags, 0, 0); err != nil {
+		return nil, "", false, err
 	}
-	g, spec, err := enumerate(spec, limit)
+	env, err := parseEnv(*name)
 	if err != nil {
-		return err
+		return nil, "", false, err
 	}
-	figures := exactFigures(g)
-	if asJSON {
-		object := map[string]any{"env": spec}
-		numbersOf(figures).into(object)
-		return printJSON(c.stdout, object)
-	}
-	w := tabwriter.NewWriter(c.stdout, 0, 0, 3, ' ', 0)
-	fmt.Fprintf(w, "%s\n\n", spec)
-	for _, f := range figures {
-		if isFinite(f.value) {
-			fmt.Fprintf(w, "%s\t%s\n", f.label, number(f.value))
-		}
-	}
-	return w.Flush()
-}
-
-func limitFlag(at *int) option {
-	return option{"limit", "N", at, "states to enumerate at most"}
-}
-
-// enumerate returns the graph of an environment, and its canonical description.
-func enumerate(spec string, limit int) (*gfn.Graph, string, error) {
-	if err := inRange("limit", limit); err != nil {
-		return nil, "", err
-	}
-	env, err := parseEnv(spec)
-	if err != nil {
-		return nil, "", err
-	}
-	g, err := gfn.Enumerate(env, limit)
+	g, err = gfn.Enumerate(env, *limit)
 	if errors.Is(err, gfn.ErrLimit) {
 		err = fmt.Errorf("%w; for more, write a larger -limit", err)
 	}
-	return g, gfn.TraitsOf(env).Spec, err
+	return g, gfn.TraitsOf(env).Spec, *json, err
 }
 
-func check(c *call) error {
-	spec, policies, seed := defaultEnv, 30, uint64(0)
-	limit, asJSON := gfn.DefaultConfig(defaultMethod).Limit, false
-	if _, err := c.parse([]option{
-		envFlag(&spec),
-		{"policies", "N", &policies, "random policies; some are near each other, or optimal"},
-		{"seed", "N", &seed, "seed of the policies"},
-		limitFlag(&limit),
-		jsonFlag(&asJSON),
-	}); err != nil {
-		return err
+// checkpoint parses the arguments: a checkpoint, and at most as many more. It returns the trainer and these.
+func (c *call) checkpoint(flags *flag.FlagSet, more int) (*gfn.Trainer, []string, error) {
+	positional, err := c.parse(flags, 1, 1+more)
+	if err != nil {
+		return nil, nil, err
 	}
-	if err := inRange("policies", policies); err != nil {
-		return err
-	}
-	g, spec, err := enumerate(spec, limit)
+	t, err := load(positional[0], nil)
+	return t, positional[1:], err
+}
+
+func exact(c *call) error {
+	g, spec, asJSON, err := c.graph(c.newFlags())
 	if err != nil {
 		return err
 	}
-	return c.printBounds(spec, gfn.Check(g, policies, seed), asJSON)
-}
-
-// printBounds prints guarantees. The error names one that is violated.
-func (c *call) printBounds(spec string, bounds []gfn.Bound, asJSON bool) error {
-	w := tabwriter.NewWriter(c.stdout, 0, 0, 2, ' ', 0)
-	if !asJSON {
-		fmt.Fprintf(w, "%s\n\nguarantee\tleft\t\tright\tslack\tholds\n", spec)
-	}
-	var violated error
-	for _, b := range bounds {
-		relation, holds := "≤", "yes"
-		if b.Equal {
-			relation = "="
-		}
-		if !b.Holds() {
-			holds = "NO"
-			violated = cmp.Or(violated, fmt.Errorf("violated on %s: %s: %v %s %v", spec, b.Name, b.Left, relation, b.Right))
-		}
-		if asJSON {
-			object := map[string]any{"env": spec, "name": b.Name, "equal": b.Equal, "ok": b.Holds()}
-			numbersOf([]figure{{"left", "right", "", b.Left, b.Right}, {"slack", "", "", b.Slack(), none}}).into(object)
-			if err := printJSON(c.stdout, object); err != nil {
-				return err
-			}
-		} else {
-			fmt.Fprintf(w, "%s\t%.6g\t%s\t%.6g\t%.2g\t%s\n", b.Name, b.Left, relation, b.Right, b.Slack(), holds)
-		}
-	}
-	return cmp.Or(w.Flush(), violated)
-}
-
-func exactFigures(g *gfn.Graph) []figure {
 	terminating, modes := 0, none
 	for row := range g.Len() {
 		if g.Exit(row) >= 0 {
@@ -140,161 +77,285 @@ func exactFigures(g *gfn.Graph) []figure {
 	if rows := g.Modes(); rows != nil {
 		modes = float64(len(rows))
 	}
-	return []figure{
+	mean, meanLog := meanReward(g)
+	figures := []figure{
 		{"states", "", "states", float64(g.Len()), none},
 		{"edges", "", "edges, exits included", float64(len(g.FAction)), none},
 		{"terminating", "", "terminating states", float64(terminating), none},
 		{"logz", "", "log Z*", g.LogZ(), none},
-		{"mean_reward", "", "mean reward", meanReward(g), none},
-		{"mean_log_reward", "", "mean log R", meanLogReward(g), none},
+		{"mean_reward", "", "mean reward", mean, none},
+		{"mean_log_reward", "", "mean log R", meanLog, none},
 		{"modes", "", "modes", modes, none},
 	}
+	return c.printFigures(asJSON, object{"env": spec}, spec+"\n\n", figures)
 }
 
-// inRange checks the number of a flag that counts something.
-func inRange(name string, n int) error {
-	const most = 1 << 24
-	if n < 1 || n > most {
-		return usagef("-%s is %d; write a number from 1 to %d", name, n, most)
-	}
-	return nil
-}
-
-// sampler reads the arguments of a command on a checkpoint, and the checkpoint.
-func (c *call) sampler(count string, n *int, seed *uint64, more ...option) (*gfn.Trainer, error) {
-	options := append([]option{
-		{count, "N", n, "samples to draw"},
-		{"seed", "N", seed, "seed of the samples"},
-	}, more...)
-	positional, err := c.parse(options, "CHECKPOINT")
+func check(c *call) error {
+	flags := c.newFlags()
+	policies := flags.Int("policies", 30, "random policies; some are near each other, or optimal")
+	seed := flags.Uint64("seed", 0, "seed of the policies")
+	g, spec, asJSON, err := c.graph(flags)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	if err := inRange(count, *n); err != nil {
-		return nil, err
+	return c.printBounds(spec, gfn.Check(g, *policies, *seed), asJSON)
+}
+
+// printBounds prints guarantees. Its error names the first one that does not hold.
+func (c *call) printBounds(spec string, bounds []gfn.Bound, asJSON bool) (err error) {
+	table := spec + "\n\nguarantee\tleft\t\tright\tslack\tholds\n"
+	var broken error
+	for _, b := range bounds {
+		relation, holds := "≤", "yes"
+		if b.Equal {
+			relation = "="
+		}
+		if !b.Holds() {
+			holds = "NO"
+			broken = cmp.Or(broken, fmt.Errorf("violated on %s: %s: %v %s %v", spec, b.Name, b.Left, relation, b.Right))
+		}
+		table += fmt.Sprintf("%s\t%.6g\t%s\t%.6g\t%.2g\t%s\n", b.Name, b.Left, relation, b.Right, b.Slack(), holds)
+		if asJSON {
+			o := object{"env": spec, "name": b.Name, "equal": b.Equal, "ok": b.Holds()}
+			sides := []figure{{"left", "right", "", b.Left, b.Right}, {"slack", "", "", b.Slack(), none}}
+			err = cmp.Or(err, printJSON(c.stdout, o.with(numbersOf(sides))))
+		}
 	}
-	if err := checkCheckpoint(positional[0]); err != nil {
-		return nil, err
+	if !asJSON {
+		err = printTable(c.stdout, table)
 	}
-	return gfn.LoadFile(positional[0], nil, nil)
+	return cmp.Or(err, broken)
 }
 
 func eval(c *call) error {
-	n, seed, asJSON, words, paths := gfn.DefaultConfig(defaultMethod).EvalSamples, uint64(0), false, "", 100
-	t, err := c.sampler("samples", &n, &seed, jsonFlag(&asJSON),
-		option{"words", "FILE", &words, "test words of a sequence, one on a line: correlations of log PF⊤ and log R over them"},
-		option{"paths", "N", &paths, "-words, where the space is not enumerated: trajectories drawn back from each word to estimate log PF⊤"})
+	flags := c.newFlags()
+	asJSON := jsonFlag(flags)
+	n := flags.Int("samples", gfn.DefaultConfig(defaultMethod).EvalSamples, "samples to draw")
+	seed := flags.Uint64("seed", 0, "seed of the samples")
+	words := flags.String("words", "", "correlate log PF⊤ and log R over the words of `FILE`, one on a line")
+	paths := flags.Int("paths", 100, "trajectories drawn back from a word, if the space is not enumerated")
+	t, _, err := c.checkpoint(flags, 0)
 	if err != nil {
 		return err
 	}
 	defer t.Close()
-	if err := inRange("paths", paths); err != nil {
-		return err
-	}
-	test, err := testWords(t, words)
-	if err != nil {
-		return err
-	}
-	e, err := t.EvaluateSampled(c.ctx, n, seed)
-	if samples := e.Samples; err == nil && t.Graph != nil {
-		e, err = t.Evaluate(c.ctx)
-		e.Samples = samples
-	}
-	if err != nil {
-		return err
-	}
 	var more []figure
-	if len(test) > 0 {
-		linear, rank, err := t.Correlate(test, paths, seed)
-		if err != nil {
+	if *words != "" {
+		if more, err = correlations(t, *words, *paths, *seed); err != nil {
 			return err
 		}
-		more = []figure{
-			{"words", "", "test words", float64(len(test)), none},
-			{"pearson", "", "  correlation of log PF⊤ and log R", linear, 1},
-			{"spearman", "", "  of their ranks", rank, 1},
-		}
 	}
-	return c.printFinal(t, e, asJSON, more...)
+	e, err := final(c.ctx, t, *n, *seed)
+	if err != nil {
+		return err
+	}
+	return c.printFinal(t, e, *asJSON, more...)
 }
 
-// testWords reads the words of a file, none where no file is named.
-func testWords(t *gfn.Trainer, name string) (words [][]int, err error) {
-	if name == "" {
-		return nil, nil
-	}
+// correlations returns those of log PF⊤ and log R over the words of a file.
+func correlations(t *gfn.Trainer, name string, paths int, seed uint64) ([]figure, error) {
 	q, ok := gfn.Unwrap(t.Env).(*gfn.Sequence)
 	if !ok {
 		return nil, usagef("-words is for sequences, and this checkpoint is of %s; leave it out", t.Spec())
 	}
-	text, err := os.ReadFile(name)
+	f, err := os.Open(name)
 	if err != nil {
 		return nil, usagef("-words: %w", err)
 	}
-	words, err = parseWords(q, strings.Lines(string(text)), func(line int) string { return fmt.Sprintf("-words: %s:%d: ", name, line) })
+	defer f.Close()
+	words, err := readWords(q, f, name)
 	if err != nil {
 		return nil, err
 	}
-	if len(words) == 0 {
-		return nil, usagef("-words: %s has no words; write one on a line", name)
-	}
-	return words, nil
+	linear, rank, err := t.Correlate(words, paths, seed)
+	return []figure{
+		{"words", "", "test words", float64(len(words)), none},
+		{"pearson", "", "  correlation of log PF⊤ and log R", linear, 1},
+		{"spearman", "", "  of their ranks", rank, 1},
+	}, err
 }
 
-// parseWords reads words, each by itself or on a line of a file, where blank ones do not count. at says where number i,
-// counted from 1, stands.
-func parseWords(q *gfn.Sequence, lines iter.Seq[string], at func(i int) string) (words [][]int, err error) {
-	i := 0
-	for text := range lines {
-		if i++; strings.TrimSpace(text) == "" {
+// readWords reads a word from each line that is not blank. An error names the line of the source.
+func readWords(q *gfn.Sequence, r io.Reader, source string) (words [][]int, err error) {
+	text, err := io.ReadAll(r)
+	for i, line := range strings.Split(strings.TrimPrefix(string(text), "\ufeff"), "\n") {
+		if line = strings.TrimSpace(line); line == "" {
 			continue
 		}
-		word, err := q.Parse(strings.TrimSpace(text))
+		word, err := q.Parse(line)
 		if err != nil {
-			upper := strings.ToUpper(strings.TrimSpace(text))
-			if _, bad := q.Parse(upper); bad == nil {
-				err = fmt.Errorf("%w; write %s", err, upper)
-			}
-			return nil, usageError{errors.New(at(i) + oneLine(err))}
+			return nil, usagef("%s:%d: %s", source, i+1, oneLine(err))
 		}
 		words = append(words, word)
 	}
-	return words, nil
+	if err == nil && len(words) == 0 {
+		err = usagef("%s has no words; write one on a line", source)
+	}
+	return words, err
 }
 
 func sample(c *call) error {
-	n, seed := 10, uint64(0)
-	t, err := c.sampler("n", &n, &seed)
+	flags := c.newFlags()
+	n := flags.Int("n", 10, "samples to draw")
+	seed := flags.Uint64("seed", 0, "seed of the samples")
+	t, _, err := c.checkpoint(flags, 0)
 	if err != nil {
 		return err
 	}
 	defer t.Close()
-	ctx, stop := c.interruptible()
-	defer stop()
-	w, done := csv.NewWriter(c.stdout), 0
+	w := csv.NewWriter(c.stdout)
 	w.Write([]string{"object", "log_reward", "log_pf", "steps"})
 	text := func(x float64) string { return strconv.FormatFloat(x, 'g', -1, 64) }
-	for b, err := range t.Samples(ctx, n, seed) {
-		if err != nil && ctx.Err() != nil { // lines stay whole
-			w.Flush()
-			fmt.Fprintf(c.stderr, "stopped after %d of %s\n", done, count(n, "sample"))
-			return cmp.Or(w.Error(), errInterrupted)
-		}
+	for b, err := range t.Samples(c.ctx, *n, *seed) {
 		if err != nil {
 			return err
 		}
-		done += b.Trajectories()
 		for i := range b.Trajectories() {
 			logPF := 0.0
 			for _, s := range b.Trajectory(i) {
 				logPF += b.LogPF[s.F]
 			}
 			x := b.Endpoint(i)
-			if err := w.Write([]string{b.Format(x), text(b.LogR[x]), text(logPF), strconv.Itoa(len(b.Trajectory(i)))}); err != nil {
-				return err
-			}
+			w.Write([]string{b.Format(x), text(b.LogR[x]), text(logPF), strconv.Itoa(len(b.Trajectory(i)))})
+		}
+		if w.Flush(); w.Error() != nil {
+			return w.Error()
 		}
 	}
-	w.Flush()
-	return w.Error()
+	return nil
+}
+
+const editAbout = `Edits words with a trained sampler, to raise their reward.
+Words stand on the command line or, without any there, on standard input, one on
+a line. From left to right, a letter that the sampler finds less likely than
+delta times its first choice, give or take the noise sigma, is drawn anew; with
+probability lambda it stays. Each line is a word, an edit, their rewards and the
+number of edited letters. Then come means over words: improvement (reward after
+less reward before), edits of 100 letters, and diversity (edits from one edit of
+a word to another). The sampler must append: train it with -env
+sequence:order=append,… Baselines are -mutate and -tail.`
+
+func edit(c *call) error {
+	flags := c.newFlags()
+	δ := flags.Float64("delta", 0.5, "threshold, 0…1; with a larger one more letters change")
+	σ := flags.Float64("sigma", 0.01, "standard deviation of the noise on it, in probabilities")
+	λ := flags.Float64("lambda", 0.1, "probability that a letter below the threshold stays, from 0 up, below 1")
+	mutate := flags.Float64("mutate", 0, "baseline: replace each letter with this probability by any other")
+	tail := flags.Int("tail", 0, "baseline: draw this many last letters from the sampler")
+	n := flags.Int("n", 10, "edits of each word")
+	seed := flags.Uint64("seed", 0, "seed of the edits; equal seeds print equal edits")
+	judge := flags.String("judge", "", "take rewards from the environment `SPEC` of the same words")
+	asJSON := jsonFlag(flags)
+	t, args, err := c.checkpoint(flags, math.MaxInt32)
+	if err != nil {
+		return err
+	}
+	defer t.Close()
+	var e *gfn.Editor
+	switch {
+	case *mutate != 0:
+		e, err = gfn.NewMutator(t.Env, *mutate)
+	case *tail != 0:
+		e, err = gfn.NewTailEditor(t.Env, t.PF(), *tail)
+	default:
+		e, err = gfn.NewEditor(t.Env, t.PF(), *δ, *σ, *λ)
+	}
+	if err != nil {
+		return usagef("%w", err)
+	}
+	q := gfn.Unwrap(t.Env).(*gfn.Sequence) // as editors want it
+	var source io.Reader = strings.NewReader(strings.Join(args, "\n"))
+	if len(args) == 0 {
+		source = os.Stdin
+	}
+	words, err := readWords(q, source, "words")
+	if err != nil {
+		return err
+	}
+	p := editPrinter{call: c, json: *asJSON, words: q, judge: q}
+	if *judge != "" {
+		if p.judge, err = parseJudge(*judge, q); err != nil {
+			return err
+		}
+	}
+	for i, word := range words {
+		// iterations that neither training nor gfn sample reaches
+		edits, err := e.Edit(word, *n, gfn.Sampling{Seed: t.Config.Seed + *seed, Iteration: 1<<62 + uint64(i)})
+		if err == nil {
+			err = p.print(word, edits)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return p.printMeans(t)
+}
+
+// parseJudge returns the environment of -judge, which must read all words of q.
+func parseJudge(spec string, q *gfn.Sequence) (*gfn.Sequence, error) {
+	env, err := gfn.ParseEnv(spec)
+	judge, ok := env.(*gfn.Sequence)
+	if err == nil && !ok {
+		err = errors.New("no words; name a sequence")
+	}
+	for token := 0; err == nil && token < q.Shape().Forward-1; token++ {
+		_, err = judge.Parse(q.Format(slices.Repeat([]int{token}, q.Shape().Dim)))
+	}
+	if err != nil {
+		return nil, usagef("-judge %s: %s", spec, oneLine(err))
+	}
+	return judge, nil
+}
+
+// editPrinter prints edits of words whose rewards a judge knows.
+type editPrinter struct {
+	*call
+	json         bool
+	words, judge *gfn.Sequence
+	figures      []numbers // of each word
+}
+
+func (p *editPrinter) logReward(word []int) float64 {
+	x, err := p.judge.Parse(p.words.Format(word))
+	if err != nil {
+		panic(err) // parseJudge has tried all tokens
+	}
+	return p.judge.LogReward(x)
+}
+
+// print prints the edits of a word.
+func (p *editPrinter) print(word []int, edits [][]int) error {
+	reward := func(x []int) float64 { return math.Exp(p.logReward(x)) }
+	for _, x := range edits {
+		n, text, edited := gfn.Levenshtein(word, x), p.words.Format(word), p.words.Format(x)
+		err := p.printFigures(p.json, object{"event": "edit", "seed": text, "edited": edited, "edits": n},
+			fmt.Sprintf("%s  %s  %-10.4g  %-10.4g  %d\n", text, edited, reward(word), reward(x), n), []figure{
+				{"reward", "seed_reward", "", reward(x), reward(word)},
+				{"log_reward", "seed_log_reward", "", p.logReward(x), p.logReward(word)},
+			})
+		if err != nil {
+			return err
+		}
+	}
+	m := gfn.MeasureEdits(word, edits, reward)
+	p.figures = append(p.figures, numbersOf([]figure{
+		{"reward_before", "improvement", "", reward(word), m.Improvement},
+		{"edit_percentage", "diversity", "", m.Percentage, m.Diversity},
+	}))
+	return nil
+}
+
+// printMeans prints means over words with their standard errors.
+func (p *editPrinter) printMeans(t *gfn.Trainer) error {
+	mean := func(key, label string) figure {
+		e := meanOf(p.figures, key)
+		return figure{key, key + "_se", label, e.mean, e.err}
+	}
+	o := object{"event": "final", "env": t.Spec(), "method": t.Config.Method, "words": len(p.figures)}
+	return p.printFigures(p.json, o, "\n\tmean\tstandard error\n", []figure{
+		mean("reward_before", "reward before"),
+		mean("improvement", "property improvement"),
+		mean("edit_percentage", "edit percentage"),
+		mean("diversity", "diversity"),
+	})
 }

@@ -5,28 +5,26 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"flag"
 	"fmt"
 	"io"
 	"os"
-	"regexp"
+	"os/signal"
 	"strings"
 	"syscall"
 
 	"gfn"
 )
 
-func main() {
-	ignoreBrokenPipes()
-	os.Exit(run(context.Background(), os.Args[1:], os.Stdout, os.Stderr))
-}
+func main() { os.Exit(run(context.Background(), os.Args[1:], os.Stdout, os.Stderr)) }
 
-// command is something that gfn does. To add one is to add an entry to commands.
+// command is something that gfn does. The first line of about describes it in the overview.
 type command struct {
 	name, synopsis, about string
-	run                   func(c *call) error // about begins with a line of its own
+	run                   func(c *call) error
 }
 
 // call is one use of a command.
@@ -35,7 +33,6 @@ type call struct {
 	ctx            context.Context
 	args           []string
 	stdout, stderr io.Writer
-	given          []string // names of the flags that parse found
 }
 
 func commands() []command {
@@ -47,42 +44,34 @@ func commands() []command {
 		{"eval", "CHECKPOINT [flags]", evalAbout, eval},
 		{"sample", "CHECKPOINT [flags]", sampleAbout, sample},
 		{"edit", "CHECKPOINT [flags] WORD…", editAbout, edit},
-		{"help", "[TOPIC]", helpAbout, help},
+		{"help", "[TOPIC]", "Describes a command or a topic.", help},
 	}
 }
 
-// errInterrupted ends a run that the user interrupted, after it told so.
-var errInterrupted = errors.New("interrupted")
+// failure is an error with an exit status.
+type failure struct {
+	error
+	status int
+}
 
-// usageError is about arguments; it says what to write instead.
-type usageError struct{ error }
-
-func usagef(format string, args ...any) error { return usageError{fmt.Errorf(format, args...)} }
+// usagef returns an error about arguments. It says what to write instead.
+func usagef(format string, args ...any) error { return failure{fmt.Errorf(format, args...), 2} }
 
 // run executes a command line and returns its exit status.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
-	name, err := "gfn", error(nil)
 	if len(args) == 0 {
-		err = usagef(`name a command: %s; "gfn help" describes them`, strings.Join(commandNames(), ", "))
-	} else {
-		var c command
-		if c, err = findCommand(args[0]); err == nil {
-			name = "gfn " + c.name
-			err = c.run(&call{command: c, ctx: ctx, args: args[1:], stdout: stdout, stderr: stderr})
-		}
+		args = []string{""}
 	}
-	_, usage := errors.AsType[usageError](err)
-	switch {
-	case err == nil, errors.Is(err, flag.ErrHelp):
-		return 0
-	case errors.Is(err, errInterrupted):
-		return 130
-	case errors.Is(err, syscall.EPIPE): // whoever reads, such as head, has enough
+	c, err := findCommand(args[0])
+	if err == nil {
+		err = c.run(&call{command: c, ctx: ctx, args: args[1:], stdout: stdout, stderr: stderr})
+	}
+	if err == nil || errors.Is(err, flag.ErrHelp) {
 		return 0
 	}
-	fmt.Fprintf(stderr, "%s: %s\n", name, oneLine(err))
-	if usage {
-		return 2
+	fmt.Fprintf(stderr, "gfn: %s\n", oneLine(err))
+	if f, ok := errors.AsType[failure](err); ok {
+		return f.status
 	}
 	return 1
 }
@@ -91,32 +80,21 @@ func findCommand(name string) (command, error) {
 	if name == "-h" || name == "-help" || name == "--help" {
 		name = "help"
 	}
+	var names []string
 	for _, c := range commands() {
 		if c.name == name {
 			return c, nil
 		}
-	}
-	names := commandNames()
-	return command{}, usagef("unknown command %q%s (commands: %s)", name, didYouMean(name, names, ""), strings.Join(names, ", "))
-}
-
-func commandNames() (names []string) {
-	for _, c := range commands() {
 		names = append(names, c.name)
 	}
-	return names
+	near := didYouMean(name, names, "")
+	return command{}, usagef("%q is no command; write one of %s%s", name, strings.Join(names, ", "), near)
 }
-
-// libraryPrefix is at the start of a line or of what an error wraps: no part of a file's name.
-var libraryPrefix = regexp.MustCompile(`(^|: )gfn: `)
 
 // oneLine returns the text of an error on one line, without the library's prefix.
 func oneLine(err error) string {
-	lines := strings.Split(strings.TrimSpace(err.Error()), "\n")
-	for i, line := range lines {
-		lines[i] = libraryPrefix.ReplaceAllString(line, "$1")
-	}
-	return strings.Join(lines, "; ")
+	text := strings.TrimPrefix(err.Error(), "gfn: ")
+	return strings.NewReplacer("\ngfn: ", "; ", "\n", "; ", ": gfn: ", ": ").Replace(text)
 }
 
 // didYouMean returns "; did you mean …?" with the name nearest to a mistyped one, if any is near.
@@ -125,4 +103,164 @@ func didYouMean(typed string, names []string, prefix string) string {
 		return fmt.Sprintf("; did you mean %s%s?", prefix, near)
 	}
 	return ""
+}
+
+// interruptible lets an interrupt end the context of c. A second interrupt kills as usual.
+func (c *call) interruptible() (stop func()) {
+	c.ctx, stop = signal.NotifyContext(c.ctx, os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(c.ctx, stop)
+	return stop
+}
+
+// newFlags returns a set of flags without any.
+func (c *call) newFlags() *flag.FlagSet {
+	flags := flag.NewFlagSet(c.name, flag.ContinueOnError)
+	flags.SetOutput(io.Discard)
+	return flags
+}
+
+// parse reads the arguments of c: flags, and from least to most positional ones between them, which it returns. For -h
+// it prints help and returns [flag.ErrHelp].
+func (c *call) parse(flags *flag.FlagSet, least, most int) (positional []string, err error) {
+	for rest := c.args; ; rest = rest[1:] {
+		if err := flags.Parse(rest); err != nil {
+			return nil, c.explain(err, flags)
+		}
+		if rest = flags.Args(); len(rest) == 0 {
+			break
+		}
+		positional = append(positional, rest[0])
+	}
+	if n := len(positional); n < least || n > most {
+		return nil, usagef("arguments beside flags: %d; write gfn %s %s", n, c.name, c.synopsis)
+	}
+	return positional, nil
+}
+
+// explain prints help for -h. For another error of package flag, it says what to write instead.
+func (c *call) explain(err error, flags *flag.FlagSet) error {
+	if errors.Is(err, flag.ErrHelp) {
+		var text strings.Builder
+		fmt.Fprintf(&text, "usage: gfn %s %s\n\n%s\n\nflags:\n", c.name, c.synopsis, c.about)
+		flags.SetOutput(&text)
+		flags.PrintDefaults()
+		_, failed := io.WriteString(c.stdout, text.String())
+		return cmp.Or(failed, err)
+	}
+	text := err.Error() // such as: invalid value "x" for flag -iters: parse error
+	name, _, _ := strings.Cut(text[strings.LastIndex(text, " -")+2:], ":")
+	if f := flags.Lookup(name); f != nil {
+		arg, usage := flag.UnquoteUsage(f)
+		return usagef("%s; write -%s %s: %s", text, name, arg, strings.ReplaceAll(usage, "\n", " "))
+	}
+	var names []string
+	flags.VisitAll(func(f *flag.Flag) { names = append(names, f.Name) })
+	return usagef(`unknown flag -%s; "gfn %s -h" lists the flags%s`, name, c.name, didYouMean(name, names, "-"))
+}
+
+func envFlag(flags *flag.FlagSet) *string {
+	return flags.String("env", "hypergrid", "the environment, `SPEC`; \"gfn help environments\" lists them")
+}
+
+func jsonFlag(flags *flag.FlagSet) *bool {
+	return flags.Bool("json", false, "print JSON lines in place of tables; see \"gfn help files\"")
+}
+
+// parseEnv builds the environment that -env names.
+func parseEnv(spec string) (gfn.Env, error) {
+	env, err := gfn.ParseEnv(spec)
+	if err != nil {
+		return nil, usagef("-env %s: %s", spec, oneLine(err))
+	}
+	return env, nil
+}
+
+// training is what the flags say that train and compare share.
+type training struct {
+	gfn.Config
+	env, out    *string
+	json, paper *bool
+	flags       *flag.FlagSet     // of the command, these and its own
+	given       map[string]string // those that are given, with their values
+}
+
+// newTraining returns the flags that commands share.
+func newTraining(c *call) *training {
+	f := c.newFlags()
+	a := &training{Config: gfn.DefaultConfig(defaultMethod), flags: f}
+	a.env = envFlag(f)
+	f.IntVar(&a.Iterations, "iters", a.Iterations, "iterations")
+	f.IntVar(&a.Batch, "batch", a.Batch, "trajectories of an iteration")
+	f.Uint64Var(&a.Seed, "seed", a.Seed, "seed of everything random; equal seeds give equal numbers")
+	f.IntVar(&a.Hidden, "hidden", a.Hidden, "width of the policies' hidden layers")
+	f.IntVar(&a.Layers, "layers", a.Layers, "hidden layers of the policies")
+	f.IntVar(&a.HiddenV, "hidden-v", a.HiddenV, "width of the hidden layers of log F, values and critics")
+	f.IntVar(&a.LayersV, "layers-v", a.LayersV, "hidden layers of log F, values and critics")
+	f.BoolVar(&a.Tabular, "tabular", a.Tabular, "free parameters for each state in place of networks")
+	f.Float64Var(&a.LR, "lr", a.LR, "Adam's rate of the policies")
+	f.Float64Var(&a.LRZ, "lr-z", a.LRZ, "rate of log Z (tb* rl* subeb*)")
+	f.Float64Var(&a.LRV, "lr-v", a.LRV, "rate of log F, values and critics")
+	f.StringVar(&a.Schedule, "schedule", a.Schedule, "of all rates: constant, linear or cosine decay to 0")
+	f.Float64Var(&a.Clip, "clip", a.Clip, "largest norm of a network's gradient; 0 is off")
+	f.Float64Var(&a.Lambda, "lambda", a.Lambda, "λ of sub-trajectories (subtb* pcl) or advantages (rl* subeb*)")
+	f.Float64Var(&a.LambdaV, "lambda-v", a.LambdaV, "λ of critics' targets (rl*), or of their sub-trajectories (subeb*)")
+	f.StringVar(&a.Centring, "centring", a.Centring, "of advantages: batch, others (without bias), none (rl* subeb*)")
+	f.StringVar(&a.BackwardStep, "backward-step", a.BackwardStep, "of PB: pg (policy gradient), tb (rl-b rl-g subeb-b)")
+	f.Float64Var(&a.KL, "kl", a.KL, "largest mean KL of a trust-region step, nats (rl-t)")
+	f.StringVar(&a.Guide, "guide", a.Guide, "of PB: exit, replay, auto (the environment's, or replay) (rl-g)")
+	f.Float64Var(&a.LogZ, "logz", a.LogZ, "log Z to begin with (tb* rl* subeb*)")
+	f.Float64Var(&a.Epsilon, "epsilon", a.Epsilon, "probability of a uniform action, at first (not rl* subeb*)")
+	f.Float64Var(&a.EpsilonEnd, "epsilon-end", a.EpsilonEnd, "the same at the end; linear between")
+	f.Float64Var(&a.Temperature, "temperature", a.Temperature, "sample ∝ PF^(1/temperature) (not rl* subeb*)")
+	f.Float64Var(&a.Alpha, "alpha", a.Alpha, "temperature of maximum-entropy control (pcl sql pisql sac)")
+	f.IntVar(&a.Replay, "replay", a.Replay, "trajectories kept to train on again (not rl* subeb*)")
+	a.paper = f.Bool("paper", false, "sizes and rates of Niu et al. 2024, where no flag says otherwise")
+	f.IntVar(&a.Workers, "workers", a.Workers, "goroutines; results do not depend on it")
+	f.IntVar(&a.EvalEvery, "eval-every", a.EvalEvery, "iterations between evaluations; 0 evaluates at the end only")
+	f.IntVar(&a.EvalSamples, "eval-samples", a.EvalSamples, "trajectories of a sampled evaluation")
+	f.IntVar(&a.Limit, "limit", a.Limit, "states up to which the space is enumerated and evaluated exactly")
+	a.out = f.String("out", "", "write results to `DIR`; see \"gfn help files\"")
+	a.json = jsonFlag(f)
+	return a
+}
+
+// defaults returns what method is trained with on env if no flag but -paper says otherwise.
+func (a *training) defaults(method string, env gfn.Env) gfn.Config {
+	c := gfn.DefaultConfig(method)
+	c.ForEnv(env)
+	if *a.paper {
+		c.Paper(env)
+	}
+	return c
+}
+
+// override sets the configuration to c, and then what the given flags say.
+func (a *training) override(c gfn.Config) {
+	if a.given == nil {
+		a.given = map[string]string{}
+		a.flags.Visit(func(f *flag.Flag) { a.given[f.Name] = f.Value.String() })
+	}
+	a.Config = c
+	for name, value := range a.given {
+		a.flags.Set(name, value)
+	}
+}
+
+// inFlags returns a usage error that names the flag of a [gfn.FieldError], or another error as it is.
+func (a *training) inFlags(err error) error {
+	wrong, ok := errors.AsType[*gfn.FieldError](err)
+	if !ok {
+		return err
+	}
+	name, field := "method", strings.Replace(wrong.Field, "Iterations", "Iters", 1)
+	a.flags.VisitAll(func(f *flag.Flag) { // EvalEvery is -eval-every
+		if strings.EqualFold(field, strings.ReplaceAll(f.Name, "-", "")) {
+			name = f.Name
+		}
+	})
+	near := ""
+	if list, ok := strings.CutPrefix(wrong.Want, "must be one of "); ok {
+		near = didYouMean(wrong.Value, strings.Split(list, ", "), "")
+	}
+	return usagef("-%s is %s: %s%s", name, wrong.Value, wrong.Want, near)
 }

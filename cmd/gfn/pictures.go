@@ -1,0 +1,285 @@
+package main
+
+import (
+	"fmt"
+	"html"
+	"image"
+	"image/color"
+	"image/png"
+	"io"
+	"math"
+	"slices"
+	"strings"
+
+	"gfn"
+)
+
+// column is a figure that is compared in tables and charts.
+type column struct {
+	key, label string
+	log        bool // the axis is logarithmic
+}
+
+// exactColumns are distances from a target that is known, sampledColumns figures of samples.
+var (
+	exactColumns = []column{
+		{"tv", "TV", true},
+		{"jsd", "JSD", true},
+		{"abs_logz_error", "|log Z error|", true},
+	}
+	sampledColumns = []column{
+		{"elbo", "ELBO", false},
+		{"logz", "log Z", false},
+		{"mean_reward", "mean reward", false},
+		{"mean_log_reward", "mean log R", false},
+		{"modes", "modes", false},
+	}
+)
+
+// columnsOf returns what is compared of runs that end with n.
+func columnsOf(n numbers) []column {
+	if _, known := n["tv"]; known {
+		return exactColumns
+	}
+	return sampledColumns
+}
+
+// line is a method's curve: points (x, y) with a band of y ± spread.
+type line struct {
+	name         string
+	x, y, spread []float64
+}
+
+// lineOf returns the means over the runs of a method: of a figure over that of another key, such as iteration.
+func lineOf(rs runs, key, across string) line {
+	l := line{name: rs[0].Config.Method}
+	for i := range rs[0].Curve { // all runs are evaluated at the same iterations
+		var points []numbers
+		for _, r := range rs {
+			points = append(points, r.Curve[i])
+		}
+		y := meanOf(points, key)
+		if !isFinite(y.err) {
+			y.err = 0
+		}
+		l.x, l.y = append(l.x, meanOf(points, across).mean), append(l.y, y.mean)
+		l.spread = append(l.spread, y.err)
+	}
+	return l
+}
+
+// colours of lines, told apart by the colour-blind too: those of Okabe and Ito (2008), then Tol's muted ones.
+var colours = []string{"#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000",
+	"#882255", "#44aa99", "#999933", "#332288", "#aa4499", "#661100", "#888888"}
+
+// The layout of a picture, in pixels. Charts stand one above the other, their legends on the right.
+const (
+	titleHeight             = 34
+	chartWidth, chartHeight = 850, 230
+	left, right             = 84, chartWidth - 150 // ends of the horizontal axis
+	top, bottom             = 16, chartHeight - 46 // ends of the vertical axis
+)
+
+// svg is a picture as it is written.
+type svg struct{ strings.Builder }
+
+// writeCharts writes an SVG picture: for each column a chart of all methods over a key, such as iteration.
+func writeCharts(w io.Writer, title, key, across string, methods []runs) error {
+	var s svg
+	var columns []column
+	if curve := methods[0][0].Curve; len(curve) > 0 {
+		columns = columnsOf(curve[len(curve)-1])
+	}
+	height := titleHeight + chartHeight*len(columns)
+	fmt.Fprintf(&s, "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"%d\" height=\"%d\" ", chartWidth, height)
+	s.WriteString("font-family=\"sans-serif\" font-size=\"12\" fill=\"#222\">\n")
+	s.WriteString("<rect width=\"100%\" height=\"100%\" fill=\"#fff\"/>\n")
+	s.text(left, 22, "start", title)
+	for i, c := range columns {
+		var lines []line
+		for _, rs := range methods {
+			lines = append(lines, lineOf(rs, c.key, key))
+		}
+		fmt.Fprintf(&s, "<g transform=\"translate(0 %d)\">\n", titleHeight+i*chartHeight)
+		s.chart(c, across, lines)
+		s.WriteString("</g>\n")
+	}
+	s.WriteString("</svg>\n")
+	_, err := io.WriteString(w, s.String())
+	return err
+}
+
+func (s *svg) text(x, y float64, anchor, text string) {
+	fmt.Fprintf(s, "<text x=\"%.1f\" y=\"%.1f\" text-anchor=\"%s\">%s</text>\n", x, y, anchor, html.EscapeString(text))
+}
+
+func (s *svg) path(colour string, width int, d string) {
+	fmt.Fprintf(s, "<path d=\"%s\" fill=\"none\" stroke=\"%s\" stroke-width=\"%d\"/>\n", d, colour, width)
+}
+
+// chart draws the axes with their ticks, and the lines with the legend.
+func (s *svg) chart(c column, across string, lines []line) {
+	xs, ys := []float64{0}, []float64(nil)
+	for _, l := range lines {
+		for i, y := range l.y {
+			xs, ys = append(xs, l.x[i]), append(ys, y-l.spread[i], y, y+l.spread[i])
+		}
+	}
+	x, y := newAxis(left, right, false, xs), newAxis(bottom, top, c.log, ys)
+	for _, v := range y.ticks() {
+		s.path("#ddd", 1, fmt.Sprintf("M%d %.1fH%d", left, y.at(v), right))
+		s.text(left-8, y.at(v)+4, "end", fmt.Sprintf("%.3g", v))
+	}
+	for _, v := range x.ticks() {
+		s.path("#222", 1, fmt.Sprintf("M%.1f %dv5", x.at(v), bottom))
+		s.text(x.at(v), bottom+18, "middle", fmt.Sprintf("%.6g", v))
+	}
+	s.path("#222", 1, fmt.Sprintf("M%d %dV%dH%d", left, top, bottom, right))
+	s.text((left+right)/2, bottom+36, "middle", across)
+	fmt.Fprintf(s, "<g transform=\"translate(18 %d) rotate(-90)\">\n", (top+bottom)/2)
+	s.text(0, 0, "middle", c.label)
+	s.WriteString("</g>\n")
+	for i, l := range lines {
+		colour, at := colours[i%len(colours)], top+12+min(16, 200/float64(len(lines)))*float64(i)
+		s.line(l, x, y, colour)
+		s.path(colour, 2, fmt.Sprintf("M%d %.1fh14", right+10, at-4))
+		s.text(right+30, at, "start", l.name)
+	}
+}
+
+// line draws a line with its band. It leaves out a y that is not finite, or not positive on a logarithmic axis.
+func (s *svg) line(l line, x, y axis, colour string) {
+	var points, band []string
+	for i := range l.x {
+		if isFinite(y.scale(l.y[i])) {
+			at := func(v float64) string { return fmt.Sprintf("%.1f %.1f", x.at(l.x[i]), y.at(v)) }
+			points = append(points, at(l.y[i]))
+			band = append([]string{at(l.y[i] - l.spread[i])}, append(band, at(l.y[i]+l.spread[i]))...)
+		}
+	}
+	if len(points) > 0 {
+		fmt.Fprintf(s, "<path d=\"M%sZ\" fill=\"%s\" fill-opacity=\"0.2\"/>\n", strings.Join(band, "L"), colour)
+		s.path(colour, 2, "M"+strings.Join(points, "L")+"h1") // a single point is a dot
+	}
+}
+
+// axis maps values, or their decimal logarithms, in low…high to the pixels from…to.
+type axis struct {
+	from, to, low, high float64
+	log                 bool
+}
+
+// newAxis returns an axis that holds the values it can show.
+func newAxis(from, to float64, log bool, values []float64) axis {
+	a := axis{from, to, math.Inf(1), math.Inf(-1), log}
+	for _, v := range values {
+		if v = a.scale(v); isFinite(v) {
+			a.low, a.high = min(a.low, v), max(a.high, v)
+		}
+	}
+	if a.low >= a.high { // one value, or none
+		a.low, a.high = min(a.low, 0), max(a.high, 0)+1
+	}
+	return a
+}
+
+func (a axis) scale(v float64) float64 {
+	if a.log {
+		return math.Log10(v)
+	}
+	return v
+}
+
+// at returns the pixel of v. The lower end of a band that has none is at the end of the axis.
+func (a axis) at(v float64) float64 {
+	if v = a.scale(v); !isFinite(v) {
+		v = a.low
+	}
+	return a.from + (a.to-a.from)*(v-a.low)/(a.high-a.low)
+}
+
+// ticks returns two to ten values. The distance of them, or of their logarithms, is 1 or 5 times a power of ten.
+func (a axis) ticks() (ticks []float64) {
+	span := a.high - a.low
+	step := math.Pow(10, math.Floor(math.Log10(span)))
+	if span < 4*step {
+		step /= 2
+	}
+	for k := math.Ceil(a.low / step); k*step <= a.high; k++ {
+		v := k*step + 0 // not −0
+		if a.log {
+			v = math.Pow(10, v)
+		}
+		ticks = append(ticks, v)
+	}
+	return ticks
+}
+
+// heatmap is a distribution on a two-dimensional grid, side × side: the probability of (x, y) is heatmap[y][x].
+type heatmap [][]float64
+
+// gridMaps returns the target and the learned distribution if t learns a two-dimensional grid that is enumerated. In a
+// grid of more than most points a side, a cell is a block of them.
+func gridMaps(t *gfn.Trainer, most int) (target, learned heatmap, ok bool) {
+	grid, ok := gfn.Unwrap(t.Env).(*gfn.HyperGrid)
+	if !ok || grid.Shape().Dim != 2 || t.Graph == nil {
+		return nil, nil, false
+	}
+	logPF, _ := t.Policies()
+	side := grid.Shape().Features / 2
+	target = newHeatmap(t.Graph, side, most, t.Graph.LogTarget())
+	return target, newHeatmap(t.Graph, side, most, t.Graph.LogTerminating(logPF)), true
+}
+
+func newHeatmap(g *gfn.Graph, side, most int, logP []float64) heatmap {
+	block := (side + most - 1) / most
+	m := make(heatmap, (side+block-1)/block)
+	for y := range m {
+		m[y] = make([]float64, len(m))
+	}
+	for row, l := range logP {
+		s := g.State(nil, row)
+		m[s[1]/block][s[0]/block] += math.Exp(l)
+	}
+	return m
+}
+
+func (m heatmap) max() float64 { return slices.Max(slices.Concat(m...)) }
+
+var shades = []rune(" ░▒▓█")
+
+// drawMaps draws two maps side by side in shades of one scale. A cell is two columns wide, about as wide as high.
+func drawMaps(target, learned heatmap) string {
+	side, steps, scale := len(target), float64(len(shades)-1), max(target.max(), learned.max())
+	shade := func(row []float64) (text string) {
+		for _, p := range row {
+			text += strings.Repeat(string(shades[int(math.Round(p/scale*steps))]), 2)
+		}
+		return text
+	}
+	rule := strings.Repeat("─", 2*side)
+	text := fmt.Sprintf(" %-*s   %s\n┌%s┐ ┌%s┐\n", 2*side, "target", "learned", rule, rule)
+	for y := side - 1; y >= 0; y-- {
+		text += fmt.Sprintf("│%s│ │%s│\n", shade(target[y]), shade(learned[y]))
+	}
+	text += fmt.Sprintf("└%s┘ └%s┘\n", rule, rule)
+	for i := 1; i < len(shades); i++ {
+		text += fmt.Sprintf(" %c %.2g ", shades[i], scale*float64(i)/steps)
+	}
+	return text + "\n\n"
+}
+
+// writePNG writes m as squares of whole pixels, from black (0) by red and yellow to white (scale).
+func (m heatmap) writePNG(w io.Writer, scale float64) error {
+	side := len(m)
+	pixels := max(1, 512/side) // of a square's side
+	img := image.NewRGBA(image.Rect(0, 0, side*pixels, side*pixels))
+	for y := range side * pixels {
+		for x := range side * pixels {
+			heat := 3 * m[side-1-y/pixels][x/pixels] / scale
+			channel := func(from float64) uint8 { return uint8(math.Round(255 * max(0, min(1, heat-from)))) }
+			img.SetRGBA(x, y, color.RGBA{channel(0), channel(1), channel(2), 255})
+		}
+	}
+	return png.Encode(w, img)
+}
