@@ -88,9 +88,9 @@ type GridReward struct {
 // DefaultGridReward returns the standard reward with R0 = 0.1, R1 = 0.5, R2 = 2.
 func DefaultGridReward() GridReward { return GridReward{R0: 0.1, R1: 0.5, R2: 2, Floor: DefaultFloor} }
 
-// factors returns what coordinate value x contributes to the products of R1 and R2. It compares y = |x/(H−1) − ½|
-// with integers: y > 0.25 if 2·|2x − (H−1)| > H−1, and 0.3 < y < 0.4 if 6(H−1) < 10·|2x − (H−1)| < 8(H−1). In float64
-// a tie breaks on one side of the grid only, at H = 6, 11, 16, …, and 16² has 9 mode states for 4.
+// factors returns what coordinate value x contributes to the products of R1 and R2. It compares y = |x/(H−1) − ½| with
+// integers: y > 0.25 if 2·|2x − (H−1)| > H−1, and 0.3 < y < 0.4 if 6(H−1) < 10·|2x − (H−1)| < 8(H−1). In float64 a tie
+// breaks on one side of the grid only, at H = 6, 11, 16, …, and 16² has 9 mode states for 4.
 func (r GridReward) factors(x, height int) (outer, inner float64) {
 	n := height - 1
 	a := max(2*x-n, n-2*x)
@@ -117,8 +117,8 @@ type HyperGrid struct {
 	outer, inner []float64 // by coordinate value: the factors of the products of R1 and R2
 }
 
-// NewHyperGrid returns the grid with dim ≥ 1 coordinates and height ≥ 2 values of each. The error names the
-// argument that is wrong.
+// NewHyperGrid returns the grid with dim ≥ 1 coordinates and height ≥ 2 values of each. The error names the argument
+// that is wrong.
 func NewHyperGrid(dim, height int, reward GridReward) (*HyperGrid, error) {
 	reward.Floor = cmp.Or(reward.Floor, DefaultFloor)
 	r0, r1, r2 := reward.R0, reward.R1, reward.R2
@@ -286,8 +286,8 @@ var orderNames = []string{Append: "append", Ends: "ends", AnyOrder: "any"}
 // String returns the name by which [ParseEnv] knows o.
 func (o Order) String() string { return orderNames[o] }
 
-// WordReward is the reward of the full words of a [Sequence], which are given as token numbers. Its functions are
-// pure, safe for concurrent use, and do not keep word.
+// WordReward is the reward of the full words of a [Sequence], which are given as token numbers. Its functions are pure,
+// safe for concurrent use, and do not keep word.
 type WordReward struct {
 	LogR    func(word []int) float64 // log R, finite
 	Mode    func(word []int) bool    // is word a mode? nil where modes are not defined
@@ -321,8 +321,8 @@ func (r WordReward) Top(fraction float64) (WordReward, error) {
 	return r, nil
 }
 
-// Sequence builds words of length L over K tokens. A state has L entries, token numbers 0…K−1 and K for an empty
-// slot, so that a full word is its own list of token numbers; words built in order [Append] or [Ends] start at entry
+// Sequence builds words of length L over K tokens. A state has L entries, token numbers 0…K−1 and K for an empty slot,
+// so that a full word is its own list of token numbers; words built in order [Append] or [Ends] start at entry
 // 0. Forward action b·K + k places token k and backward action b removes one, where b is
 //
 //	append  0, the end of the word
@@ -340,8 +340,8 @@ type Sequence struct {
 	reward WordReward
 }
 
-// NewSequence returns the words of length ≥ 1 over tokens, distinct printable characters other than the comma, '-'
-// and '#'. The error names the argument that is wrong.
+// NewSequence returns the words of length ≥ 1 over tokens, distinct printable characters other than the comma, '-' and
+// '#'. The error names the argument that is wrong.
 func NewSequence(length int, tokens string, order Order, reward WordReward) (*Sequence, error) {
 	words, err := newWordSet(length, tokens)
 	of, k := reward.words, len(words.tokens)
@@ -372,11 +372,12 @@ func (q *Sequence) Format(s []int) string {
 	return q.format(s)
 }
 
-// Traits returns the [Traits] of the words. There are (K+1)^L states in any order, else K^0 + … + K^L. Modes are those of
-// the reward. An unfinished word has an intermediate reward where the reward is a sum over slots ([WordReward].Partial),
-// unless letters still move, as by [Ends]: that of what is there (the factors whose slots are all set, or the distance to
-// a mode over the slots that are). g does not depend on the path: every path to a word of n letters has n steps, and A
-// and B depend on n alone. A is K(L−n) in any order, 2K at either end, K by append, and 1 of full words; B is n, 2 and 1.
+// Traits returns the [Traits] of the words. There are (K+1)^L states in any order, else K^0 + … + K^L. Modes are those
+// of the reward. An unfinished word has an intermediate reward where the reward is a sum over slots
+// ([WordReward].Partial), unless letters still move, as by [Ends]: that of what is there (the factors whose slots are
+// all set, or the distance to a mode over the slots that are). g does not depend on the path: every path to a word of n
+// letters has n steps, and A and B depend on n alone. A is K(L−n) in any order, 2K at either end, K by append, and 1 of
+// full words; B is n, 2 and 1.
 func (q *Sequence) Traits() Traits {
 	t := Traits{
 		Mode: q.reward.Mode, LogStates: q.logStates(),
@@ -409,7 +410,8 @@ func (q *Sequence) Source(s []int) {
 	}
 }
 
-// Forward implements [Env]: each token at each place that is open, place·K + token; the exit alone where the word is full.
+// Forward implements [Env]: each token at each place that is open, place·K + token; the exit alone where the word is
+// full.
 func (q *Sequence) Forward(dst, s []int) []int {
 	k := len(q.tokens)
 	if q.filled(s) == q.length {
@@ -471,19 +473,19 @@ func (q *Sequence) Features(dst, s []int) []int { return oneHot(dst, s, q.empty(
 // LogReward implements [Env]: LogR of the [WordReward].
 func (q *Sequence) LogReward(s []int) float64 { return q.reward.LogR(s) }
 
-// Editor edits words with an autoregressive sampler p (GFNSeqEditor, Ghari et al. 2024, spec §8), which is any
-// forward policy on a [Sequence] built in order [Append]. From left to right, x̂_<t being what is edited so far,
-// letter t of the seed x is flagged where
+// Editor edits words with an autoregressive sampler p (GFNSeqEditor, Ghari et al. 2024, spec §8), which is any forward
+// policy on a [Sequence] built in order [Append]. From left to right, x̂_<t being what is edited so far, letter t of
+// the seed x is flagged where
 //
 //	p(x_t|x̂_<t) < δ max_a p(a|x̂_<t) + ν    ν ∼ N(0, σ²), fresh at each letter
 //
-// and x̂_t ∼ (1−λ) p + λ 1[a = x_t] if it is, x̂_t = x_t if not. So a letter is drawn anew from p with probability
-// ρ = (1−λ) P(flag),
+// and x̂_t ∼ (1−λ) p + λ 1[a = x_t] if it is, x̂_t = x_t if not. So a letter is drawn anew from p with probability ρ =
+// (1−λ) P(flag),
 //
 //	P(flag) = 1 − Φ((p(x_t|x̂_<t) − δ max_a p(a|x̂_<t))/σ)    P(x̂_t = a|x̂_<t) = ρ p(a|x̂_<t) + (1−ρ) 1[a = x_t]
 //
-// Φ the standard normal distribution function, and Φ(y/0) = 1[y ≥ 0]. This makes an editor of a seed a forward
-// policy itself ([Editor.Policy]): [Batch.Sample] draws edits, and [Graph.LogTerminating] is their exact distribution.
+// Φ the standard normal distribution function, and Φ(y/0) = 1[y ≥ 0]. This makes an editor of a seed a forward policy
+// itself ([Editor.Policy]): [Batch.Sample] draws edits, and [Graph.LogTerminating] is their exact distribution.
 // [Editing] bounds how many letters change and what the edits are worth. Two baselines differ in ρ and p only:
 // [NewMutator], [NewTailEditor].
 type Editor struct {
@@ -494,8 +496,8 @@ type Editor struct {
 	least, most float64                              // least·p(a) ≤ P(x̂_t = a), and ρ ≤ most, whatever p is
 }
 
-// NewEditor returns the editor with threshold 0 ≤ δ ≤ 1, noise σ ≥ 0 and 0 ≤ λ < 1, the part of the draws that keep
-// the seed's letter. The error names the one that is wrong, or says that env is no [Sequence] built in order [Append].
+// NewEditor returns the editor with threshold 0 ≤ δ ≤ 1, noise σ ≥ 0 and 0 ≤ λ < 1, the part of the draws that keep the
+// seed's letter. The error names the one that is wrong, or says that env is no [Sequence] built in order [Append].
 func NewEditor(env Env, p Policy, δ, σ, λ float64) (*Editor, error) {
 	ρ := func(y float64) float64 { return (1 - λ) * upperTail(y, σ) }
 	e, err := newEditor(env, p, func(_ int, px, top float64) float64 { return ρ(px - δ*top) })
@@ -653,26 +655,23 @@ func NewTableReward(
 	if err != nil {
 		return WordReward{}, err
 	}
-	logR := make([]float64, int(words.count()))
-	lines, found := make([]int, len(logR)), 0 // where each word stands, 0: nowhere yet
+	logR := slices.Repeat([]float64{math.NaN()}, int(words.count()))
 	file := readSource(r, name)
-	_, err = file.records(',', "word,score", func(line int, _, record []string) error {
+	_, err = file.records(',', "word,score", func(_, record []string) error {
 		word, err := words.Parse(record[0])
 		if err != nil {
 			return err
 		}
 		i := words.index(word)
-		if lines[i] > 0 {
-			return fmt.Errorf("word %q stands on line %d already", record[0], lines[i])
+		if !math.IsNaN(logR[i]) {
+			return fmt.Errorf("word %q stands twice", record[0])
 		}
-		lines[i], found = line, found+1
 		y, err := parseFinite("score", record[1])
 		logR[i] = math.Log(max(y, rmin))
 		return err
 	})
-	if first := slices.Index(lines, 0); first >= 0 && err == nil {
-		word := words.format(words.word(first))
-		err = fmt.Errorf("gfn: %s: %d of %d words missing, the first is %q", name, len(lines)-found, len(lines), word)
+	if missing := slices.IndexFunc(logR, math.IsNaN); missing >= 0 && err == nil {
+		err = fmt.Errorf("gfn: %s: word %q is missing", name, words.format(words.word(missing)))
 	}
 	top := slices.Max(logR)
 	for i, y := range logR {
@@ -739,21 +738,17 @@ func (f Factor) value(word []int, k int) float64 {
 
 // check says what is wrong with a factor of words of a length over k tokens.
 func (f Factor) check(length, k int) error {
-	want := 1
 	for i, slot := range f.Slots {
-		switch {
-		case slot < 0 || slot >= length:
+		if slot < 0 || slot >= length {
 			return fmt.Errorf("slot is %d, want 0 to %d", slot, length-1)
-		case slices.Contains(f.Slots[:i], slot):
+		}
+		if slices.Contains(f.Slots[:i], slot) {
 			return fmt.Errorf("slot %d stands twice", slot)
 		}
-		want = min(want*k, maxInputs+1)
 	}
-	switch {
-	case want > maxInputs:
-		return fmt.Errorf("%d slots, for which there are more than %d weights", len(f.Slots), maxInputs)
-	case len(f.Slots) == 0 || len(f.Weights) == 0 || len(f.Weights) != want:
-		return fmt.Errorf("%d weights for slots %v, want %d^%d", len(f.Weights), f.Slots, k, len(f.Slots))
+	n, m := len(f.Weights), len(f.Slots)
+	if n == 0 || m == 0 || float64(n) != math.Pow(float64(k), float64(m)) {
+		return fmt.Errorf("%d weights for slots %v, want %d^%d", n, f.Slots, k, m)
 	}
 	return nil
 }
@@ -828,7 +823,7 @@ func drawFactors(slots [][]int, words wordSet, seed uint64) (factors []Factor) {
 // parseMotif reads a line of K weights for each slot.
 func parseMotif(file source, words wordSet) ([]Factor, error) {
 	var weights [][]float64
-	err := file.lines(func(_ int, fields []string) error {
+	err := file.lines(func(fields []string) error {
 		if len(fields) != len(words.tokens) {
 			return fmt.Errorf("%d weights, want %d, one for each of the tokens %s", len(fields), len(words.tokens), string(words.tokens))
 		}
@@ -844,7 +839,7 @@ func parseMotif(file source, words wordSet) ([]Factor, error) {
 
 // parseFactors reads a line factor SLOT… : WEIGHT… for each factor.
 func parseFactors(file source, words wordSet) (factors []Factor, err error) {
-	err = file.lines(func(_ int, fields []string) error {
+	err = file.lines(func(fields []string) error {
 		colon := slices.Index(fields, ":")
 		if fields[0] != "factor" || colon < 0 {
 			return fmt.Errorf("line is %q, want factor SLOT… : WEIGHT…, blanks around the colon", strings.Join(fields, " "))
@@ -891,7 +886,7 @@ func NewModesReward(modes []string, length int, tokens string, beta, floor float
 
 // readModes reads words.
 func readModes(file source, words wordSet) (modes []string, err error) {
-	err = file.lines(func(_ int, fields []string) (err error) {
+	err = file.lines(func(fields []string) (err error) {
 		modes = append(modes, fields...)
 		for _, text := range fields {
 			_, parseErr := words.Parse(text)
@@ -990,16 +985,14 @@ func located(place string, err error) error {
 	return want(err == nil, "%s: %s", place, strings.TrimPrefix(fmt.Sprint(err), "gfn: "))
 }
 
-func (f source) line(n int) string { return fmt.Sprintf("%s:%d", f.name, n) }
-
 // lines calls do on the fields of every line, blank lines and what follows a '#' left out.
-func (f source) lines(do func(line int, fields []string) error) error {
+func (f source) lines(do func(fields []string) error) error {
 	line := 0
 	for row := range strings.Lines(string(f.body())) {
 		line++
 		row, _, _ = strings.Cut(row, "#")
 		if fields := strings.Fields(row); len(fields) > 0 {
-			if err := located(f.line(line), do(line, fields)); err != nil {
+			if err := located(fmt.Sprintf("%s:%d", f.name, line), do(fields)); err != nil {
 				return err
 			}
 		}
@@ -1007,19 +1000,19 @@ func (f source) lines(do func(line int, fields []string) error) error {
 	return f.err
 }
 
-// records returns the header of delimited text and calls do on the records below it, which are as long, blanks
-// trimmed and blank lines skipped. The header must be the one given, unless that is empty. Where comma is a blank,
-// any number of them is one.
-func (f source) records(comma rune, header string, do func(line int, names, record []string) error) (names []string, err error) {
+// records returns the header of delimited text and calls do on the records below it, which are as long, blanks trimmed
+// and blank lines skipped. The header must be the one given, unless that is empty. Where comma is a blank, any number
+// of them is one.
+func (f source) records(comma rune, header string, do func(names, record []string) error) (names []string, err error) {
 	r := csv.NewReader(bytes.NewReader(f.body()))
-	r.Comma, r.FieldsPerRecord, r.ReuseRecord = comma, -1, true
+	r.Comma, r.FieldsPerRecord = comma, -1
 	for {
 		record, err := r.Read()
 		if err == io.EOF {
 			break
 		}
 		if bad, ok := errors.AsType[*csv.ParseError](err); ok {
-			return nil, located(f.line(bad.StartLine), bad.Err)
+			return nil, located(fmt.Sprintf("%s:%d", f.name, bad.StartLine), bad.Err)
 		}
 		for i := range record {
 			record[i] = strings.TrimSpace(record[i])
@@ -1027,38 +1020,35 @@ func (f source) records(comma rune, header string, do func(line int, names, reco
 		if comma == ' ' {
 			record = slices.DeleteFunc(record, func(field string) bool { return field == "" })
 		}
-		line, _ := r.FieldPos(0)
 		switch text := strings.Join(record, ","); {
 		case text == "":
-		case names == nil && header != "" && text != header:
-			err = fmt.Errorf("header is %q, want %s", text, header)
 		case names == nil:
-			names = slices.Clone(record)
-			err = checkNames(names)
+			names = record
+			err = cmp.Or(want(header == "" || text == header, "header is %q, want %s", text, header), checkNames(names))
 		case len(record) != len(names):
 			err = fmt.Errorf("%d fields, want %d, %s", len(record), len(names), strings.Join(names, ","))
 		default:
-			err = do(line, names, record)
+			err = do(names, record)
 		}
 		if err != nil {
-			return nil, located(f.line(line), err)
+			line, _ := r.FieldPos(0)
+			return nil, located(fmt.Sprintf("%s:%d", f.name, line), err)
 		}
 	}
-	if names == nil && f.err == nil {
-		return nil, fmt.Errorf("gfn: %s: empty, want the header %s", f.name, cmp.Or(header, "with the names of the columns"))
-	}
-	return names, f.err
+	empty := want(names != nil, "%s: empty, want the header %s", f.name, cmp.Or(header, "with the names of the columns"))
+	return names, cmp.Or(f.err, empty)
 }
 
 func checkNames(names []string) error {
 	for i, name := range names {
-		switch _, err := strconv.ParseFloat(name, 64); {
-		case err == nil:
-			return fmt.Errorf("header has the number %s, want the names of the columns", name)
-		case name == "":
-			return fmt.Errorf("column %d has no name", i+1)
-		case slices.Contains(names[:i], name):
-			return fmt.Errorf("two columns are called %q", name)
+		_, err := strconv.ParseFloat(name, 64)
+		err = cmp.Or(
+			want(err != nil, "header has the number %s, want the names of the columns", name),
+			want(name != "", "column %d has no name", i+1),
+			want(!slices.Contains(names[:i], name), "two columns are called %q", name),
+		)
+		if err != nil {
+			return err
 		}
 	}
 	return nil
@@ -1170,7 +1160,8 @@ func (e *Explicit) checkPointed() error {
 
 func (e *Explicit) terminating(i int) bool { return !math.IsInf(e.logR[i], -1) }
 
-// Fixture returns a small graph with exact answers (spec §9): 11 states, 13 edges, 6 of the states terminating, Z* = 112.
+// Fixture returns a small graph with exact answers (spec §9): 11 states, 13 edges, 6 of the states terminating, Z* =
+// 112.
 func Fixture() *Explicit {
 	e, err := fixture(DefaultFloor)
 	if err != nil {
@@ -1227,8 +1218,8 @@ func (e *Explicit) Forward(dst, s []int) []int {
 func ParseExplicit(r io.Reader, name string, floor float64) (*Explicit, error) {
 	file := readSource(r, name)
 	var edges [][2]int
-	rewards, lines := map[int]float64{}, map[int]int{}
-	err := file.lines(func(line int, fields []string) error {
+	rewards := map[int]float64{}
+	err := file.lines(func(fields []string) error {
 		if len(fields) != 3 || fields[0] != "edge" && fields[0] != "reward" {
 			return fmt.Errorf("line is %q, want edge FROM TO or reward NODE R", strings.Join(fields, " "))
 		}
@@ -1239,10 +1230,10 @@ func ParseExplicit(r io.Reader, name string, floor float64) (*Explicit, error) {
 			return cmp.Or(err, err2)
 		}
 		r, err2 := parseFinite("reward", fields[2])
-		if first := lines[node]; err == nil && first > 0 {
-			return fmt.Errorf("node %d has its reward on line %d already", node, first)
+		if _, twice := rewards[node]; twice && err == nil {
+			return fmt.Errorf("node %d has two rewards", node)
 		}
-		rewards[node], lines[node] = r, line
+		rewards[node] = r
 		return cmp.Or(err, err2)
 	})
 	if err != nil {
@@ -1260,13 +1251,13 @@ func ParseExplicit(r io.Reader, name string, floor float64) (*Explicit, error) {
 const maxNodes = 31
 
 // DAG builds a directed acyclic graph edge by edge: the structure of a Bayesian network, learned from data (Deleu et
-// al. 2022). Entry v of a state is the set of v's parents, bit u for the edge u→v; s0 is the empty graph.
-// Action u·n + v adds that edge and backward action u·n + v takes it away. Every state is terminating,
+// al. 2022). Entry v of a state is the set of v's parents, bit u for the edge u→v; s0 is the empty graph. Action u·n +
+// v adds that edge and backward action u·n + v takes it away. Every state is terminating,
 //
 //	log R(G) = Σ_v score(v | parents of v) − score(v | ∅)
 //
-// There are 1, 3, 25, 543, 29281, 3781503, … states for n = 1, 2, … nodes. Features are one-hot by edge, u·n + v,
-// none for the empty graph.
+// There are 1, 3, 25, 543, 29281, 3781503, … states for n = 1, 2, … nodes. Features are one-hot by edge, u·n + v, none
+// for the empty graph.
 type DAG struct {
 	base
 	score DAGScore
@@ -1439,9 +1430,9 @@ type Data struct {
 	Graph []int // of simulated data: the state of the [DAG] it is from
 }
 
-// Simulate draws observations from a random linear-Gaussian network as the code of Deleu et al. 2022 does, where
-// noise is 0.1. The nodes are put in a uniformly random order, every pair is an edge to the later node with
-// probability edges/(n(n−1)/2), and
+// Simulate draws observations from a random linear-Gaussian network as the code of Deleu et al. 2022 does, where noise
+// is 0.1. The nodes are put in a uniformly random order, every pair is an edge to the later node with probability
+// edges/(n(n−1)/2), and
 //
 //	x_v = Σ_{u→v} w_uv x_u + noise · ε_v    w_uv, ε_v ∼ N(0, 1)
 //
@@ -1492,7 +1483,7 @@ func ReadData(r io.Reader, name string) (d *Data, err error) {
 		comma = rune("\t,;"[i])
 	}
 	d = new(Data)
-	d.Names, err = file.records(comma, "", func(_ int, names, record []string) error {
+	d.Names, err = file.records(comma, "", func(names, record []string) error {
 		row, err := parseAll(record, parseFinite, names...)
 		d.Rows = append(d.Rows, row)
 		return err
@@ -1557,11 +1548,11 @@ func (d *Data) centred(j int) (column []float64, mean float64) {
 //	½ log(α_μ/(N+α_μ)) + lnΓ(½(N+α_w−n+l+1)) − lnΓ(½(α_w−n+l+1)) − ½N log π + ½(α_w−n+2l+1) log t
 //	+ ½(N+α_w−n+l) log|R_YY| − ½(N+α_w−n+l+1) log|R_{Y∪X}| − penalty·l
 //
-// the last term for a prior on graphs ∝ exp(−penalty·edges), uniform where it is 0. Markov-equivalent graphs score
-// the same.
+// the last term for a prior on graphs ∝ exp(−penalty·edges), uniform where it is 0. Markov-equivalent graphs score the
+// same.
 //
-// R is never formed. It is AᵀA for the stacked rows A = (X − x̄; √(Nα_μ/(N+α_μ)) (x̄ − ν); √t I), whose triangular factor
-// gives the determinants. Products would lose every digit on collinear columns or large means.
+// R is never formed. It is AᵀA for the stacked rows A = (X − x̄; √(Nα_μ/(N+α_μ)) (x̄ − ν); √t I), whose triangular
+// factor gives the determinants. Products would lose every digit on collinear columns or large means.
 func NewBGe(d *Data, penalty float64) (DAGScore, error) {
 	n, N := len(d.Names), float64(len(d.Rows))
 	const αμ = 1.0
@@ -1636,8 +1627,8 @@ func triangular(A [][]float64) {
 	}
 }
 
-// logDets returns log|R_YY| and log|R_{Y∪X}|, R = UᵀU, from the triangular factor of these columns of U, X last:
-// log|R| = Σ log U_jj².
+// logDets returns log|R_YY| and log|R_{Y∪X}|, R = UᵀU, from the triangular factor of these columns of U, X last: log|R|
+// = Σ log U_jj².
 func logDets(U [][]float64, y uint32, x int) (logYY, logYX float64) {
 	var columns [][]float64
 	for u := range U {
@@ -1657,8 +1648,8 @@ func logDets(U [][]float64, y uint32, x int) (logYY, logYX float64) {
 // Markov blanket of u, which are u's parents, children, and the other parents of its children.
 type Marginals struct{ Edge, Path, Blanket [][]float64 }
 
-// Marginals returns the marginals of a distribution over the states of g, a graph of d, given by its logarithm by
-// row: [Graph.LogTarget] for the exact posterior, [Graph.LogTerminating] for a sampler.
+// Marginals returns the marginals of a distribution over the states of g, a graph of d, given by its logarithm by row:
+// [Graph.LogTarget] for the exact posterior, [Graph.LogTerminating] for a sampler.
 func (d *DAG) Marginals(g *Graph, logp []float64) Marginals {
 	m, s := newMarginals(d.shape.Dim), []int(nil)
 	for row := range g.Len() {
@@ -1706,8 +1697,8 @@ func (m Marginals) add(s []int, p float64) {
 	}
 }
 
-// Deviation returns the root mean square, the mean and the largest of |a[u][v] − b[u][v]| over the pairs u ≠ v: how
-// far one of a sampler's [Marginals] is from the exact one.
+// Deviation returns the root mean square, the mean and the largest of |a[u][v] − b[u][v]| over the pairs u ≠ v: how far
+// one of a sampler's [Marginals] is from the exact one.
 func Deviation(a, b [][]float64) (rms, mean, most float64) {
 	pairs := float64(max(1, len(a)*(len(a)-1)))
 	for u := range a {
@@ -1759,8 +1750,8 @@ var wordRewards = []string{"modes", "motif", "ising", "factors", "table"}
 //	edge FROM TO
 //	reward NODE R
 //
-// with node numbers 0, 1, 2, … in any order and with gaps; R ≥ 0; a node with a reward is terminating. A factor
-// graph: lines
+// with node numbers 0, 1, 2, … in any order and with gaps; R ≥ 0; a node with a reward is terminating. A factor graph:
+// lines
 //
 //	factor SLOT… : WEIGHT…
 //
@@ -1840,8 +1831,8 @@ func oneOf(typed string, known []string) string {
 	return text
 }
 
-// Nearest returns the one of the known names that is the least number of letters to insert, delete or replace
-// (Levenshtein) away from a mistyped one, empty if that is more than 2, or all of them. Names are in lower case, capitals no mistake.
+// Nearest returns the one of the known names, in lower case, that is the fewest letters to insert, delete or replace
+// away from a mistyped one; empty if those are more than 2, or all letters. Case is ignored.
 func Nearest(typed string, known []string) (best string) {
 	least := min(3, len(typed))
 	for _, name := range known {

@@ -13,11 +13,11 @@ import (
 // Features is the width of the input.
 type Shape struct{ Dim, Forward, Backward, Features int }
 
-// Env states the moves of a pointed DAG (spec §1) and nothing else: no environment writes its own enumeration, exact
-// distribution or sampling. A state is a vector of Shape.Dim small integers that fit an int32. Methods are pure, safe
-// for concurrent use, and keep neither s nor dst. Each forward action of a state is an edge of its own, also where two
-// of them lead to the same child, and Step and Undo pair it with one backward action of that child. [CheckEnv] tests
-// all of this.
+// Env states the moves of a pointed DAG (spec §1) and nothing else: enumeration, exact distributions and sampling exist
+// once, for every environment. A state is a vector of Shape.Dim small integers that fit an int32. Methods are pure, safe
+// for concurrent use, and keep neither s nor dst. Each forward action of a state is an edge of its own, even where two
+// of them lead to the same child. Step and Undo pair it with one backward action of that child. [CheckEnv] tests all of
+// this.
 type Env interface {
 	Shape() Shape
 	Source(s []int)              // writes s0
@@ -32,8 +32,8 @@ type Env interface {
 // Traits is what an [Env] may say beyond its moves, by a method Traits() Traits. A field that is nil or zero is not
 // defined.
 type Traits struct {
-	Mode            func(s []int) bool    // is terminating state s a mode, an object that a sampler is hoped to find?
-	LogStates       float64               // log of the number of states: [Enumerate] does not try what is too large
+	Mode            func(s []int) bool    // is terminating state s a mode, an object to find?
+	LogStates       float64               // log of the number of states; [Enumerate] compares it with its limit
 	Guide           Guide                 // for training backward policies (spec §4)
 	LogIntermediate func(s []int) float64 // log R̂(s), nats, of states that are not terminating (spec §3, FL-DB)
 	PathIndependent bool                  // g does not depend on the path ([States.LogG])
@@ -80,10 +80,10 @@ func finite(v float64) bool { return !math.IsNaN(v) && !math.IsInf(v, 0) }
 var ErrLimit = errors.New("too many states")
 
 // States holds distinct states of an environment, one row each, with their legal actions. The forward slots of row i
-// are FStart[i] ≤ e < FStart[i+1], one for each legal action, the exit last; its backward slots are counted by BStart
-// alike. A forward policy is a []float64 over forward slots, a backward policy one over backward slots, in a [Graph]
-// and in a [Batch] alike. Slots are joined to their children and parents when they are first followed: a graph has
-// followed them all, a batch those it sampled.
+// are FStart[i] ≤ e < FStart[i+1], one for each legal action, the exit last. BStart counts backward slots in the same
+// way. A forward policy is a []float64 over forward slots, a backward policy one over backward slots, in a [Graph] and
+// in a [Batch] alike. Slots are joined to their children and parents when they are first followed: all of them in a
+// graph, those that were sampled in a batch.
 type States struct {
 	Env     Env
 	Shape   Shape
@@ -92,7 +92,7 @@ type States struct {
 	FAction []int32   // by forward slot: its action
 	From    []int32   // by forward slot: its row
 	Child   []int32   // by forward slot: the row it leads to; −1 not followed
-	Back    []int32   // by forward slot: the child's backward slot that undoes it; −1 likewise
+	Back    []int32   // by forward slot: the child's backward slot that undoes it; −1 not followed
 	BStart  []int32   // by row, and one more: first backward slot
 	BAction []int32   // by backward slot: its action
 	Edge    []int32   // by backward slot: the forward slot that it undoes; −1 not followed
@@ -239,8 +239,8 @@ func (st *States) fail(format string, args ...any) {
 	}
 }
 
-// LogIntermediate writes log R̂(s) by row to dst, which is grown as needed: log R of terminating states, and of others
-// what the environment's [Traits] say.
+// LogIntermediate writes log R̂(s) by row to dst, which is grown as needed: log R of terminating states, else what the
+// environment's [Traits] say.
 func (st *States) LogIntermediate(dst []float64) []float64 {
 	dst, other := append(dst[:0], st.LogR...), TraitsOf(st.Env).LogIntermediate
 	for row := range dst {
@@ -307,8 +307,8 @@ func (st *States) join(e, child, k int) {
 	st.Child[e], st.Back[e], st.Edge[k] = int32(child), int32(k), int32(e)
 }
 
-// Policy writes the log-probabilities of the slots of rows lo ≤ i < hi to dst, forward slots or backward ones: which,
-// its user knows.
+// Policy writes the log-probabilities of the slots of rows lo ≤ i < hi to dst. Whether slots are forward or backward
+// depends on where the policy is used.
 type Policy func(st *States, lo, hi int, dst []float64)
 
 // UniformPF is the [Policy] uniform over legal actions, log PF = −log A(s).
@@ -350,7 +350,7 @@ type Graph struct {
 }
 
 // Enumerate walks env from its source into a [Graph] of at most limit states. The error names the state where env
-// breaks a rule of a pointed DAG, or wraps [ErrLimit] and says how far the walk came.
+// breaks a rule of a pointed DAG. Above the limit it wraps [ErrLimit] and says how far the walk came.
 func Enumerate(env Env, limit int) (*Graph, error) {
 	if size := TraitsOf(env).LogStates; size > math.Log(float64(limit))+1e-9 {
 		return nil, fmt.Errorf("gfn: %w: there are %.7g, limit %d; none was walked", ErrLimit, math.Exp(size), limit)
@@ -419,8 +419,8 @@ func (st *States) followAll() {
 	}
 }
 
-// topological returns the rows in an order in which every edge leads onward (Kahn 1962), first found first, after
-// checking that the DAG is pointed: every parent was reached from the source and no walk comes back.
+// topological returns the rows in an order in which every edge leads onward (Kahn 1962). The error names a state that
+// keeps the DAG from being pointed: a source with parents, a parent that the source does not reach, or a cycle.
 func (st *States) topological() ([]int32, error) {
 	if n := st.BStart[1]; n > 0 {
 		return nil, fmt.Errorf("gfn: state %s: the source has %d backward actions, want none", st.Format(0), n)
@@ -457,10 +457,10 @@ func (st *States) topological() ([]int32, error) {
 	return nil, fmt.Errorf("gfn: state %s is on a cycle", st.Format(row))
 }
 
-// CheckEnv walks env as a conformance test: methods are pure, Step and Undo are inverse, legal actions agree both ways
-// and ascend, every state reaches an exit, the graph is acyclic and pointed, features are in range, rewards are finite.
-// Up to 16,384 states are walked exhaustively; of larger spaces those, and 64 random trajectories beyond. The error
-// names the state and the rule.
+// CheckEnv tests that env keeps the rules of [Env]: methods are pure, Step and Undo are inverse, legal actions agree
+// both ways and ascend, every state reaches an exit, the graph is acyclic and pointed, features are in range, rewards
+// are finite. It walks up to 16,384 states exhaustively, and beyond that 64 random trajectories. The error names the
+// state and the rule.
 func CheckEnv(env Env) error {
 	shape := env.Shape()
 	if shape.Dim < 1 || shape.Forward < 1 || shape.Backward < 0 || shape.Features < 1 {
@@ -507,14 +507,13 @@ func checkTrajectory(env Env, b *Batch, o Sampling) error {
 	return want(first == 0, "state %s: a walk back ends there, not at the source %s", shown{env, b.State(nil, first)}, shown{env, b.State(nil, 0)})
 }
 
-// checkState tests all rules that one state can show.
+// checkState tests the rules that one state can show, beside those of [States.Add].
 func checkState(env Env, s []int) error {
 	shape := env.Shape()
 	forward, err1 := checkList(env, s, "actions", env.Forward, shape.Forward)
 	backward, err2 := checkList(env, s, "backward actions", env.Backward, shape.Backward)
 	_, err3 := checkList(env, s, "features", env.Features, shape.Features)
-	none := want(len(forward) > 0, "state %s: no legal action: it reaches no exit", shown{env, s})
-	if err := cmp.Or(err1, err2, err3, none); err != nil {
+	if err := cmp.Or(err1, err2, err3); err != nil {
 		return err
 	}
 	for _, a := range forward {
@@ -570,15 +569,12 @@ func checkMove(env Env, s []int, way string, a int, move, undo func([]int, int) 
 		shown{env, s}, way, a, b, shown{env, next}, back)
 }
 
-// checkReward tests that the reward is finite and pure.
+// checkReward tests that the reward is pure.
 func checkReward(env Env, s []int) error {
 	before := slices.Clone(s)
 	r, again := env.LogReward(s), env.LogReward(s)
-	return cmp.Or(
-		want(finite(r), "state %s: log reward is %v; it must be finite (clamp R = 0 at a floor)", shown{env, before}, r),
-		want(r == again && slices.Equal(s, before), "state %s: LogReward must be pure: it returns %v, then %v, and leaves %s",
-			shown{env, before}, r, again, shown{env, s}),
-	)
+	return want(r == again && slices.Equal(s, before), "state %s: LogReward must be pure: it returns %v, then %v, and leaves %s",
+		shown{env, before}, r, again, shown{env, s})
 }
 
 // maxSteps bounds walks of an environment that may break a rule.
@@ -650,9 +646,7 @@ func normalise(p []float64, start []int32) {
 // meanOver returns E_{x∼ρ}[f(x)].
 func meanOver(logρ, f []float64) (sum float64) {
 	for row, l := range logρ {
-		if p := math.Exp(l); p > 0 {
-			sum += p * f[row]
-		}
+		sum += times(math.Exp(l), f[row])
 	}
 	return sum
 }
@@ -773,8 +767,8 @@ func (g *Graph) SoftValue(r []float64, α float64) (v, logPF []float64) {
 	return v, logPF
 }
 
-// ForwardOf returns log P*F, the forward policy of a backward policy, whose terminating distribution is R/Z* exactly
-// (uniform where F*(s) = 0, where it has no value):
+// ForwardOf returns log P*F, the forward policy of a backward policy. It samples R/Z* exactly. Where F*(s) = 0 it is
+// uniform:
 //
 //	P*F(s'|s) = F*(s') PB(s|s') / F*(s)    P*F(sf|x) = R(x) / F*(x)
 func (g *Graph) ForwardOf(logPB []float64) []float64 {
@@ -782,8 +776,8 @@ func (g *Graph) ForwardOf(logPB []float64) []float64 {
 	return logPF
 }
 
-// BackwardOf returns log P*B, the backward policy of a forward policy, the law of its steps seen backwards (uniform
-// where d(s') = 0, where it has no value):
+// BackwardOf returns log P*B, the backward policy of a forward policy, the law of its steps seen backwards. Where d(s')
+// = 0 it is uniform:
 //
 //	P*B(s|s') = d(s) PF(s'|s) / d(s')
 func (g *Graph) BackwardOf(logPF []float64) []float64 {
@@ -885,9 +879,7 @@ func (g *Graph) Value(logPF, r []float64) []float64 {
 	v := make([]float64, g.Len()+1)
 	for row := g.Len() - 1; row >= 0; row-- {
 		for e := g.FStart[row]; e < g.FStart[row+1]; e++ {
-			if p := math.Exp(logPF[e]); p > 0 {
-				v[row] += p * (r[e] + v[g.Child[e]])
-			}
+			v[row] += times(math.Exp(logPF[e]), r[e]+v[g.Child[e]])
 		}
 	}
 	return v
@@ -912,8 +904,7 @@ func (g *Graph) ELBO(logPF, logPB []float64) float64 {
 	return -g.Value(logPF, g.Residuals(logPF, logPB))[0]
 }
 
-// EUBO returns E_{x∼R/Z*, τ∼PB}[log R(x) + log PB(τ|x) − log PF(τ)] ≥ log Z*: as the [Graph.ELBO], but over the
-// trajectories of P*F, which are those.
+// EUBO returns E_{x∼R/Z*, τ∼PB}[log R(x) + log PB(τ|x) − log PF(τ)] ≥ log Z*. That law of τ is P*F.
 func (g *Graph) EUBO(logPF, logPB []float64) float64 {
 	return -g.Value(g.ForwardOf(logPB), g.Residuals(logPF, logPB))[0]
 }
@@ -945,8 +936,8 @@ func (g *Graph) lookUp(table []float64, starts func(*States) []int32) Policy {
 // Step is one edge of a trajectory: its row, its forward slot, and the backward slot of its child, −1 for the exit.
 type Step struct{ Row, F, B int32 }
 
-// Batch holds sampled trajectories, ragged, each distinct state once. LogPF and LogPB are the policies by slot, as far
-// as rows have been evaluated; what was computed to sample is not computed again.
+// Batch holds sampled trajectories, ragged, and each distinct state once. LogPF and LogPB are the policies by slot, of
+// the rows that have been evaluated; nothing is evaluated twice.
 type Batch struct {
 	States
 	Steps []Step  // trajectory i is Steps[Start[i]:Start[i+1]], exit last
@@ -1014,7 +1005,7 @@ func evaluate(b *Batch, dst []float64, done *int, start []int32, p Policy) []flo
 	return dst
 }
 
-// stream returns the random stream of one trajectory, or of any other use that has numbers of its own.
+// stream returns the random stream of one trajectory.
 func stream(seed, iteration, index uint64) rand.PCG {
 	mix := func(z uint64) uint64 { // splitmix64 (Steele et al. 2014)
 		z += 0x9e3779b97f4a7c15
@@ -1071,9 +1062,9 @@ func (b *Batch) begin(n int, o Sampling, row func(i int) int) {
 	}
 }
 
-// Sample adds n trajectories drawn from pf, all of them one step at a time, so that pf sees each new state once, beside
-// the others. The error names a state that breaks a rule of [Env], or one from which the exit is not reached within 2²⁰
-// steps of the source.
+// Sample adds n trajectories drawn from pf. All of them go one step at a time, so that pf sees each new state once, in
+// one call with the others. The error names a state that breaks a rule of [Env], or one from which 2²⁰ steps have not
+// led to the exit.
 func (b *Batch) Sample(pf Policy, n int, o Sampling) error {
 	b.Env.Source(b.s)
 	source := b.Add(b.s)
@@ -1122,8 +1113,8 @@ func (b *Batch) Walk(actions []int) error {
 	return b.err
 }
 
-// SampleBackward adds one trajectory for each endpoint, drawn backwards from it by pb. The endpoints are terminating
-// states. As training data for the balance losses these trajectories are as valid as any.
+// SampleBackward adds one trajectory for each endpoint, a terminating state, drawn backwards from it by pb. The balance
+// losses train on these as on any other.
 func (b *Batch) SampleBackward(pb Policy, endpoints [][]int, o Sampling) error {
 	b.begin(len(endpoints), o, func(i int) int { return b.Add(endpoints[i]) })
 	for i := range endpoints {
@@ -1169,8 +1160,7 @@ func (b *Batch) finish(n int) error {
 	return b.err
 }
 
-// AddParents adds every parent of the batch's states, so that all edges entering a visited state are joined. The first
-// Len() rows as they were before the call are the visited ones.
+// AddParents adds every parent of the batch's states, behind their rows, and joins all edges that enter these states.
 func (b *Batch) AddParents() error {
 	for row := range b.Len() {
 		for k := b.BStart[row]; k < b.BStart[row+1]; k++ {
@@ -1180,7 +1170,7 @@ func (b *Batch) AddParents() error {
 	return b.err
 }
 
-// AddChildren adds every child of the batch's states, so that all edges leaving a visited state are joined.
+// AddChildren adds every child of the batch's states, and joins all edges that leave these states.
 func (b *Batch) AddChildren() error {
 	b.followAll()
 	return b.err
@@ -1199,7 +1189,7 @@ func (b *Batch) LogImportance(i int) float64 {
 	return sum
 }
 
-// EstimateLogTerminating estimates log PF⊤(x) for each endpoint where the space cannot be enumerated, as the log of the
+// EstimateLogTerminating estimates log PF⊤(x) for each endpoint, for spaces that cannot be enumerated: the log of the
 // mean of PF(τ)/PB(τ|x) over n ≥ 1 trajectories drawn from PB(·|x). The mean is unbiased; its log is biased low.
 func EstimateLogTerminating(env Env, pf, pb Policy, endpoints [][]int, n int, seed uint64) ([]float64, error) {
 	var b Batch
@@ -1218,8 +1208,8 @@ func EstimateLogTerminating(env Env, pf, pb Policy, endpoints [][]int, n int, se
 	return dst, nil
 }
 
-// The distances below take log-probabilities, and panic if there is not one of each for every state. Each is a sum over
-// x of one term of p(x) and q(x); terms where p = q = 0 are 0.
+// The distances below take log-probabilities, one of each for every state; other lengths panic. Each is a sum over x of
+// one term of p(x) and q(x); terms where p = q = 0 are 0.
 
 // TV returns the total variation ½ Σ |p − q|, in 0…1.
 func TV(logp, logq []float64) float64 { return distance(tvTerm, logp, logq) }
@@ -1227,8 +1217,7 @@ func TV(logp, logq []float64) float64 { return distance(tvTerm, logp, logq) }
 // JSD returns the Jensen–Shannon divergence ½ KL(p‖m) + ½ KL(q‖m), m = (p+q)/2, in 0…log 2 nats.
 func JSD(logp, logq []float64) float64 { return distance(jsdTerm, logp, logq) }
 
-// KL returns Σ p (log p − log q) in nats, +Inf where q = 0 < p. A q(x) of e^−1000, whose exponential is 0, counts as it
-// is.
+// KL returns Σ p (log p − log q) in nats, +Inf where q = 0 < p.
 func KL(logp, logq []float64) (sum float64) {
 	mustMatch(logp, logq)
 	for i, lp := range logp {
@@ -1245,12 +1234,7 @@ func mustMatch(logp, logq []float64) {
 
 func tvTerm(p, q float64) float64  { return math.Abs(p-q) / 2 }
 func jsdTerm(p, q float64) float64 { return (klTerm(p, (p+q)/2) + klTerm(q, (p+q)/2)) / 2 }
-func klTerm(p, q float64) float64 {
-	if p == 0 {
-		return 0
-	}
-	return p * math.Log(p/q)
-}
+func klTerm(p, q float64) float64  { return times(p, math.Log(p/q)) }
 
 func distance(term func(p, q float64) float64, logp, logq []float64) float64 {
 	mustMatch(logp, logq)
@@ -1265,7 +1249,7 @@ func distance(term func(p, q float64) float64, logp, logq []float64) float64 {
 // have on average. Each n(x) is binomial, so the sum over its values is exact but for rounding.
 func perfect(term func(p, q float64) float64, logq []float64, n int) (sum float64) {
 	last, value := math.NaN(), 0.0
-	for _, lq := range slices.Sorted(slices.Values(logq)) { // so that equal ones, of which there are many, are computed once
+	for _, lq := range slices.Sorted(slices.Values(logq)) { // many are equal: each value once
 		if lq != last {
 			last, value = lq, binomialMean(term, lq, float64(n))
 		}
@@ -1337,8 +1321,8 @@ func (g *Graph) Modes() []int {
 	return rows
 }
 
-// Empirical compares the endpoints of N sampled trajectories with the exact target. Sampling alone makes a difference:
-// beside each figure stands its expected value for N samples of a perfect sampler.
+// Empirical compares the endpoints of N sampled trajectories with the exact target. A perfect sampler differs from it
+// too: beside each figure stands its expected value for N samples of a perfect sampler.
 type Empirical struct {
 	N                         float64
 	TV, TVPerfect             float64
@@ -1385,21 +1369,17 @@ func (g *Graph) Empirical(count []float64) Empirical {
 	return m
 }
 
-// Correlation returns Pearson's linear and Spearman's rank correlation (ties share their mean rank) of x and y; NaN
-// where one of them is constant.
+// Correlation returns Pearson's linear and Spearman's rank correlation of x and y; ties share their mean rank. It is
+// NaN where x or y is constant.
 func Correlation(x, y []float64) (pearson, spearman float64) {
 	return pearsons(x, y), pearsons(ranks(x), ranks(y))
 }
 
 func pearsons(x, y []float64) float64 {
-	mean := func(v []float64) (m float64) {
-		for _, a := range v {
-			m += a / float64(len(v))
-		}
-		return m
+	var mx, my, xy, xx, yy float64
+	for i := range x {
+		mx, my = mx+x[i]/float64(len(x)), my+y[i]/float64(len(x))
 	}
-	mx, my := mean(x), mean(y)
-	var xy, xx, yy float64
 	for i := range x {
 		dx, dy := x[i]-mx, y[i]-my
 		xy, xx, yy = xy+dx*dy, xx+dx*dx, yy+dy*dy
@@ -1416,7 +1396,7 @@ func ranks(v []float64) []float64 {
 	r := make([]float64, len(v))
 	for lo := 0; lo < len(order); {
 		hi := lo
-		for hi < len(order) && cmp.Compare(v[order[hi]], v[order[lo]]) == 0 { // which finds NaN equal to itself
+		for hi < len(order) && cmp.Compare(v[order[hi]], v[order[lo]]) == 0 { // NaN is equal to NaN here
 			hi++
 		}
 		for _, i := range order[lo:hi] {

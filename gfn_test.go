@@ -757,6 +757,33 @@ func TestCheckEnv(t *testing.T) {
 		}
 		return nil
 	}}), "no legal action")
+	require.ErrorContains(t, gfn.CheckEnv(broken{Env: words, features: func(s []int) []int {
+		if s[9] < 4 {
+			return []int{1, 0}
+		}
+		return nil
+	}}), "features [1 0] must ascend")
+	// a chain of 20,000 states with a second source behind its last one
+	long := broken{Env: grid, features: func([]int) []int { return []int{0} },
+		forward:  func(s []int) []int { return map[bool][]int{true: {2}, false: {0}}[at(s, 20000, 0)] },
+		backward: func(s []int) []int { return map[int][]int{0: {}, 20000: {0, 1}, 30000: {}}[s[0]] },
+		step: func(s []int, _ int) (int, bool) {
+			if at(s, 30000, 0) {
+				s[0] = 20000
+				return 1, true
+			}
+			s[0]++
+			return 0, true
+		},
+		undo: func(s []int, b int) (int, bool) {
+			s[0]--
+			if b == 1 {
+				s[0] = 30000
+			}
+			return 0, true
+		}, reward: func([]int) float64 { return 0 }}
+	require.ErrorContains(t, gfn.CheckEnv(long), "state [30000 0]: a walk back ends there, not at the source [0 0]")
+	require.ErrorContains(t, gfn.CheckEnv(broken{Env: grid, features: func([]int) []int { return []int{-1} }}), "features [-1] must ascend")
 	require.ErrorContains(t, gfn.CheckEnv(noExit{grid}), "state [0 0]: actions [0 1 2] must ascend within 0…1")
 	require.ErrorContains(t, gfn.CheckEnv(broken{Env: grid, features: func(s []int) []int { s[0] = 0; return nil }}), "features changes it")
 	require.ErrorContains(t, gfn.CheckEnv(dropsDst{grid}), "backward actions must be appended to dst")
@@ -1785,7 +1812,7 @@ func TestEnvironmentErrors(t *testing.T) {
 		{[]gfn.Factor{{Slots: []int{0, 2}, Weights: make([]float64, 4)}}, 2, 2, 1, -50, "factor 0: slot is 2"},
 		{[]gfn.Factor{{Slots: []int{1, 1}, Weights: make([]float64, 4)}}, 2, 2, 1, -50, "factor 0: slot 1"},
 		{[]gfn.Factor{{Slots: []int{0, 1}, Weights: make([]float64, 3)}}, 2, 2, 1, -50, "factor 0: 3 weights"},
-		{[]gfn.Factor{{Slots: []int{0, 1, 2, 3, 4, 5, 6}}}, 7, 8, 1, -50, "factor 0: 7 slots"},
+		{[]gfn.Factor{{Slots: []int{0, 1, 2, 3, 4, 5, 6}}}, 7, 8, 1, -50, "factor 0: 0 weights"},
 	} {
 		refused(failure(gfn.NewFactorReward(c.factors, c.length, c.k, c.beta, c.floor)), c.place)
 	}
@@ -1876,10 +1903,10 @@ func TestEnvironmentErrors(t *testing.T) {
 		{"table", replace("AB,2", "AB,-Inf"), `:3: score is "-Inf"`}, {"table", replace("AB,2", "AB,1e999"), `:3: score is "1e999"`},
 		{"table", replace("AB,2", "AB,"), `:3: score is ""`}, {"table", replace("AB,2", "ABA,2"), `:3: word "ABA"`},
 		{"table", replace("AB,2", "AC,2"), `:3: word "AC"`}, {"table", replace("AB,2", "ab,2"), `:3: word "ab"`},
-		{"table", replace("BA,0", "AA,0"), `:4: word "AA" stands on line 2`},
+		{"table", replace("BA,0", "AA,0"), `:4: word "AA" stands twice`},
 		{"table", replace("AB,2", "\r\n\r\nAB,2\r\nx"), ":6: 1 fields"}, {"table", replace("AB,2", `A"B,2`), `:3: bare "`},
-		{"table", replace("AB,2", `"AB,2`), ":3: "}, {"table", replace("AB,2\nBA,0\n", ""), `: 2 of 4 words missing, the first is "AB"`},
-		{"table", noScores, `: 4 of 4 words missing, the first is "AA"`},
+		{"table", replace("AB,2", `"AB,2`), ":3: "}, {"table", replace("AB,2\nBA,0\n", ""), `: word "AB" is missing`},
+		{"table", noScores, `: word "AA" is missing`},
 		{"motif", "1 2\n3 4 5\n", ":2: 3 weights"}, {"motif", "1 2\nx 4\n", `:2: weight is "x"`}, {"motif", "1 2\n4 +Inf\n", ":2: weight"},
 		{"motif", "1 2 # one\n# two\n", ": 1 lines"}, {"motif", "1 2\n3 4\n5 6", ": 3 lines"},
 		{"modes", "AB\n\nABA\n", `:3: word "ABA"`}, {"modes", "AB\nAX\n", `:2: word "AX"`},
