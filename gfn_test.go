@@ -7108,21 +7108,18 @@ func gridFor(t testing.TB, method string) gfn.Env {
 	return parse(t, "hypergrid:dim=2,height=8,r0=0.1")
 }
 
-// requireSame compares two trainers bit for bit, but for the seconds.
+// requireSame compares two trainers bit for bit, but for seconds and workers.
 func requireSame(t *testing.T, want, got *gfn.Trainer, msg ...any) {
 	t.Helper()
-	require.Equal(t, want.Lists(), got.Lists(), msg...)
-	require.Equal(t, want.Memories(), got.Memories(), msg...)
-	require.Equal(t, want.Iteration, got.Iteration, msg...)
-	require.Equal(t, want.Trajectories, got.Trajectories, msg...)
-	timeless := func(curve []gfn.Evaluation) (s []string) { // as text, in which NaN equals itself
-		for _, e := range curve {
-			e.TrainSeconds = 0
-			s = append(s, fmt.Sprint(e))
+	timeless := func(tr gfn.Trainer) []byte {
+		tr.TrainSeconds, tr.Config.Workers, tr.Curve = 0, 1, slices.Clone(tr.Curve)
+		for i := range tr.Curve {
+			tr.Curve[i].TrainSeconds = 0
 		}
-		return s
+		return saved(t, &tr)
 	}
-	require.Equal(t, timeless(want.Curve), timeless(got.Curve), msg...)
+	require.Equal(t, want.Lists(), got.Lists(), msg...) // a difference that can be read
+	require.Equal(t, timeless(*want), timeless(*got), msg...)
 }
 
 func methodNames() (names []string) {
@@ -7180,7 +7177,7 @@ func TestSteadyStateAllocations(t *testing.T) {
 	}
 }
 
-// Interrupted at any iteration, saved, loaded and continued, a run ends in the same bits.
+// Saved at any iteration, loaded and continued, a run ends in the same bits.
 func TestResumeAtAnyIteration(t *testing.T) {
 	for _, spec := range []string{"hypergrid:dim=2,height=8,r0=0.1", "sequence:length=4,tokens=ABC,order=ends"} {
 		for i, method := range methodNames() {
@@ -7189,28 +7186,19 @@ func TestResumeAtAnyIteration(t *testing.T) {
 			}
 			c := quick(method)
 			c.Tabular = i%2 == 0
-			want := ran(t, parse(t, spec), c)
-			for stop := range c.Iterations {
-				first := trainer(t, parse(t, spec), c)
-				ctx, cancel := context.WithCancel(context.Background())
-				n := 0
-				if stop == 0 {
-					cancel()
-				}
-				err := first.Run(ctx, func(float64, *gfn.Evaluation) {
-					if n++; n == stop {
-						cancel()
-					}
-				})
-				require.ErrorIs(t, err, context.Canceled)
-				require.Equal(t, stop, first.Iteration)
-				onTwo := func(c *gfn.Config) { c.Workers = 2 }
-				second, err := gfn.Load(bytes.NewReader(saved(t, first)), "", nil, onTwo)
+			want := trainer(t, parse(t, spec), c)
+			files := [][]byte{saved(t, want)}
+			require.NoError(t, want.Run(context.Background(), func(float64, *gfn.Evaluation) {
+				files = append(files, saved(t, want))
+			}))
+			require.Len(t, files, 1+c.Iterations)
+			for n, file := range files {
+				got, err := gfn.Load(bytes.NewReader(file), "", nil, func(c *gfn.Config) { c.Workers = 2 })
 				require.NoError(t, err)
-				second.ShortMemory()
-				requireSame(t, first, second)
-				require.NoError(t, second.Run(context.Background(), nil))
-				requireSame(t, want, second, method, stop)
+				got.ShortMemory()
+				require.Equal(t, n, got.Iteration)
+				require.NoError(t, got.Run(context.Background(), nil))
+				requireSame(t, want, got, method, n)
 			}
 		}
 	}
@@ -7504,45 +7492,44 @@ func TestCheckpointFindsItsFile(t *testing.T) {
 	const text, other = "edge 0 1\nreward 1 2\n", "edge 0 1\nreward 1 3\n"
 	here, there := t.TempDir(), t.TempDir()
 	put := func(dir, text string) {
-		require.NoError(t, os.MkdirAll(filepath.Join(dir, "data"), 0o700))
-		require.NoError(t, os.WriteFile(filepath.Join(dir, "data", "g.txt"), []byte(text), 0o600))
+		path := filepath.Join(dir, "g.txt")
+		require.NoError(t, os.WriteFile(path, []byte(text), 0o600))
+		if text == "" {
+			require.NoError(t, os.Remove(path))
+		}
 	}
-	name, checkpoint := filepath.Join("data", "g.txt"), filepath.Join(there, "c.gfn")
-	beside := filepath.Join(there, name)
 	t.Chdir(there)
 	put(there, text)
-	tr := trainer(t, parse(t, "explicit:file="+name), quick("tb-u"))
-	require.NoError(t, tr.SaveFile(checkpoint))
-	load := func() error {
-		got, err := gfn.LoadFile(checkpoint, nil, nil)
-		if err == nil {
-			require.Equal(t, tr.Spec(), got.Spec())
-		}
-		return err
-	}
-	require.NoError(t, load())
+	tr := trainer(t, parse(t, "explicit:file=g.txt"), quick("tb-u"))
+	require.NoError(t, tr.SaveFile("c.gfn"))
+	_, err := gfn.LoadFile("c.gfn", nil, nil)
+	require.NoError(t, err)
+
 	t.Chdir(here)
-	require.NoError(t, load(), "beside the checkpoint")
-	put(here, other)
-	require.NoError(t, load(), "another file of that name here")
-	_, err := gfn.LoadFile(checkpoint, parse(t, "explicit:file="+name), nil)
-	require.ErrorContains(t, err, "it was trained on", "another file, and an environment made from it")
-	put(here, text)
-	put(there, other)
-	require.NoError(t, load(), "here, and another beside the checkpoint")
-	put(here, other)
-	changed := fmt.Sprintf("has changed since (CRC-32 %08x, was %08x)",
+	name, beside := filepath.Join(there, "c.gfn"), filepath.Join(there, "g.txt")
+	changed := fmt.Sprintf(" has changed since (CRC-32 %08x, was %08x)",
 		crc32.ChecksumIEEE([]byte(other)), crc32.ChecksumIEEE([]byte(text)))
-	prefix := ": gfn: checkpoint: its data file: "
-	require.EqualError(t, load(), checkpoint+prefix+name+" "+changed+"; "+beside+" "+changed)
-	require.NoError(t, os.Remove(filepath.Join(here, name)))
-	require.NoError(t, os.Remove(beside))
-	require.ErrorContains(t, load(), "open "+name+": no such file or directory; open "+beside+": no such file")
-	put(here, text)
-	require.NoError(t, load())
+	const absent = ": no such file or directory"
+	for _, c := range []struct{ here, there, want string }{
+		{"", text, ""}, {other, text, ""}, {text, other, ""}, {text, "", ""},
+		{other, other, "g.txt" + changed + "; " + beside + changed},
+		{"", "", "open g.txt" + absent + "; open " + beside + absent},
+	} {
+		put(here, c.here)
+		put(there, c.there)
+		if got, err := gfn.LoadFile(name, nil, nil); c.want == "" {
+			require.NoError(t, err)
+			require.Equal(t, tr.Spec(), got.Spec())
+		} else {
+			require.EqualError(t, err, name+": gfn: checkpoint: its data file: "+c.want)
+		}
+	}
+	put(here, other)
+	_, err = gfn.LoadFile(name, parse(t, "explicit:file=g.txt"), nil)
+	require.ErrorContains(t, err, "it was trained on", "an environment of another file")
 	t.Chdir(there) // one place, once
 	_, err = gfn.LoadFile("c.gfn", nil, nil)
-	require.EqualError(t, err, "c.gfn"+prefix+"open "+name+": no such file or directory")
+	require.EqualError(t, err, "c.gfn: gfn: checkpoint: its data file: open g.txt"+absent)
 }
 
 // ---- learned against exact ----

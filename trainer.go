@@ -1342,27 +1342,26 @@ func (t *Trainer) tensors(replay, guide, modes []int32) (all []tensor) {
 	return all
 }
 
-// header returns the header of a checkpoint. sum is the CRC-32 of the tensors' bytes.
-func header(c checkpoint, tensors []tensor, sum uint32) ([]byte, error) {
+// header returns the header of a checkpoint. sum is the CRC-32 of the tensors' bytes, and size their number.
+func header(c checkpoint, tensors []tensor, sum uint32) (text []byte, size int, err error) {
 	trainer, err := json.Marshal(c)
 	if err != nil {
-		return nil, fmt.Errorf("gfn: checkpoint: %w", err)
+		return nil, 0, fmt.Errorf("gfn: checkpoint: %w", err)
 	}
 	entries := map[string]any{"__metadata__": map[string]string{
 		"gfn": checkpointVersion, "trainer": string(trainer),
 		"crc32": fmt.Sprintf("%08x", crc32.Update(sum, crc32.IEEETable, trainer)),
 	}}
-	begin := 0
 	for _, x := range tensors {
-		dtype, end := "F64", begin+binary.Size(x.values)
+		dtype, end := "F64", size+binary.Size(x.values)
 		if _, integers := x.values.([]int32); integers {
 			dtype = "I32"
 		}
-		entries[x.name] = map[string]any{"dtype": dtype, "shape": x.shape, "data_offsets": []int{begin, end}}
-		begin = end
+		entries[x.name] = map[string]any{"dtype": dtype, "shape": x.shape, "data_offsets": []int{size, end}}
+		size = end
 	}
-	text, err := json.Marshal(entries)
-	return append(text, strings.Repeat(" ", -len(text)&7)...), err
+	text, err = json.Marshal(entries)
+	return append(text, strings.Repeat(" ", -len(text)&7)...), size, err
 }
 
 // Save writes a checkpoint from which [Load] continues bit for bit.
@@ -1373,7 +1372,7 @@ func (t *Trainer) Save(w io.Writer) error {
 	for _, x := range tensors {
 		data, _ = binary.Append(data, binary.LittleEndian, x.values)
 	}
-	text, err := header(checkpoint{
+	text, _, err := header(checkpoint{
 		Env: identify(t.Env), Config: t.Config,
 		Iteration: t.Iteration, Trajectories: t.Trajectories, TrainSeconds: t.TrainSeconds,
 		LossSum: t.lossSum, LossCount: t.lossCount, Trust: t.trust,
@@ -1390,8 +1389,8 @@ func (t *Trainer) Save(w io.Writer) error {
 // SaveFile is [Trainer.Save] by [WriteFile].
 func (t *Trainer) SaveFile(path string) error { return WriteFile(path, t.Save) }
 
-// WriteFile writes a file that is either whole or not there: write fills a temporary file beside
-// it, which is synced and renamed.
+// WriteFile writes a file that is either whole or not there: write fills a temporary file beside it, which is synced and
+// renamed.
 func WriteFile(path string, write func(io.Writer) error) error {
 	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+"-*")
 	if err != nil {
@@ -1448,10 +1447,13 @@ func Load(r io.Reader, dir string, env Env, change func(*Config)) (*Trainer, err
 		return nil, errors.New("gfn: checkpoint: only Iterations, Workers and EvalEvery may differ from its own")
 	}
 	t, err := NewTrainer(env, config)
+	if err == nil {
+		err = c.restore(t)
+	}
 	if err != nil {
 		return nil, err
 	}
-	return t, c.restore(t)
+	return t, nil
 }
 
 // readCheckpoint reads a file to its end. Its checksum is right, but what it claims may be wrong.
@@ -1510,20 +1512,16 @@ func (c *checkpoint) restore(t *Trainer) error {
 	t.Curve = make([]Evaluation, c.Lengths[0]/figures)
 	replay, guide, modes := make([]int32, c.Lengths[1]), make([]int32, c.Lengths[2]), make([]int32, c.Lengths[3])
 	tensors := t.tensors(replay, guide, modes)
-	damaged := errors.New("gfn: checkpoint: damaged: its tensors are not those of its configuration")
-	text, err := header(*c, tensors, crc32.ChecksumIEEE(c.data))
-	if err != nil || !bytes.Equal(text, c.header) || min(c.Iteration, c.Trajectories, c.LossCount) < 0 {
-		return damaged
+	text, size, err := header(*c, tensors, crc32.ChecksumIEEE(c.data))
+	valid := bytes.Equal(text, c.header) && size == len(c.data) && min(c.Iteration, c.Trajectories, c.LossCount) >= 0
+	if err != nil || !valid {
+		return errors.New("gfn: checkpoint: damaged: its tensors are not those of its configuration")
 	}
+	data := bytes.NewReader(c.data)
 	for _, x := range tensors {
-		n, err := binary.Decode(c.data, binary.LittleEndian, x.values)
-		if err != nil {
-			return damaged
+		if err := binary.Read(data, binary.LittleEndian, x.values); err != nil {
+			return err
 		}
-		c.data = c.data[n:]
-	}
-	if len(c.data) > 0 {
-		return damaged
 	}
 	t.Iteration, t.Trajectories, t.TrainSeconds = c.Iteration, c.Trajectories, c.TrainSeconds
 	t.lossSum, t.lossCount, t.trust = c.LossSum, c.LossCount, c.Trust

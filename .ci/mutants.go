@@ -908,7 +908,7 @@ var list = []place{
 		m("weights as [out, in]", "w, n.Sizes[l-1], n.Sizes[l])", "w, n.Sizes[l], n.Sizes[l-1])"),
 	}},
 	{"trainer.go", "header", []mutant{
-		m("offsets one byte late", "[]int{begin, end}", "[]int{begin + 1, end + 1}"),
+		m("offsets one byte late", "[]int{size, end}", "[]int{size + 1, end + 1}"),
 		m("integers as floats", `dtype = "I32"`, ""),
 		m("a checksum of the record alone", "crc32.Update(sum, ", "crc32.Update(0, "),
 	}},
@@ -925,15 +925,15 @@ var list = []place{
 		m("fewer numbers than none", "n < 0", "false"),
 	}},
 	{"trainer.go", "checkpoint.restore", []mutant{
-		m("any header", "!bytes.Equal(text, c.header)", "false"),
-		m("counts below 0", "min(c.Iteration, c.Trajectories, c.LossCount) < 0", "false"),
-		m("bytes that are no tensor's", "len(c.data) > 0", "false"),
+		m("any header", "bytes.Equal(text, c.header)", "len(text) > 0"),
+		m("counts below 0", " && min(c.Iteration, c.Trajectories, c.LossCount) >= 0", ""),
+		m("bytes that are no tensor's", "size == len(c.data)", "size <= len(c.data)"),
 		m("the networks' Adam begins anew", "n.T = t.Iteration", "n.T = 0"),
 		m("log Z's Adam begins anew", "t.adamZ.T = t.Iteration", ""),
 		m("the loss since the last evaluation forgotten", "t.lossSum, t.lossCount, t.trust = c.LossSum, c.LossCount, c.Trust", ""),
 	}},
 	{"trainer.go", "Trainer.recall", []mutant{
-		m("any trajectory", "err != nil {", "err != nil && false {"),
+		m("trajectories that end at another action", "b.Shape.Forward-1", "b.Shape.Forward-2"),
 		m("only the last trajectory", "append(t.replay, actions)", "append(t.replay[:0], actions)"),
 		m("the modes forgotten", "t.found.Add(integers(s))", "_ = s"),
 		m("the guide's endpoints forgotten", "r.add(t.Env, integers(s))", "_ = s"),
