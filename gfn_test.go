@@ -354,11 +354,7 @@ func randomDAG(rng *rand.Rand, n int) gfn.Env {
 			rewards[s] = math.Exp(2 * rng.NormFloat64())
 		}
 	}
-	env, err := gfn.NewExplicit(edges, rewards, -50)
-	if err != nil {
-		panic(err)
-	}
-	return env
+	return must(gfn.NewExplicit(edges, rewards, -50))
 }
 
 func enumerate(t testing.TB, env gfn.Env) *gfn.Graph {
@@ -511,9 +507,13 @@ func TestExactQuantities(t *testing.T) {
 // spec §9.
 func TestFixture(t *testing.T) {
 	g := enumerate(t, gfn.Fixture())
+	require.Len(t, g.FAction, 13+6)
+	states, paths := envWalk(t, gfn.Fixture())
+	require.Len(t, states, 11)
 	count := g.LogTrajectories()
 	for node, want := range []float64{1, 1, 1, 2, 1, 2, 1, 2, 3, 5, 1} {
 		closeTo(t, want, math.Exp(count[g.Row([]int{node})]), 1e-12, node)
+		require.Equal(t, want, paths[fmt.Sprint([]int{node})], node)
 	}
 	require.Equal(t, 6, g.Longest(), "0 2 4 6 8 9 and the exit")
 	flow := g.LogFlows(g.Backward(gfn.UniformPB))
@@ -561,9 +561,7 @@ func TestEnumerateStructure(t *testing.T) {
 
 // Policies that never take an edge have exact quantities too.
 func TestZeroProbabilities(t *testing.T) {
-	env, err := gfn.NewExplicit([][2]int{{0, 1}, {0, 2}, {1, 3}, {2, 3}}, map[int]float64{3: 2}, -50)
-	require.NoError(t, err)
-	g := enumerate(t, env)
+	g := enumerate(t, must(gfn.NewExplicit([][2]int{{0, 1}, {0, 2}, {1, 3}, {2, 3}}, map[int]float64{3: 2}, -50)))
 	logPB := g.Backward(gfn.UniformPB)
 	k := g.BStart[g.Row([]int{3})]
 	logPB[k], logPB[k+1] = 0, math.Inf(-1) // always back to 1
@@ -584,96 +582,80 @@ func TestZeroProbabilities(t *testing.T) {
 
 func TestEnumerateLimit(t *testing.T) {
 	known := parse(t, "hypergrid:dim=3,height=20")
-	_, err := gfn.Enumerate(known, 100)
-	require.ErrorIs(t, err, gfn.ErrLimit)
-	require.EqualError(t, err, "gfn: too many states: there are 8000, limit 100; none was walked")
-	env := broken{Env: known} // that does not tell its size
-	_, err = gfn.Enumerate(env, 100)
-	require.ErrorIs(t, err, gfn.ErrLimit)
+	unknown := struct{ gfn.Env }{known} // it does not tell its size
+	require.EqualError(t, failure(gfn.Enumerate(known, 100)), "gfn: too many states: there are 8000, limit 100; none was walked")
+	err := failure(gfn.Enumerate(unknown, 100))
 	require.Regexp(t, `^gfn: too many states: 1\d\d states found, \d+ edges followed, limit 100$`, err.Error())
-	_, err = gfn.Enumerate(env, 8000)
-	require.NoError(t, err)
-	_, err = gfn.Enumerate(env, 7999)
-	require.ErrorIs(t, err, gfn.ErrLimit)
-	_, err = gfn.Enumerate(known, 8000)
-	require.NoError(t, err)
+	for _, env := range []gfn.Env{known, unknown} {
+		require.ErrorIs(t, failure(gfn.Enumerate(env, 7999)), gfn.ErrLimit)
+		require.NoError(t, failure(gfn.Enumerate(env, 8000)))
+	}
 }
 
-// broken changes one rule of a 4×4 grid.
-type broken struct {
+// variant is an environment with other methods.
+type variant struct {
 	gfn.Env
-	step     func(s []int, a int) (int, bool)
-	undo     func(s []int, b int) (int, bool)
-	forward  func(s []int) []int
-	backward func(s []int) []int
-	features func(s []int) []int
-	reward   func(s []int) float64
-	source   func(s []int)
+	step, undo                  func(s []int, a int) int
+	forward, backward, features func(dst, s []int) []int
+	reward                      func(s []int) float64
+	source                      func(s []int)
 }
 
-func (b broken) Step(s []int, a int) int {
-	if b.step != nil {
-		if v, ok := b.step(s, a); ok {
-			return v
+func alter(env gfn.Env, change func(e *variant)) variant {
+	e := variant{env, env.Step, env.Undo, env.Forward, env.Backward, env.Features, env.LogReward, env.Source}
+	change(&e)
+	return e
+}
+
+func (e variant) Step(s []int, a int) int     { return e.step(s, a) }
+func (e variant) Undo(s []int, b int) int     { return e.undo(s, b) }
+func (e variant) Forward(dst, s []int) []int  { return e.forward(dst, s) }
+func (e variant) Backward(dst, s []int) []int { return e.backward(dst, s) }
+func (e variant) Features(dst, s []int) []int { return e.features(dst, s) }
+func (e variant) LogReward(s []int) float64   { return e.reward(s) }
+func (e variant) Source(s []int)              { e.source(s) }
+
+// at replaces a list of the states whose entry i is v.
+func at(i, v int, list func(dst, s []int) []int, other ...int) func(dst, s []int) []int {
+	return func(dst, s []int) []int {
+		if s[i] == v {
+			return append(dst, other...)
 		}
+		return list(dst, s)
 	}
-	return b.Env.Step(s, a)
 }
 
-func (b broken) Undo(s []int, a int) int {
-	if b.undo != nil {
-		if v, ok := b.undo(s, a); ok {
-			return v
-		}
-	}
-	return b.Env.Undo(s, a)
+// web is a graph by its edges, whose other rules it keeps whether or not it is a pointed DAG. Node 0 is the source.
+// Edge k is action k and backward action k.
+type web struct {
+	edges   [][2]int
+	out, in map[int][]int
+	exit    func(node int) bool
 }
 
-// lazySource leaves the state that it should write as it is.
-type lazySource struct{ gfn.Env }
-
-func (lazySource) Source([]int) {}
-
-// noExit forgets the exit in its shape, and dropsDst what it is to append to.
-type (
-	noExit   struct{ gfn.Env }
-	dropsDst struct{ gfn.Env }
-)
-
-func (e noExit) Shape() gfn.Shape {
-	shape := e.Env.Shape()
-	shape.Forward--
-	return shape
+func newWeb(exit func(node int) bool, edges ...[2]int) web {
+	w := web{edges: edges, out: map[int][]int{}, in: map[int][]int{}, exit: exit}
+	for k, e := range edges {
+		w.out[e[0]], w.in[e[1]] = append(w.out[e[0]], k), append(w.in[e[1]], k)
+	}
+	return w
 }
 
-func (e dropsDst) Backward(_, s []int) []int { return e.Env.Backward(nil, s) }
-
-func list(f func([]int) []int, or func(dst, s []int) []int, dst, s []int) []int {
-	if f != nil {
-		if l := f(s); l != nil {
-			return append(dst, l...)
-		}
-	}
-	return or(dst, s)
+func (w web) Shape() gfn.Shape {
+	return gfn.Shape{Dim: 1, Forward: len(w.edges) + 1, Backward: len(w.edges), Features: 1}
 }
-
-func (b broken) Forward(dst, s []int) []int { return list(b.forward, b.Env.Forward, dst, s) }
-
-func (b broken) Backward(dst, s []int) []int { return list(b.backward, b.Env.Backward, dst, s) }
-
-func (b broken) Features(dst, s []int) []int { return list(b.features, b.Env.Features, dst, s) }
-
-func (b broken) LogReward(s []int) float64 {
-	if b.reward != nil {
-		return b.reward(s)
+func (w web) Source(s []int)              { s[0] = 0 }
+func (w web) Backward(dst, s []int) []int { return append(dst, w.in[s[0]]...) }
+func (w web) Step(s []int, k int) int     { s[0] = w.edges[k][1]; return k }
+func (w web) Undo(s []int, k int) int     { s[0] = w.edges[k][0]; return k }
+func (w web) Features(dst, _ []int) []int { return append(dst, 0) }
+func (w web) LogReward([]int) float64     { return 0 }
+func (w web) Forward(dst, s []int) []int {
+	dst = append(dst, w.out[s[0]]...)
+	if w.exit(s[0]) {
+		dst = append(dst, len(w.edges))
 	}
-	return b.Env.LogReward(s)
-}
-
-func (b broken) Source(s []int) {
-	if b.Env.Source(s); b.source != nil {
-		b.source(s)
-	}
+	return dst
 }
 
 // CheckEnv passes every environment here and names the state and the rule of every broken one.
@@ -681,135 +663,90 @@ func TestCheckEnv(t *testing.T) {
 	for _, spec := range append(small, "hypergrid:dim=4,height=32", "sequence:length=40,tokens=ACGT,order=ends") {
 		require.NoError(t, gfn.CheckEnv(parse(t, spec)), spec)
 	}
-	grid := parse(t, "hypergrid:dim=2,height=4")
-	at := func(s []int, x, y int) bool { return s[0] == x && s[1] == y }
-	for _, c := range []struct {
-		want string
-		env  broken
-	}{
-		{"state [2 1]: actions [1 0] must ascend", broken{forward: func(s []int) []int {
-			if at(s, 2, 1) {
-				return []int{1, 0}
-			}
-			return nil
-		}}},
-		{"state [0 0]: features [8] must ascend within 0…7", broken{features: func(s []int) []int { return []int{8} }}},
-		{"[3 3]: no legal action", broken{forward: func(s []int) []int {
-			if at(s, 3, 3) {
-				return []int{}
-			}
-			return nil
-		}}},
-		{"state [1 2]: log reward is NaN", broken{reward: func(s []int) float64 {
-			if at(s, 1, 2) {
-				return math.NaN()
-			}
-			return 0
-		}}},
-		{"action 0 leads to [1 0] and returns 1, which is none of its legal [0]", broken{step: func(s []int, a int) (int, bool) {
-			s[a]++
-			return 1 - a, true
-		}}},
-		{"action 1 is not undone by 1", broken{undo: func(s []int, b int) (int, bool) {
-			s[b]--
-			return 0, true
-		}}},
-		{"state [1 1]: backward action 0 leads to [0 1] and returns 0, which is none of its legal [1 2]", broken{forward: func(s []int) []int {
-			if at(s, 0, 1) {
-				return []int{1, 2}
-			}
-			return nil
-		}}},
-		{"state [0 1]: backward action 0 leaves it as it is", broken{backward: func(s []int) []int {
-			if at(s, 0, 1) {
-				return []int{0, 1}
-			}
-			return nil
-		}, undo: func(s []int, b int) (int, bool) { return 0, b == 0 && at(s, 0, 1) }}},
-		{"state [1 0]: the source has 1 backward actions", broken{source: func(s []int) { s[0] = 1 }}},
-	} {
-		c.env.Env = grid
-		require.ErrorContains(t, gfn.CheckEnv(c.env), c.want)
-		_, err := gfn.NewTrainer(c.env, gfn.DefaultConfig("tb-u"))
-		if c.env.reward != nil || c.env.step != nil || c.env.source != nil {
-			require.Error(t, err, c.want) // what would spoil training is found there too
-		}
+	// Words of 12 letters are more than are walked exhaustively: random trajectories see the tenth letter.
+	calls, grid, words := 0.0, parse(t, "hypergrid:dim=2,height=4"), parse(t, "sequence:length=12,tokens=AB")
+	many := parse(t, "sequence:length=12,tokens=ABCD")
+	always := func(list ...int) func(dst, s []int) []int {
+		return func(dst, _ []int) []int { return append(dst, list...) }
 	}
-	require.ErrorContains(t, gfn.CheckEnv(lazySource{grid}), "Source must write every entry")
-	infinite := broken{Env: grid, reward: func([]int) float64 { return math.Inf(1) }}
-	require.ErrorContains(t, gfn.CheckEnv(infinite), "state [0 0]: log reward is +Inf")
-	_, err := gfn.Enumerate(infinite, 100)
-	require.ErrorContains(t, err, "log reward is +Inf")
-	require.ErrorContains(t, gfn.CheckEnv(broken{Env: grid, undo: func(s []int, b int) (int, bool) { clear(s); return b, true }}), "is not undone by")
-	// 0 → 1 and 2 → 1, where 2 is not reached
-	stray := broken{Env: grid, forward: func(s []int) []int { return [][]int{{0, 2}, {2}, {0, 2}}[s[0]] },
-		backward: func(s []int) []int { return [][]int{{}, {0, 1}, {}}[s[0]] },
-		step:     func(s []int, _ int) (int, bool) { b := s[0] / 2; s[0] = 1; return b, true },
-		undo:     func(s []int, b int) (int, bool) { s[0] = 2 * b; return 0, true }}
-	_, err = gfn.Enumerate(stray, 100)
-	require.ErrorContains(t, err, "state [1 0]: backward action 1 undoes no edge")
-	// beyond what is walked exhaustively random trajectories look, too
-	words := parse(t, "sequence:length=12,tokens=ABCD")
-	require.ErrorContains(t, gfn.CheckEnv(broken{Env: words, reward: func([]int) float64 { return math.NaN() }}), "log reward is NaN")
-	require.ErrorContains(t, gfn.CheckEnv(broken{Env: words, forward: func(s []int) []int {
-		if s[9] < 4 { // the tenth token stands
-			return []int{}
-		}
-		return nil
-	}}), "no legal action")
-	require.ErrorContains(t, gfn.CheckEnv(broken{Env: words, features: func(s []int) []int {
-		if s[9] < 4 {
-			return []int{1, 0}
-		}
-		return nil
-	}}), "features [1 0] must ascend")
-	// a chain of 20,000 states with a second source behind its last one
-	long := broken{Env: grid, features: func([]int) []int { return []int{0} },
-		forward:  func(s []int) []int { return map[bool][]int{true: {2}, false: {0}}[at(s, 20000, 0)] },
-		backward: func(s []int) []int { return map[int][]int{0: {}, 20000: {0, 1}, 30000: {}}[s[0]] },
-		step: func(s []int, _ int) (int, bool) {
-			if at(s, 30000, 0) {
-				s[0] = 20000
-				return 1, true
+	for _, c := range []struct {
+		want   string
+		env    gfn.Env
+		change func(e *variant)
+	}{
+		{"state [2 0]: actions [1 0] must ascend", grid, func(e *variant) { e.forward = at(0, 2, grid.Forward, 1, 0) }},
+		{"state [0 0]: features [8] must ascend within 0…7", grid, func(e *variant) { e.features = always(8) }},
+		{"features [-1] must ascend", grid, func(e *variant) { e.features = always(-1) }},
+		{"features changes it", grid, func(e *variant) { e.features = func(dst, s []int) []int { s[0]++; return dst } }},
+		{"backward actions must be appended to dst", grid, func(e *variant) {
+			e.backward = func(_, s []int) []int { return grid.Backward(nil, s) }
+		}},
+		{"no legal action", words, func(e *variant) { e.forward = at(9, 0, words.Forward) }},
+		{"no legal action", many, func(e *variant) { e.forward = at(9, 0, many.Forward) }},
+		{"features [1 0] must ascend", many, func(e *variant) { e.features = at(9, 0, many.Features, 1, 0) }},
+		{"log reward is NaN", many, func(e *variant) { e.reward = func([]int) float64 { return math.NaN() } }},
+		{"state [0 0]: log reward is +Inf", grid, func(e *variant) { e.reward = func([]int) float64 { return math.Inf(1) } }},
+		{"state [1 2]: log reward is NaN", grid, func(e *variant) {
+			e.reward = func(s []int) float64 { return map[bool]float64{true: math.NaN()}[slices.Equal(s, []int{1, 2})] }
+		}},
+		{"state [0 0]: LogReward must be pure: it returns 2, then 3", grid, func(e *variant) {
+			e.reward = func([]int) float64 { calls++; return calls }
+		}},
+		{"action 0 leads to [1 0] and returns 1, which is none of its legal [0]", grid, func(e *variant) {
+			e.step = func(s []int, a int) int { s[a]++; return 1 - a }
+		}},
+		{"action 1 is not undone by 1", grid, func(e *variant) { e.undo = func(s []int, b int) int { s[b]--; return 0 } }},
+		{"is not undone by", grid, func(e *variant) { e.undo = func(s []int, b int) int { clear(s); return b } }},
+		{"state [1 1]: backward action 0 leads to [0 1] and returns 0, which is none of its legal [1 2]", grid, func(e *variant) {
+			e.forward = func(dst, s []int) []int {
+				if slices.Equal(s, []int{0, 1}) {
+					return append(dst, 1, 2)
+				}
+				return grid.Forward(dst, s)
 			}
-			s[0]++
-			return 0, true
-		},
-		undo: func(s []int, b int) (int, bool) {
-			s[0]--
-			if b == 1 {
-				s[0] = 30000
+		}},
+		{"state [0 1]: backward action 0 leaves it as it is", grid, func(e *variant) {
+			e.backward = func(dst, s []int) []int {
+				if slices.Equal(s, []int{0, 1}) {
+					return append(dst, 0, 1)
+				}
+				return grid.Backward(dst, s)
 			}
-			return 0, true
-		}, reward: func([]int) float64 { return 0 }}
-	require.ErrorContains(t, gfn.CheckEnv(long), "state [30000 0]: a walk back ends there, not at the source [0 0]")
-	require.ErrorContains(t, gfn.CheckEnv(broken{Env: grid, features: func([]int) []int { return []int{-1} }}), "features [-1] must ascend")
-	require.ErrorContains(t, gfn.CheckEnv(noExit{grid}), "state [0 0]: actions [0 1 2] must ascend within 0…1")
-	require.ErrorContains(t, gfn.CheckEnv(broken{Env: grid, features: func(s []int) []int { s[0] = 0; return nil }}), "features changes it")
-	require.ErrorContains(t, gfn.CheckEnv(dropsDst{grid}), "backward actions must be appended to dst")
-	calls := 0.0
-	require.ErrorContains(t, gfn.CheckEnv(broken{Env: grid, reward: func([]int) float64 { calls++; return calls }}), "state [0 0]: LogReward must be pure: it returns 2, then 3")
-	// a ring: 0 → 1 → 2 → 0, with an exit at each
-	ring := broken{Env: grid, forward: func([]int) []int { return []int{0, 2} }, backward: func([]int) []int { return []int{0} },
-		step: func(s []int, _ int) (int, bool) { s[0] = (s[0] + 1) % 3; return 0, true },
-		undo: func(s []int, _ int) (int, bool) { s[0] = (s[0] + 2) % 3; return 0, true }}
-	require.ErrorContains(t, gfn.CheckEnv(ring), "backward actions, want none")
+			e.undo = func(s []int, b int) int { s[b] = max(0, s[b]-1); return b }
+		}},
+		{"state [1 0]: the source has 1 backward actions", grid, func(e *variant) { e.source = func(s []int) { s[0], s[1] = 1, 0 } }},
+		{"Source must write every entry", grid, func(e *variant) { e.source = func([]int) {} }},
+	} {
+		require.ErrorContains(t, gfn.CheckEnv(alter(c.env, c.change)), c.want)
+	}
+	exits := func(int) bool { return true }
+	chain := [][2]int{{30000, 20000}} // of 20,000 nodes, with a second source behind the last one
+	for node := range 20000 {
+		chain = append(chain, [2]int{node, node + 1})
+	}
+	for want, env := range map[string]gfn.Env{
+		"state [1]: backward action 1 undoes no edge":                  newWeb(exits, [2]int{0, 1}, [2]int{2, 1}),
+		"state [0]: the source has 1 backward actions":                 newWeb(exits, [2]int{0, 1}, [2]int{1, 2}, [2]int{2, 0}),
+		"state [2] is on a cycle":                                      newWeb(exits, [2]int{0, 3}, [2]int{0, 1}, [2]int{1, 2}, [2]int{2, 1}, [2]int{1, 3}),
+		"state [30000]: a walk back ends there, not at the source [0]": newWeb(func(node int) bool { return node == 20000 }, chain...),
+	} {
+		require.ErrorContains(t, gfn.CheckEnv(env), want)
+	}
+	// what would spoil training is found before it
+	for _, env := range []gfn.Env{
+		alter(grid, func(e *variant) { e.reward = func([]int) float64 { return math.NaN() } }),
+		alter(grid, func(e *variant) { e.step = func(s []int, a int) int { s[a]++; return 1 - a } }),
+		newWeb(exits, [2]int{0, 1}, [2]int{1, 2}, [2]int{2, 0}),
+	} {
+		require.Error(t, failure(gfn.Enumerate(env, 100)))
+		require.Error(t, failure(gfn.NewTrainer(env, gfn.DefaultConfig("tb-u"))))
+	}
+	// walks without end
 	var b gfn.Batch
-	b.Reset(ring)
-	require.ErrorContains(t, b.SampleBackward(gfn.UniformPB, [][]int{{1, 0}}, gfn.Sampling{}), "1048576 backward actions do not lead to the source")
-	ring.forward = func([]int) []int { return []int{0} } // and no exit
-	b.Reset(ring)
+	b.Reset(newWeb(exits, [2]int{0, 1}, [2]int{1, 2}, [2]int{2, 0}))
+	require.ErrorContains(t, b.SampleBackward(gfn.UniformPB, [][]int{{1}}, gfn.Sampling{}), "1048576 backward actions do not lead to the source")
+	b.Reset(newWeb(func(int) bool { return false }, [2]int{0, 1}, [2]int{1, 2}, [2]int{2, 0}))
 	require.ErrorContains(t, b.Sample(gfn.UniformPF, 1, gfn.Sampling{}), "no exit within 1048576 steps")
-	// 0 → 1 → 2 → 1 by two backward actions of 1
-	cycle := broken{Env: grid, forward: func([]int) []int { return []int{0, 2} },
-		backward: func(s []int) []int { return [][]int{{}, {0, 1}, {0}}[s[0]] },
-		step: func(s []int, _ int) (int, bool) {
-			b := []int{0, 0, 1}[s[0]]
-			s[0] = []int{1, 2, 1}[s[0]]
-			return b, true
-		},
-		undo: func(s []int, b int) (int, bool) { s[0] = [][]int{{0, 0}, {0, 2}, {1, 1}}[s[0]][b]; return 0, true }}
-	require.ErrorContains(t, gfn.CheckEnv(cycle), "state [2 0] is on a cycle")
 }
 
 // ---- sampling and metrics (spec §10) ----
@@ -1217,71 +1154,46 @@ func TestWalksBackHaveTheirOwnStreams(t *testing.T) {
 
 // ---- environments (spec §9) ----
 
-// envWalk visits every state of env from its source by means of the eight methods
-// alone, checks the contract of [gfn.Env] at each, and returns the states by
-// their text with the number of trajectories to each.
+// envWalk visits every state of env by means of the eight methods alone, tests that Step and Undo are inverse at each,
+// and returns the states by their text with the number of trajectories to each.
 func envWalk(t *testing.T, env gfn.Env) (states map[string][]int, paths map[string]float64) {
 	t.Helper()
-	shape := env.Shape()
-	source := make([]int, shape.Dim)
-	for i := range source {
-		source[i] = 99 // Source must overwrite what it finds
-	}
+	require.NoError(t, gfn.CheckEnv(env))
+	source := slices.Repeat([]int{99}, env.Shape().Dim) // Source overwrites what it finds
 	env.Source(source)
 	require.Empty(t, env.Backward(nil, source), "the source has parents")
-	states, paths = map[string][]int{fmt.Sprint(source): source}, map[string]float64{}
+	states, paths = map[string][]int{fmt.Sprint(source): source}, map[string]float64{fmt.Sprint(source): 1}
+	inverse := func(s []int, a int, move, undo func([]int, int) int, legal func(dst, s []int) []int) (next []int) {
+		next = slices.Clone(s)
+		b := move(next, a)
+		require.Contains(t, legal(nil, next), b, "%d at %v", a, s)
+		back := slices.Clone(next)
+		require.Equal(t, a, undo(back, b), "%d at %v is not undone", a, s)
+		require.Equal(t, s, back, "%d at %v is not undone", a, s)
+		return next
+	}
 	for queue := [][]int{source}; len(queue) > 0; queue = queue[1:] {
 		s := queue[0]
-		at := fmt.Sprint(s)
-		forward, backward, features := env.Forward([]int{-7}, s), env.Backward([]int{-7}, s), env.Features([]int{-7}, s)
-		for _, list := range [][]int{forward, backward, features} {
-			require.Equal(t, -7, list[0], "dst is appended to, at %s", at)
-			require.True(t, slices.IsSorted(list) && len(slices.Compact(slices.Clone(list))) == len(list), "ascending at %s: %v", at, list)
-		}
-		require.Less(t, forward[len(forward)-1], shape.Forward)
-		require.Less(t, backward[len(backward)-1], max(shape.Backward, 0))
-		require.Less(t, features[len(features)-1], shape.Features)
-		for _, a := range forward[1:] {
-			if a == shape.Forward-1 {
-				require.False(t, math.IsNaN(env.LogReward(s)) || math.IsInf(env.LogReward(s), 0), "log R at %s", at)
+		for _, a := range env.Forward(nil, s) {
+			if a == env.Shape().Forward-1 {
 				continue
 			}
-			child := slices.Clone(s)
-			b := env.Step(child, a)
-			require.Contains(t, env.Backward(nil, child), b, "action %d at %s", a, at)
-			back := slices.Clone(child)
-			require.Equal(t, a, env.Undo(back, b), "undo of action %d at %s", a, at)
-			require.Equal(t, s, back, "undo of action %d", a)
+			child := inverse(s, a, env.Step, env.Undo, env.Backward)
 			if key := fmt.Sprint(child); states[key] == nil {
 				states[key] = child
 				queue = append(queue, child)
 			}
 		}
-		for _, b := range backward[1:] {
-			parent := slices.Clone(s)
-			a := env.Undo(parent, b)
-			require.Contains(t, env.Forward(nil, parent), a, "backward action %d at %s", b, at)
-			require.Equal(t, b, env.Step(parent, a), "step after backward action %d at %s", b, at)
-			require.Equal(t, s, parent, "step after backward action %d", b)
-		}
-		require.Equal(t, at, fmt.Sprint(s), "a method changed its state")
 	}
 	var count func(s []int) float64
 	count = func(s []int) float64 {
-		at := fmt.Sprint(s)
-		if n, ok := paths[at]; ok {
-			return n
+		n, ok := paths[fmt.Sprint(s)]
+		if !ok {
+			for _, b := range env.Backward(nil, s) {
+				n += count(inverse(s, b, env.Undo, env.Step, env.Forward))
+			}
+			paths[fmt.Sprint(s)] = n
 		}
-		n := 0.0
-		for _, b := range env.Backward(nil, s) {
-			parent := slices.Clone(s)
-			env.Undo(parent, b)
-			n += count(parent)
-		}
-		if at == fmt.Sprint(source) {
-			n = 1
-		}
-		paths[at] = n
 		return n
 	}
 	for _, s := range states {
@@ -1646,28 +1558,6 @@ func TestModesReward(t *testing.T) {
 	require.Equal(t, []string{"AA", "AB", "BA", "BB"}, drawn("sequence:length=2,tokens=AB,modes=4"), "all words")
 }
 
-func TestExplicitFixture(t *testing.T) {
-	env := gfn.Fixture()
-	states, paths := envWalk(t, env)
-	require.Len(t, states, 11)
-	n := map[string]float64{}
-	for key, s := range states {
-		n[env.Format(s)] = paths[key]
-	}
-	require.Equal(t, map[string]float64{"0": 1, "1": 1, "2": 1, "3": 2, "4": 1, "5": 2, "6": 1, "7": 2, "8": 3, "9": 5, "10": 1}, n)
-
-	g := enumerate(t, env)
-	require.InDelta(t, math.Log(112), g.LogZ(), 1e-14)
-	require.Len(t, g.FAction, 13+6)
-	rewards := map[string]float64{}
-	for row := range g.Len() {
-		if g.Exit(row) >= 0 {
-			rewards[g.Format(row)] = math.Round(1e9*math.Exp(g.LogR[row])) / 1e9
-		}
-	}
-	require.Equal(t, map[string]float64{"3": 30, "4": 14, "6": 23, "8": 10, "9": 30, "10": 5}, rewards)
-}
-
 // Node numbers with gaps, a source that is not the least of them, a pair of
 // edges between the same nodes, a node that is both terminating and inner, R = 0.
 func TestExplicitMoves(t *testing.T) {
@@ -1751,117 +1641,101 @@ func TestParseEnvSpecs(t *testing.T) {
 	}
 }
 
-// Every input that a constructor, a specification or a file may not have is one line that names its place: the argument,
-// the key, the node, or the line of the file.
-func TestEnvironmentErrors(t *testing.T) {
-	refused := func(err error, place string, about ...any) {
-		t.Helper()
-		require.ErrorContains(t, err, place, about...)
-		require.True(t, strings.HasPrefix(err.Error(), "gfn: ") && !strings.Contains(err.Error(), "\n"), err.Error())
+// refusals are errors, each with the place that it names: an argument, a key, a node, a line of a file.
+type refusals []struct {
+	err   error
+	place string
+}
+
+// check wants one line that names the place.
+func (all refusals) check(t *testing.T) {
+	t.Helper()
+	for _, c := range all {
+		require.ErrorContains(t, c.err, c.place)
+		require.True(t, strings.HasPrefix(c.err.Error(), "gfn: ") && !strings.Contains(c.err.Error(), "\n"), c.err.Error())
 	}
+}
+
+func TestConstructorErrors(t *testing.T) {
 	nan, inf, standard := math.NaN(), math.Inf(1), gfn.DefaultGridReward()
-	for _, c := range []struct {
-		dim, height int
-		reward      gfn.GridReward
-		place       string
-	}{
-		{0, 8, standard, "dim is 0"}, {2, 1, standard, "height is 1"}, {1024, 1025, standard, "dim·height"},
-		{math.MaxInt, math.MaxInt, standard, "dim·height"}, {2, 8, gfn.GridReward{R0: -1}, "r0"},
-		{2, 8, gfn.GridReward{R1: inf}, "r1"}, {2, 8, gfn.GridReward{R2: nan}, "r2"},
-		{2, 8, gfn.GridReward{R0: 1e308, R1: 1e308}, "sum"}, {2, 8, gfn.GridReward{R0: 1, Floor: 0.5}, "floor is 0.5"},
-		{2, 8, gfn.GridReward{Floor: -inf}, "floor is -Inf"},
-	} {
-		refused(failure(gfn.NewHyperGrid(c.dim, c.height, c.reward)), c.place)
-	}
+	grid := func(dim, height int, r gfn.GridReward) error { return failure(gfn.NewHyperGrid(dim, height, r)) }
+	refusals{
+		{grid(0, 8, standard), "dim is 0"}, {grid(2, 1, standard), "height is 1"}, {grid(1024, 1025, standard), "dim·height"},
+		{grid(math.MaxInt, math.MaxInt, standard), "dim·height"}, {grid(2, 8, gfn.GridReward{R0: -1}), "r0"},
+		{grid(2, 8, gfn.GridReward{R1: inf}), "r1"}, {grid(2, 8, gfn.GridReward{R2: nan}), "r2"},
+		{grid(2, 8, gfn.GridReward{R0: 1e308, R1: 1e308}), "sum"}, {grid(2, 8, gfn.GridReward{R0: 1, Floor: 0.5}), "floor is 0.5"},
+		{grid(2, 8, gfn.GridReward{Floor: -inf}), "floor is -Inf"},
+	}.check(t)
 
-	custom := gfn.WordReward{LogR: func([]int) float64 { return 1 }}
-	table := must(envTableReward(envTableText))
-	for _, c := range []struct {
-		length int
-		tokens string
-		order  gfn.Order
-		reward gfn.WordReward
-		place  string
-	}{
-		{0, "AB", gfn.Append, custom, "length is 0"}, {1 << 20, "AB", gfn.Append, custom, "length·tokens"},
-		{2, "AB", gfn.Order(3), custom, "order is 3"}, {2, "AB", gfn.Order(-1), custom, "order is -1"},
-		{2, "AB", gfn.Append, gfn.WordReward{}, "LogR"}, {3, "AB", gfn.Ends, table, "length 2 over 2"},
-		{2, "ABC", gfn.Ends, table, "length 2 over 2"},
-	} {
-		refused(failure(gfn.NewSequence(c.length, c.tokens, c.order, c.reward)), c.place)
+	custom, scores := gfn.WordReward{LogR: func([]int) float64 { return 1 }}, must(envTableReward(envTableText))
+	words := func(length int, tokens string, order gfn.Order, r gfn.WordReward) error {
+		return failure(gfn.NewSequence(length, tokens, order, r))
 	}
+	refusals{
+		{words(0, "AB", gfn.Append, custom), "length is 0"}, {words(1<<20, "AB", gfn.Append, custom), "length·tokens"},
+		{words(2, "AB", gfn.Order(3), custom), "order is 3"}, {words(2, "AB", gfn.Order(-1), custom), "order is -1"},
+		{words(2, "AB", gfn.Append, gfn.WordReward{}), "LogR"}, {words(3, "AB", gfn.Ends, scores), "length 2 over 2"},
+		{words(2, "ABC", gfn.Ends, scores), "length 2 over 2"},
+	}.check(t)
 	for _, tokens := range []string{"", "ABA", "A B", "A\tB", "A,B", "A-", "#A", "A\xff", "A\u200b", "A\u00a0"} {
-		refused(failure(gfn.NewSequence(2, tokens, gfn.Append, custom)), fmt.Sprintf("tokens are %q", tokens))
+		refusals{{words(2, tokens, gfn.Append, custom), fmt.Sprintf("tokens are %q", tokens)}}.check(t)
 	}
-	words := must(gfn.NewSequence(3, "αβ=", gfn.Append, custom))
+	greek := must(gfn.NewSequence(3, "αβ=", gfn.Append, custom))
 	for _, word := range []string{"αβ", "αβαβ", "αβγ"} {
-		refused(failure(words.Parse(word)), fmt.Sprintf("%q", word))
-	}
-
-	motif := func(weights ...[]float64) []gfn.Factor { return gfn.Motif(weights) }
-	for _, c := range []struct {
-		factors     []gfn.Factor
-		length, k   int
-		beta, floor float64
-		place       string
-	}{
-		{nil, 1, 2, 1, -50, "factors"}, {motif([]float64{1, 2}), 1, 2, nan, -50, "beta is NaN"},
-		{motif([]float64{1, 2}), 1, 2, 1, 0, "floor is 0"}, {motif([]float64{1, 2}, []float64{3}), 2, 2, 1, -50, "factor 1: 1 weights"},
-		{motif([]float64{1, nan}), 1, 2, 1, -50, "log R"}, {motif([]float64{1, 10}), 1, 2, 1e308, -50, "log R"},
-		{gfn.Ising(3, gfn.Ring(3), nan, 0), 3, 2, 1, -50, "log R"}, {[]gfn.Factor{{}}, 2, 2, 1, -50, "factor 0: 0 weights"},
-		{[]gfn.Factor{{Slots: []int{0, 2}, Weights: make([]float64, 4)}}, 2, 2, 1, -50, "factor 0: slot is 2"},
-		{[]gfn.Factor{{Slots: []int{1, 1}, Weights: make([]float64, 4)}}, 2, 2, 1, -50, "factor 0: slot 1"},
-		{[]gfn.Factor{{Slots: []int{0, 1}, Weights: make([]float64, 3)}}, 2, 2, 1, -50, "factor 0: 3 weights"},
-		{[]gfn.Factor{{Slots: []int{0, 1, 2, 3, 4, 5, 6}}}, 7, 8, 1, -50, "factor 0: 0 weights"},
-	} {
-		refused(failure(gfn.NewFactorReward(c.factors, c.length, c.k, c.beta, c.floor)), c.place)
-	}
-	refused(failure(gfn.NewModesReward([]string{"AB", "AB"}, 2, "AB", 1, -50)), `"AB"`)
-	refused(failure(gfn.NewModesReward([]string{"AC"}, 2, "AB", 1, -50)), `"AC"`)
-	refused(failure(gfn.NewModesReward(nil, 2, "AB", 1, -50)), "modes")
-	refused(failure(gfn.NewModesReward([]string{"AB"}, 2, "AB", -1, -50)), "beta is -1")
-	for _, fraction := range []float64{0, -1, 1.5, nan} {
-		refused(failure(table.Top(fraction)), fmt.Sprintf("top is %v", fraction))
-	}
-	refused(failure(custom.Top(0.5)), "custom")
-	long := must(gfn.NewFactorReward(gfn.Motif(slices.Repeat([][]float64{{1, 2}}, 23)), 23, 2, 1, -50))
-	refused(failure(long.Top(0.5)), "8.39e+06 words")
-	for _, c := range []struct {
-		r                       io.Reader
-		length                  int
-		tokens                  string
-		beta, rmin, rmax, floor float64
-		place                   string
-	}{
-		{nil, 0, "AB", 2, 1, 8, -50, "length is 0"}, {nil, 12, "ABCD", 2, 1, 8, -50, "4^12"}, {nil, 2, "AB", -1, 1, 8, -50, "beta is -1"},
-		{nil, 2, "AB", 2, 0, 8, -50, "rmin is 0"}, {nil, 2, "AB", 2, 1, inf, -50, "rmax is +Inf"}, {nil, 2, "AB", 2, 1, 8, 3, "floor is 3"},
-		{iotest.ErrReader(errors.New("broken")), 2, "AB", 2, 1, 8, -50, "t.csv: broken"}, {envZeros{}, 2, "AB", 2, 1, 8, -50, "64 MiB"},
-	} {
-		refused(failure(gfn.NewTableReward(c.r, "t.csv", c.length, c.tokens, c.beta, c.rmin, c.rmax, c.floor)), c.place)
+		refusals{{failure(greek.Parse(word)), fmt.Sprintf("%q", word)}}.check(t)
 	}
 
 	one := map[int]float64{2: 1}
-	for _, c := range []struct {
-		edges   [][2]int
-		rewards map[int]float64
-		place   string
-	}{
-		{[][2]int{{0, 2}, {1, 2}}, one, "node 1 is not reached"}, {[][2]int{{0, 2}}, map[int]float64{2: 1, 7: 1}, "node 7 is not reached"},
-		{[][2]int{{0, 1}, {0, 2}}, one, "state 1: no legal action"},
-		{[][2]int{{0, 1}, {1, 2}, {2, 3}, {3, 1}, {3, 4}}, map[int]float64{4: 1}, "is on a cycle"},
-		{[][2]int{{1, 0}, {0, 1}}, map[int]float64{1: 1}, "every node"}, {[][2]int{{0, 2}, {2, 2}}, one, "state 2 is on a cycle"},
-		// 5 and 2 are behind the cycle 8 → 9 → 8, not on it, and 5 is found before 9
-		{[][2]int{{0, 5}, {0, 8}, {8, 9}, {9, 8}, {9, 5}, {5, 2}}, one, "state 9 is on a cycle"},
-		{[][2]int{{0, 2}}, nil, "no rewards"}, {[][2]int{{0, 2}}, map[int]float64{2: inf}, "node 2 is +Inf"},
-		{[][2]int{{0, 2}}, map[int]float64{2: 1, 0: -1}, "node 0 is -1"}, {[][2]int{{0, 2}}, map[int]float64{2: nan}, "node 2 is NaN"},
-	} {
-		refused(failure(gfn.NewExplicit(c.edges, c.rewards, -50)), c.place)
+	explicit := func(rewards map[int]float64, edges ...[2]int) error {
+		return failure(gfn.NewExplicit(edges, rewards, -50))
 	}
-	refused(failure(gfn.NewExplicit([][2]int{{0, 2}}, one, 1)), "floor is 1")
+	refusals{
+		{explicit(one, [2]int{0, 2}, [2]int{1, 2}), "node 1 is not reached"},
+		{explicit(map[int]float64{2: 1, 7: 1}, [2]int{0, 2}), "node 7 is not reached"},
+		{explicit(one, [2]int{0, 1}, [2]int{0, 2}), "state 1: no legal action"},
+		{explicit(one, [2]int{0, 1}, [2]int{1, 2}, [2]int{2, 3}, [2]int{3, 1}), "is on a cycle"},
+		{explicit(one, [2]int{2, 0}, [2]int{0, 2}), "every node"}, {explicit(one, [2]int{0, 2}, [2]int{2, 2}), "state 2 is on a cycle"},
+		// 5 and 2 are behind the cycle 8 → 9 → 8, not on it, and 5 is found before 9
+		{explicit(one, [2]int{0, 5}, [2]int{0, 8}, [2]int{8, 9}, [2]int{9, 8}, [2]int{9, 5}, [2]int{5, 2}), "state 9 is on a cycle"},
+		{explicit(nil, [2]int{0, 2}), "no rewards"}, {explicit(map[int]float64{2: inf}, [2]int{0, 2}), "node 2 is +Inf"},
+		{explicit(map[int]float64{2: 1, 0: -1}, [2]int{0, 2}), "node 0 is -1"}, {explicit(map[int]float64{2: nan}, [2]int{0, 2}), "node 2 is NaN"},
+		{failure(gfn.NewExplicit([][2]int{{0, 2}}, one, 1)), "floor is 1"},
+	}.check(t)
+}
 
+func TestRewardErrors(t *testing.T) {
+	nan, inf := math.NaN(), math.Inf(1)
+	factors := func(length, k int, beta, floor float64, factors ...gfn.Factor) error {
+		return failure(gfn.NewFactorReward(factors, length, k, beta, floor))
+	}
+	on := func(slots []int, weights ...float64) gfn.Factor { return gfn.Factor{Slots: slots, Weights: weights} }
+	fair := on([]int{0}, 1, 2)
+	modes := func(beta float64, words ...string) error {
+		return failure(gfn.NewModesReward(words, 2, "AB", beta, -50))
+	}
+	table := func(r io.Reader, length int, beta, rmin, rmax, floor float64) error {
+		return failure(gfn.NewTableReward(r, "t.csv", length, "ABCD", beta, rmin, rmax, floor))
+	}
+	scores := must(envTableReward(envTableText))
+	long := must(gfn.NewFactorReward(gfn.Motif(slices.Repeat([][]float64{{1, 2}}, 23)), 23, 2, 1, -50))
+	refusals{
+		{factors(1, 2, 1, -50), "factors"}, {factors(1, 2, nan, -50, fair), "beta is NaN"}, {factors(1, 2, 1, 0, fair), "floor is 0"},
+		{factors(2, 2, 1, -50, fair, on([]int{1}, 3)), "factor 1: 1 weights"}, {factors(1, 2, 1, -50, on([]int{0}, 1, nan)), "log R"},
+		{factors(1, 2, 1e308, -50, on([]int{0}, 1, 10)), "log R"}, {factors(3, 2, 1, -50, gfn.Ising(3, gfn.Ring(3), nan, 0)...), "log R"},
+		{factors(2, 2, 1, -50, on(nil)), "factor 0: 0 weights"}, {factors(2, 2, 1, -50, on([]int{0, 2}, 1, 2, 3, 4)), "factor 0: slot is 2"},
+		{factors(2, 2, 1, -50, on([]int{1, 1}, 1, 2, 3, 4)), "factor 0: slot 1"}, {factors(2, 2, 1, -50, on([]int{0, 1}, 1, 2, 3)), "factor 0: 3 weights"},
+		{modes(1, "AB", "AB"), `"AB"`}, {modes(1, "AC"), `"AC"`}, {modes(1), "modes"}, {modes(-1, "AB"), "beta is -1"},
+		{table(nil, 0, 2, 1, 8, -50), "length is 0"}, {table(nil, 12, 2, 1, 8, -50), "4^12"}, {table(nil, 2, -1, 1, 8, -50), "beta is -1"},
+		{table(nil, 2, 2, 0, 8, -50), "rmin is 0"}, {table(nil, 2, 2, 1, inf, -50), "rmax is +Inf"}, {table(nil, 2, 2, 1, 8, 3), "floor is 3"},
+		{table(iotest.ErrReader(errors.New("broken")), 2, 2, 1, 8, -50), "t.csv: broken"}, {table(envZeros{}, 2, 2, 1, 8, -50), "64 MiB"},
+		{failure(scores.Top(0)), "top is 0"}, {failure(scores.Top(1.5)), "top is 1.5"}, {failure(scores.Top(nan)), "top is NaN"},
+		{failure(gfn.WordReward{LogR: scores.LogR}.Top(0.5)), "custom"}, {failure(long.Top(0.5)), "8.39e+06 words"},
+	}.check(t)
+}
+
+func TestParseEnvErrors(t *testing.T) {
 	for spec, place := range map[string]string{
 		"":                                  `environment "", want one of hypergrid, sequence, dag, explicit`,
-		"grid:dim=2":                        `environment "grid"`,
 		"hypergird":                         `did you mean hypergrid?`,
 		"hypergrid:eight=3":                 `hypergrid: unknown key "eight", want one of dim, floor, height, r0, r1, r2, reward; did you mean height?`,
 		"explicit:reward=3":                 `explicit: unknown key "reward", want one of file, floor`,
@@ -1872,7 +1746,6 @@ func TestEnvironmentErrors(t *testing.T) {
 		"sequence:reward=motive":            `reward is "motive", want one of modes, motif, ising, factors, table; did you mean motif?`,
 		"hypergrid:dim=x":                   `dim is "x", want int`,
 		"hypergrid:r0=NaN":                  "r0",
-		"hypergrid:height=1":                "height is 1",
 		"hypergrid:floor=0":                 "floor is 0",
 		"sequence:floor=-inf":               "floor is -Inf",
 		"sequence:reward=ising,lattice=hex": `lattice is "hex", want one of ring, square`,
@@ -1880,33 +1753,29 @@ func TestEnvironmentErrors(t *testing.T) {
 		"sequence:reward=ising,tokens=AUG":              `tokens are "AUG"`,
 		"sequence:order=up":                             `order is "up", want one of append, ends, any`,
 		"sequence:seed=-1":                              `seed is "-1", want uint`,
-		"sequence:tokens=AA,reward=motif":               `tokens are "AA"`,
 		"sequence:modes=0":                              "modes is 0",
 		"sequence:modes=257":                            "modes is 257",
 		"sequence:reward=table":                         "file",
 		"sequence:length=2000000":                       "length·tokens",
-		"sequence:beta=-1":                              "beta is -1",
 		"sequence:file=/no/such,modes=3":                "/no/such",
 		"sequence:reward=table,file=/":                  "read /",
 	} {
 		env, err := gfn.ParseEnv(spec)
 		require.Nil(t, env, spec)
-		refused(err, place, spec)
+		refusals{{err, place}}.check(t)
 	}
+}
 
-	const noScores = "word,score\n"
-	replace := func(old, new string) string { return strings.Replace(envTableText, old, new, 1) }
-	for _, c := range []struct{ spec, text, place string }{
+func TestFileErrors(t *testing.T) {
+	score := func(line string) string { return strings.Replace(envTableText, "AB,2", line, 1) }
+	for _, c := range []struct{ reward, text, place string }{
 		{"table", "", ": empty"}, {"table", "\r\n\r\n", ": empty"}, {"table", "AA,4\nAB,2\n", `:1: header is "AA,4"`},
-		{"table", replace("AB,2", "AB"), ":3: 1 fields"}, {"table", replace("AB,2", "AB,2,3"), ":3: 3 fields"},
-		{"table", replace("AB,2", "AB,two"), `:3: score is "two"`}, {"table", replace("AB,2", "AB,NaN"), `:3: score is "NaN"`},
-		{"table", replace("AB,2", "AB,-Inf"), `:3: score is "-Inf"`}, {"table", replace("AB,2", "AB,1e999"), `:3: score is "1e999"`},
-		{"table", replace("AB,2", "AB,"), `:3: score is ""`}, {"table", replace("AB,2", "ABA,2"), `:3: word "ABA"`},
-		{"table", replace("AB,2", "AC,2"), `:3: word "AC"`}, {"table", replace("AB,2", "ab,2"), `:3: word "ab"`},
-		{"table", replace("BA,0", "AA,0"), `:4: word "AA" stands twice`},
-		{"table", replace("AB,2", "\r\n\r\nAB,2\r\nx"), ":6: 1 fields"}, {"table", replace("AB,2", `A"B,2`), `:3: bare "`},
-		{"table", replace("AB,2", `"AB,2`), ":3: "}, {"table", replace("AB,2\nBA,0\n", ""), `: word "AB" is missing`},
-		{"table", noScores, `: word "AA" is missing`},
+		{"table", score("AB"), ":3: 1 fields"}, {"table", score("AB,2,3"), ":3: 3 fields"}, {"table", score("AB,two"), `:3: score is "two"`},
+		{"table", score("AB,NaN"), `:3: score is "NaN"`}, {"table", score("AB,-Inf"), `:3: score is "-Inf"`},
+		{"table", score("AB,1e999"), `:3: score is "1e999"`}, {"table", score("AB,"), `:3: score is ""`}, {"table", score("ABA,2"), `:3: word "ABA"`},
+		{"table", score("AC,2"), `:3: word "AC"`}, {"table", score("ab,2"), `:3: word "ab"`}, {"table", score("AA,0"), `:3: word "AA" stands twice`},
+		{"table", score("\r\n\r\nAB,2\r\nx"), ":6: 1 fields"}, {"table", score(`A"B,2`), `:3: bare "`}, {"table", score(`"AB,2`), ":3: "},
+		{"table", score(""), `: word "AB" is missing`}, {"table", "word,score\n", `: word "AA" is missing`},
 		{"motif", "1 2\n3 4 5\n", ":2: 3 weights"}, {"motif", "1 2\nx 4\n", `:2: weight is "x"`}, {"motif", "1 2\n4 +Inf\n", ":2: weight"},
 		{"motif", "1 2 # one\n# two\n", ": 1 lines"}, {"motif", "1 2\n3 4\n5 6", ": 3 lines"},
 		{"modes", "AB\n\nABA\n", `:3: word "ABA"`}, {"modes", "AB\nAX\n", `:2: word "AX"`},
@@ -1914,26 +1783,23 @@ func TestEnvironmentErrors(t *testing.T) {
 		{"factors", "# none\n", ": no factors"}, {"factors", "factor 0 : 1 2\n0 : 1 2\n", ":2: line"},
 		{"factors", "factor 0: 1 2\n", ":1: line"}, {"factors", "factor : 1\n", ":1: 1 weights"},
 		{"factors", "factor x : 1 2\n", `:1: slot is "x"`}, {"factors", "\nfactor 2 : 1 2\n", ":2: slot is 2"},
-		{"factors", "factor 1 1 : 1 2 3 4\n", ":1: slot 1"}, {"factors", "factor 0 1 : 1 2 3\n", ":1: 3 weights"},
-		{"factors", "factor 0 : 1 two\n", `:1: weight is "two"`}, {"factors", "factor 0 : 1e308 0\nfactor 1 : 1e308 0\n", "log R"},
+		{"factors", "factor 1 1 : 1 2 3 4\n", ":1: slot 1"}, {"factors", "factor 0 : 1 two\n", `:1: weight is "two"`},
+		{"factors", "factor 0 : 1e308 0\nfactor 1 : 1e308 0\n", "log R"},
 		{"explicit", "", ": explicit: no rewards"}, {"explicit", "edge 0 1\nedge 1\n", ":2: line"}, {"explicit", "edge 0 1 2\n", ":1: line"},
 		{"explicit", "Edge 0 1\n", ":1: line"}, {"explicit", "edge 0 a\n", `:1: node is "a"`}, {"explicit", "edge -1 0\n", `:1: node is "-1"`},
 		{"explicit", "reward 1.5 1\n", `:1: node is "1.5"`}, {"explicit", "\nreward 1 x\n", `:2: reward is "x"`},
 		{"explicit", "reward 1 inf\n", `:1: reward is "inf"`}, {"explicit", "reward 1 -2\n", "node 1 is -2"},
-		{"explicit", "reward 1 2\nedge 0 1\nreward 1 3", ":3: node 1"}, {"explicit", "edge 0 1\nedge 1 0\nreward 1 2\n", ": explicit: an edge enters every node"},
-		{"explicit", "edge 0 1\nedge 1 1\nreward 1 2\n", ": state 1 is on a cycle"}, {"explicit", "edge 0 1\nreward 1 2\nreward 0", ":3: line"},
-		{"explicit", "edge 0 1\nedge 2 1\nreward 1 2\r ", ": explicit: node 2 is not reached"},
+		{"explicit", "reward 1 2\nedge 0 1\nreward 1 3", ":3: node 1"}, {"explicit", "edge 0 1\nedge 2 1\nreward 1 2\r ", "node 2 is not reached"},
 	} {
 		file := envFile(t, "f.txt", c.text)
-		place := c.place
+		spec, place := "explicit:file="+file, c.place
+		if c.reward != "explicit" {
+			spec = "sequence:length=2,tokens=AB,reward=" + c.reward + ",file=" + file
+		}
 		if strings.HasPrefix(place, ":") {
 			place = file + place
 		}
-		spec := "explicit:file=" + file
-		if c.spec != "explicit" {
-			spec = "sequence:length=2,tokens=AB,reward=" + c.spec + ",file=" + file
-		}
-		refused(failure(gfn.ParseEnv(spec)), place, "%q", c.text)
+		refusals{{failure(gfn.ParseEnv(spec)), place}}.check(t)
 	}
 }
 
@@ -2050,31 +1916,24 @@ func FuzzParseEnv(f *testing.F) {
 	})
 }
 
-func FuzzTableReward(f *testing.F) {
-	f.Add(envTableText)
-	f.Add("\ufeffword,score\r\n\"AA\",1\r\n\nAB,1e-300\nBA,1\nBB,1e308\n")
-	f.Add("word,score\nAA,\"\n\",1")
-	f.Fuzz(func(t *testing.T, text string) {
-		reward, err := envTableReward(text)
-		if err != nil {
-			require.True(t, strings.HasPrefix(err.Error(), "gfn: t.csv:"), err.Error())
-			return
+// No file makes a reader panic, and what it accepts keeps the rules.
+func FuzzFiles(f *testing.F) {
+	rewards := []string{"explicit", "table", "motif", "modes", "factors"}
+	f.Add(0, "edge 0 1\nedge 1 2\nedge 2 1 # no\nreward 1 0\n")
+	f.Add(1, "\ufeffword,score\r\n\"AA\",1\r\n\nAB,1e-300\nBA,1\nBB,1e308\n")
+	f.Add(1, "word,score\nAA,\"\n\",1")
+	f.Add(2, "1 2\n3 4 # two\n")
+	f.Add(3, "AB\nBA")
+	f.Add(4, "factor 0 1 : 1 2 3 4\n")
+	f.Fuzz(func(t *testing.T, k int, text string) {
+		file := ",file=" + envFile(t, "f.txt", text)
+		spec := "explicit:floor=-9" + file
+		if k %= len(rewards); k > 0 {
+			spec = "sequence:length=2,tokens=AB,reward=" + rewards[k] + file
 		}
-		for i := range 4 {
-			logR := reward.LogR([]int{i / 2, i % 2})
-			require.True(t, logR >= -50 && logR <= math.Log(8), "log R %v", logR)
-		}
-	})
-}
-
-// The text files of the other rewards and of graphs.
-func FuzzParseExplicit(f *testing.F) {
-	f.Add("edge 0 1\nreward 1 2\n")
-	f.Add("edge 0 1\nedge 1 2\nedge 2 1 # no\nreward 1 0\n")
-	f.Fuzz(func(t *testing.T, text string) {
-		env, err := gfn.ParseExplicit(strings.NewReader(text), "g.txt", -50)
+		env, err := gfn.ParseEnv(spec)
 		if err != nil {
-			require.True(t, strings.HasPrefix(err.Error(), "gfn: g.txt"), err.Error())
+			require.True(t, strings.HasPrefix(err.Error(), "gfn: "), err.Error())
 			return
 		}
 		require.NoError(t, gfn.CheckEnv(env))
@@ -6177,7 +6036,7 @@ func TestValuePolicy(t *testing.T) {
 	}
 	// a broken environment is for the batch to report
 	var b gfn.Batch
-	b.Reset(broken{Env: parse(t, "hypergrid:height=4"), step: func([]int, int) (int, bool) { return 7, false }, backward: func([]int) []int { return []int{} }})
+	b.Reset(alter(parse(t, "hypergrid:height=4"), func(e *variant) { e.backward = func(dst, _ []int) []int { return dst } }))
 	require.Error(t, b.Sample(gfn.ValuePolicy(func(*gfn.States, int, int, []float64) {}), 9, gfn.Sampling{}))
 }
 
@@ -6240,7 +6099,7 @@ func TestPathIndependent(t *testing.T) {
 
 // An environment whose backward actions do not lead back is an error, not an endless walk.
 func TestLogGEnds(t *testing.T) {
-	stays := promising{broken{Env: parse(t, "hypergrid:height=4"), undo: func([]int, int) (int, bool) { return 0, true }}, true}
+	stays := promising{alter(parse(t, "hypergrid:height=4"), func(e *variant) { e.undo = func([]int, int) int { return 0 } }), true}
 	const want = "gfn: state [1 1]: 1048576 backward actions do not lead to the source"
 	var b gfn.Batch
 	b.Reset(stays)
