@@ -7069,7 +7069,7 @@ func saved(t testing.TB, tr *gfn.Trainer) []byte {
 	return file.Bytes()
 }
 
-// safetensors is a file of that format, as a program reads it that knows nothing else of it.
+// safetensors is a file of that format. Its reader knows nothing of trainers.
 type safetensors struct {
 	header map[string]map[string]any
 	data   []byte
@@ -7200,7 +7200,7 @@ func TestDamagedCheckpoints(t *testing.T) {
 	require.NoError(t, load(file, nil, func(c *gfn.Config) { c.Iterations, c.EvalEvery, c.Workers = 50, 7, 2 }))
 }
 
-// What has the right checksum, and yet is not of a trainer, is refused, and nothing is allocated for what it claims.
+// A file that no trainer wrote is refused although its checksum is right. Nothing is allocated for what it claims.
 func TestForgedCheckpoints(t *testing.T) {
 	c := quick("db-b")
 	c.Hidden, c.HiddenV, c.Layers = 2, 2, 1
@@ -7210,7 +7210,7 @@ func TestForgedCheckpoints(t *testing.T) {
 		require.ErrorContains(t, err, want)
 	}
 	require.Equal(t, saved(t, tr), altered(t, tr, func(*safetensors) {}))
-	const tensors, claim = "damaged: its tensors are not those of its configuration", "numbers in"
+	const tensors, claim = "its tensors do not fit its configuration", "numbers in"
 	for _, change := range [][3]string{
 		{`"Hidden":2`, `"Hidden":3`, tensors}, {`"Hidden":2`, `"Hidden":60000`, claim},
 		{`"Layers":1`, `"Layers":9`, tensors}, {`"Layers":1`, `"Layers":-1`, "Config.Layers = -1"},

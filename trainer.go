@@ -1310,8 +1310,8 @@ type tensor struct {
 	values any
 }
 
-// tensors lists the parts of a checkpoint for Save, which writes their values, and for Load, which reads them to where
-// they are: the trainer's own numbers, and its memories as lists of integers.
+// tensors lists the parts of a checkpoint: the trainer's own numbers, and its memories as lists of integers. Save
+// writes their values, and Load reads them to where they are.
 func (t *Trainer) tensors(replay, guide, modes []int32) (all []tensor) {
 	add := func(name string, values any, shape ...int) { all = append(all, tensor{name, shape, values}) }
 	network := func(r role, n *Net, params []float64, prefix, suffix string) {
@@ -1364,7 +1364,7 @@ func header(c checkpoint, tensors []tensor, sum uint32) (text []byte, size int, 
 	return append(text, strings.Repeat(" ", -len(text)&7)...), size, err
 }
 
-// Save writes a checkpoint from which [Load] continues bit for bit.
+// Save writes a checkpoint, a safetensors file of named tensors, from which [Load] continues bit for bit.
 func (t *Trainer) Save(w io.Writer) error {
 	replay, guide, modes := t.memories()
 	tensors := t.tensors(replay, guide, modes)
@@ -1389,8 +1389,8 @@ func (t *Trainer) Save(w io.Writer) error {
 // SaveFile is [Trainer.Save] by [WriteFile].
 func (t *Trainer) SaveFile(path string) error { return WriteFile(path, t.Save) }
 
-// WriteFile writes a file that is either whole or not there: write fills a temporary file beside it, which is synced and
-// renamed.
+// WriteFile writes a file that is either whole or not there: write fills a temporary file beside it, which is synced
+// and renamed.
 func WriteFile(path string, write func(io.Writer) error) error {
 	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+"-*")
 	if err != nil {
@@ -1456,7 +1456,7 @@ func Load(r io.Reader, dir string, env Env, change func(*Config)) (*Trainer, err
 	return t, nil
 }
 
-// readCheckpoint reads a file to its end. Its checksum is right, but what it claims may be wrong.
+// readCheckpoint reads a file to its end and compares its checksum. What the file claims may still be wrong.
 func readCheckpoint(r io.Reader) (*checkpoint, error) {
 	file, err := io.ReadAll(r)
 	if err != nil {
@@ -1515,7 +1515,7 @@ func (c *checkpoint) restore(t *Trainer) error {
 	text, size, err := header(*c, tensors, crc32.ChecksumIEEE(c.data))
 	valid := bytes.Equal(text, c.header) && size == len(c.data) && min(c.Iteration, c.Trajectories, c.LossCount) >= 0
 	if err != nil || !valid {
-		return errors.New("gfn: checkpoint: damaged: its tensors are not those of its configuration")
+		return errors.New("gfn: checkpoint: its tensors do not fit its configuration: damaged, or of another version")
 	}
 	data := bytes.NewReader(c.data)
 	for _, x := range tensors {
@@ -1532,7 +1532,7 @@ func (c *checkpoint) restore(t *Trainer) error {
 	return t.recall(replay, guide, modes)
 }
 
-// readRecorded returns the file with a checksum that is called name, seen from here or from dir.
+// readRecorded returns the file of a name and a checksum from the current directory or else from dir.
 func readRecorded(name, dir string, sum uint32) (source, error) {
 	if filepath.IsAbs(name) {
 		dir = ""
@@ -1551,7 +1551,7 @@ func readRecorded(name, dir string, sum uint32) (source, error) {
 	return source{}, errors.New("gfn: checkpoint: its data file: " + strings.Join(wrong, "; "))
 }
 
-// memories returns the actions of the replay, the endpoints of the guide and the modes found as lists of integers.
+// memories returns the tensors replay, guide and modes.
 func (t *Trainer) memories() (replay, guide, modes []int32) {
 	for _, actions := range t.replay {
 		for _, a := range actions {
@@ -1567,8 +1567,8 @@ func (t *Trainer) memories() (replay, guide, modes []int32) {
 	return replay, guide, t.found.state
 }
 
-// recall gives t such lists. An environment may panic at a state that is not its own. Here, where states come from a
-// file, that is an error.
+// recall fills t's memories from such tensors. An environment may panic at a state that is not its own. Here, where
+// states come from a file, that is an error.
 func (t *Trainer) recall(replay, guide, modes []int32) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
