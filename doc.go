@@ -87,6 +87,7 @@
 //   - [Improvement]: J' − J = E_{P'}[Σ A] + KL(P'‖P), and upper bounds of J' − J by advantages, KL and total variation
 //   - [Guiding]: |J^G − J − J_B^G| ≤ M √(2 KL(PF ‖ ρPB)), where J^G has the guide for PB
 //   - [ResidualCertificate]: TV(PF⊤, R/Z*) ≤ tanh((b − a)/4), where all c(τ) lie within a … b
+//   - [ResidualCertificate]: TV(PF⊤, R/Z*) ≤ tanh((b − a)/4) if a ≤ c(τ) ≤ b for all τ
 //   - [EvidenceBounds]: ELBO ≤ log Z* ≤ EUBO; [MarginalGap]: fact 6
 //
 // # 6 Maximum-entropy control
@@ -137,11 +138,12 @@
 //
 //	1   environments keep the rules of a pointed DAG    CheckEnv                      TestCheckEnv
 //	2   exact quantities are sums over trajectories     Graph.LogVisits …             TestExactQuantities
-//	3   cotangents are derivatives                      Objective                     TestCotangents
+//	3   losses are their definitions, summed over       DB TB SubTB FM FLDB MDB       TestObjectives
+//	    pairs; cotangents are derivatives of these
 //	3   losses and cotangents are 0 at the optimum      DB TB SubTB FM …              TestZeroAtOptimum
-//	3   losses are their sums over pairs; λ = 0, ∞      DB TB SubTB                   TestBalanceLossesByDefinition
+//	3   λ = 0 is DB, λ → ∞ is TB                        SubTB                         TestObjectives, TestSubTBBecomesTB
 //	3   it is TB at its own estimate of log Z           VarGrad                       TestVarGradIsTBAtItsEstimate
-//	3   it is DB with PB the shares of the in-flow      FM                            TestFMIsDBWithItsOwnPB
+//	3   it is DB with PB the shares of the in-flow      FM                            TestObjectives
 //	4   facts 1 to 4                                    Graph.GradJF, Graph.GradJB    TestPolicyDependentRewards
 //	4   fact 5                                          Advantages                    TestLambdaReturns
 //	4   sampled gradients have the exact ones as means  PolicyGradient                TestSampledGradients
@@ -153,11 +155,13 @@
 //	4   a step keeps to its KL, or changes nothing      TrustRegion.Step              TestTrustRegionStep
 //	4   penalised steps never raise J                   TrustRegion.Step              TestMonotoneImprovement
 //	4   guides are what they say                        ExitCapped, Replayed          TestExitCapped, TestReplayGuide
-//	5   all guarantees, and fact 6                      SamplingError … MarginalGap   TestGuarantees
+//	5   all guarantees hold, and fact 6                 Check                         TestGuarantees
+//	5   both sides are their sums over trajectories     SamplingError, Guiding …      TestGuaranteesByDefinition
 //	5   residuals within a range certify the sampler    ResidualCertificate           TestResidualCertificate
 //	5   improvement bounds are nearly attained          Improvement                   TestImprovementBoundsAreTight
 //	6   corrected samples R/Z*, uncorrected n(x) R(x)   Graph.SoftValue               TestSoftValue
 //	6   control is α times balance                      PCL SQL PiSQL FLDB            TestControlIsBalance
+//	6   critics and actor by their definition           SAC                           TestSACByDefinition
 //	7   the policy samples R/Z*, or d(x) g(x) R(x)      Graph.RandomPolicyEvaluation  TestRandomPolicyEvaluation
 //	8   the law of the edits                            Editor.Policy                 TestEditorByDefinition
 //	8   the bounds on edits; without T one fails        Editing                       TestEditingBounds
