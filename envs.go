@@ -355,7 +355,8 @@ func NewSequence(length int, tokens string, order Order, reward WordReward) (*Se
 	if err != nil {
 		return nil, err
 	}
-	spec := fmt.Sprintf("sequence:length=%d,tokens=%s,order=%s,%s", length, tokens, order, cmp.Or(reward.spec, "reward=custom"))
+	keys := cmp.Or(reward.spec, "reward=custom")
+	spec := fmt.Sprintf("sequence:length=%d,tokens=%s,order=%s,%s", length, tokens, order, keys)
 	places := []int{Append: 1, Ends: 2, AnyOrder: length}[order]
 	shape := Shape{Dim: length, Forward: places*k + 1, Backward: places, Features: length * k}
 	return &Sequence{base{shape, spec, reward.sum}, words, order, places, reward}, nil
@@ -823,18 +824,15 @@ func drawFactors(slots [][]int, words wordSet, seed uint64) (factors []Factor) {
 // parseMotif reads a line of K weights for each slot.
 func parseMotif(file source, words wordSet) ([]Factor, error) {
 	var weights [][]float64
+	k := len(words.tokens)
 	err := file.lines(func(fields []string) error {
-		if len(fields) != len(words.tokens) {
-			return fmt.Errorf("%d weights, want %d, one for each of the tokens %s", len(fields), len(words.tokens), string(words.tokens))
-		}
 		row, err := parseAll(fields, parseFinite, "weight")
 		weights = append(weights, row)
-		return err
+		return cmp.Or(want(len(fields) == k, "%d weights, want one for each of %d tokens", len(fields), k), err)
 	})
-	if err == nil && len(weights) != words.length {
-		err = fmt.Errorf("gfn: %s: %d lines of weights, want %d, one for each slot", file.name, len(weights), words.length)
-	}
-	return Motif(weights), err
+	n := len(weights)
+	return Motif(weights), cmp.Or(err,
+		want(n == words.length, "%s: %d lines of weights, want one for each of %d slots", file.name, n, words.length))
 }
 
 // parseFactors reads a line factor SLOT… : WEIGHT… for each factor.
@@ -1171,7 +1169,9 @@ func Fixture() *Explicit {
 }
 
 func fixture(floor float64) (*Explicit, error) {
-	edges := [][2]int{{0, 1}, {0, 2}, {1, 3}, {2, 3}, {2, 4}, {3, 5}, {4, 6}, {5, 7}, {5, 8}, {6, 8}, {6, 10}, {7, 9}, {8, 9}}
+	edges := [][2]int{
+		{0, 1}, {0, 2}, {1, 3}, {2, 3}, {2, 4}, {3, 5}, {4, 6}, {5, 7}, {5, 8}, {6, 8}, {6, 10}, {7, 9}, {8, 9},
+	}
 	e, err := NewExplicit(edges, map[int]float64{3: 30, 4: 14, 6: 23, 8: 10, 9: 30, 10: 5}, floor)
 	if err != nil {
 		return nil, err
@@ -1928,9 +1928,14 @@ func gridKeys(keys *flag.FlagSet) func() (Env, error) {
 	}
 }
 
+// readWords makes a reward of words from the values of its keys.
+type readWords func(words wordSet, beta, floor float64) (WordReward, error)
+
 // wordKeys declares the keys of all words, whose defaults depend on the reward. What it returns builds the words with
 // the reward that read makes.
-func wordKeys(keys *flag.FlagSet, reward string, length int, tokens string, beta float64) func(readWords) func() (Env, error) {
+func wordKeys(
+	keys *flag.FlagSet, reward string, length int, tokens string, beta float64,
+) func(read readWords) func() (Env, error) {
 	choiceKey(keys, "reward", reward, wordRewards, "")
 	n := keys.Int("length", length, "letters of a word")
 	alphabet := keys.String("tokens", tokens, "alphabet: distinct characters other than blank , - #")
@@ -1950,9 +1955,6 @@ func wordKeys(keys *flag.FlagSet, reward string, length int, tokens string, beta
 		}
 	}
 }
-
-// readWords makes a reward of words from the values of its keys.
-type readWords func(words wordSet, beta, floor float64) (WordReward, error)
 
 func modesKeys(keys *flag.FlagSet) func() (Env, error) {
 	build := wordKeys(keys, "modes", 4, "ACGT", 1)
@@ -1977,14 +1979,16 @@ func motifKeys(keys *flag.FlagSet) func() (Env, error) {
 }
 
 func factorKeys(keys *flag.FlagSet) func() (Env, error) {
-	eachPair := func(n int) [][]int { return append(each(n), Ring(n)...) }
-	return drawnKeys(keys, "factors", "lines factor SLOT… : WEIGHT…; without it, of slots and pairs in a ring", parseFactors, eachPair)
+	slots := func(n int) [][]int { return append(each(n), Ring(n)...) }
+	const usage = "lines factor SLOT… : WEIGHT…; without it, of slots and pairs in a ring"
+	return drawnKeys(keys, "factors", usage, parseFactors, slots)
 }
 
 // drawnKeys declares the keys of a reward whose factors parse reads from a file. Without file they are drawn, one for
 // each list of slots.
 func drawnKeys(
-	keys *flag.FlagSet, reward, usage string, parse func(source, wordSet) ([]Factor, error), slots func(length int) [][]int,
+	keys *flag.FlagSet, reward, usage string,
+	parse func(source, wordSet) ([]Factor, error), slots func(length int) [][]int,
 ) func() (Env, error) {
 	build := wordKeys(keys, reward, 4, "ACGT", 1)
 	file, seed := fileKey(keys, usage), seedKey(keys)
@@ -2013,8 +2017,8 @@ func isingKeys(keys *flag.FlagSet) func() (Env, error) {
 			err = want(side*side == n, "sequence: length is %d, want a square, such as 9 or 16, with lattice=square", n)
 		}
 		tokens := string(words.tokens)
-		err = cmp.Or(err, want(len(words.tokens) == 2, "sequence: tokens are %q, want two, spin −1 and spin +1, such as 01", tokens))
-		if err != nil {
+		spins := want(len(words.tokens) == 2, "sequence: tokens are %q, want two, spin −1 and spin +1, such as 01", tokens)
+		if err := cmp.Or(err, spins); err != nil {
 			return r, err
 		}
 		r, err = NewFactorReward(Ising(n, bonds, *coupling, *field), n, 2, beta, floor)

@@ -429,7 +429,8 @@ func (st *States) topological() ([]int32, error) {
 	for row := range waiting {
 		for k := st.BStart[row]; k < st.BStart[row+1]; k++ {
 			if st.Edge[k] < 0 {
-				return nil, fmt.Errorf("gfn: state %s: backward action %d undoes no edge that the source reaches", st.Format(row), st.BAction[k])
+				return nil, fmt.Errorf("gfn: state %s: backward action %d undoes no edge that the source reaches",
+					st.Format(row), st.BAction[k])
 			}
 			waiting[row]++
 		}
@@ -504,7 +505,8 @@ func checkTrajectory(env Env, b *Batch, o Sampling) error {
 		}
 	}
 	first := int(b.Trajectory(1)[0].Row)
-	return want(first == 0, "state %s: a walk back ends there, not at the source %s", shown{env, b.State(nil, first)}, shown{env, b.State(nil, 0)})
+	return want(first == 0, "state %s: a walk back ends there, not at the source %s",
+		shown{env, b.State(nil, first)}, shown{env, b.State(nil, 0)})
 }
 
 // checkState tests the rules that one state can show, beside those of [States.Add].
@@ -546,13 +548,16 @@ func checkList(env Env, s []int, what string, list func(dst, s []int) []int, lim
 	return first, cmp.Or(
 		want(slices.Equal(s, before), "state %s: the list of its %s changes it", shown{env, before}, what),
 		want(slices.Equal(again, append([]int{-1}, first...)),
-			"state %s: %s must be appended to dst, the same at every call: to nothing %v, to [-1] %v", shown{env, s}, what, first, again),
+			"state %s: %s must be appended to dst, the same at every call: to nothing %v, to [-1] %v",
+			shown{env, s}, what, first, again),
 		want(ascending, "state %s: %s %v must ascend within 0…%d", shown{env, s}, what, first, limit-1),
 	)
 }
 
 // checkMove tests that a move is undone by a legal action.
-func checkMove(env Env, s []int, way string, a int, move, undo func([]int, int) int, legal func(dst, s []int) []int) error {
+func checkMove(
+	env Env, s []int, way string, a int, move, undo func([]int, int) int, legal func(dst, s []int) []int,
+) error {
 	next := slices.Clone(s)
 	b := move(next, a)
 	list := legal(nil, next)
@@ -573,8 +578,8 @@ func checkMove(env Env, s []int, way string, a int, move, undo func([]int, int) 
 func checkReward(env Env, s []int) error {
 	before := slices.Clone(s)
 	r, again := env.LogReward(s), env.LogReward(s)
-	return want(r == again && slices.Equal(s, before), "state %s: LogReward must be pure: it returns %v, then %v, and leaves %s",
-		shown{env, before}, r, again, shown{env, s})
+	return want(r == again && slices.Equal(s, before),
+		"state %s: LogReward must be pure: it returns %v, then %v, and leaves %s", shown{env, before}, r, again, shown{env, s})
 }
 
 // maxSteps bounds walks of an environment that may break a rule.
@@ -1196,7 +1201,8 @@ func EstimateLogTerminating(env Env, pf, pb Policy, endpoints [][]int, n int, se
 	dst, terms := make([]float64, len(endpoints)), make([]float64, max(1, n))
 	for i, x := range endpoints {
 		b.Reset(env)
-		if err := b.SampleBackward(pb, slices.Repeat([][]int{x}, len(terms)), Sampling{Seed: seed, Iteration: uint64(i)}); err != nil {
+		o := Sampling{Seed: seed, Iteration: uint64(i)}
+		if err := b.SampleBackward(pb, slices.Repeat([][]int{x}, len(terms)), o); err != nil {
 			return nil, err
 		}
 		b.Evaluate(pf, pb)

@@ -35,24 +35,15 @@ import (
 
 // fork is the smallest graph with a choice: 0 → 1 and 0 → 2, R(1) = 1, R(2) = 3, Z* = 4.
 func fork() gfn.Env {
-	env, err := gfn.NewExplicit([][2]int{{0, 1}, {0, 2}}, map[int]float64{1: 1, 2: 3}, -50)
-	if err != nil {
-		panic(err)
-	}
-	return env
+	return must(gfn.NewExplicit([][2]int{{0, 1}, {0, 2}}, map[int]float64{1: 1, 2: 3}, -50))
 }
 
 // line is 0 → 1 → 2 with R(2) = 1, one trajectory.
 func line() gfn.Env {
-	env, err := gfn.NewExplicit([][2]int{{0, 1}, {1, 2}}, map[int]float64{2: 1}, -50)
-	if err != nil {
-		panic(err)
-	}
-	return env
+	return must(gfn.NewExplicit([][2]int{{0, 1}, {1, 2}}, map[int]float64{2: 1}, -50))
 }
 
-// backFrom returns a batch of one trajectory to each endpoint, drawn back uniformly, with its
-// uniform policies.
+// backFrom returns a batch of one trajectory to each endpoint, drawn back uniformly, with its uniform policies.
 func backFrom(env gfn.Env, endpoints ...[]int) (*gfn.Batch, *gfn.Flows, *gfn.Flows) {
 	b := new(gfn.Batch)
 	b.Reset(env)
@@ -170,8 +161,8 @@ func ExampleSubEB() {
 	// ∂/∂r of the exit 0.5882 = 2 (1 + 1/2 − 1/4) / 4.25
 }
 
-// Two edges lead to the one end and one to the other; both have reward 1. At any temperature the
-// uncorrected policy takes each edge alike.
+// Two edges lead to the one end and one to the other; both have reward 1. At any temperature the uncorrected policy
+// takes each edge alike.
 func ExampleGraph_SoftValue() {
 	env, _ := gfn.NewExplicit([][2]int{{0, 1}, {0, 1}, {0, 2}}, map[int]float64{1: 1, 2: 1}, -50)
 	g, _ := gfn.Enumerate(env, 10)
@@ -334,8 +325,8 @@ func ExampleRPE() {
 
 // ---- graph and exact quantities (spec §1, §2) ----
 
-// randomDAG returns a pointed DAG of n states with multi-edges, skipped levels and states that are
-// both terminating and inner.
+// randomDAG returns a pointed DAG of n states with multi-edges, skipped levels and states that are both terminating and
+// inner.
 func randomDAG(rng *rand.Rand, n int) gfn.Env {
 	var edges [][2]int
 	inner := map[int]bool{}
@@ -503,8 +494,7 @@ func TestExactQuantities(t *testing.T) {
 	})
 }
 
-// The fixture's figures, by hand: 2 trajectories to 3, by 1 and by 2, and so on down the edges of
-// spec §9.
+// The fixture's figures, by hand: 2 trajectories to 3, by 1 and by 2, and so on down the edges of spec §9.
 func TestFixture(t *testing.T) {
 	g := enumerate(t, gfn.Fixture())
 	require.Len(t, g.FAction, 13+6)
@@ -526,8 +516,7 @@ func TestFixture(t *testing.T) {
 	require.Less(t, m.TV+m.JSD+m.KL+math.Abs(m.MeanReward-1), 1e-12)
 }
 
-// In every graph edges and backward slots are each other's inverse, rows are in topological order
-// and the arrays agree.
+// In every graph edges and backward slots are each other's inverse, rows are in topological order and the arrays agree.
 func TestEnumerateStructure(t *testing.T) {
 	check := func(t *testing.T, g *gfn.Graph) {
 		edges := 0
@@ -820,8 +809,7 @@ func TestSampledFrequencies(t *testing.T) {
 	}
 }
 
-// Exploration mixes the tempered policy with the uniform one: p = 0.7 softmax(log P/2) + 0.3/3 at a
-// fork of three.
+// Exploration mixes the tempered policy with the uniform one: p = 0.7 softmax(log P/2) + 0.3/3 at a fork of three.
 func TestExploration(t *testing.T) {
 	env := must(gfn.NewExplicit([][2]int{{0, 1}, {0, 2}, {0, 3}}, map[int]float64{1: 1, 2: 1, 3: 1}, -50))
 	g := enumerate(t, env)
@@ -1009,8 +997,8 @@ func TestEstimateLogTerminating(t *testing.T) {
 	}
 }
 
-// Over test words the correlation of log PF⊤ and log R tends to 1 with training, and its estimate
-// by walks back agrees with the exact one.
+// Over test words the correlation of log PF⊤ and log R tends to 1 with training, and its estimate by walks back agrees
+// with the exact one.
 func TestCorrelate(t *testing.T) {
 	env := parse(t, "sequence:length=4,tokens=AB,order=ends,reward=motif")
 	c := quick("tb-u")
@@ -1115,8 +1103,8 @@ func TestMeanLogReward(t *testing.T) {
 	require.InDelta(t, 1001.5, g.Metrics(g.Forward(gfn.UniformPF), logPB, 0).MeanLogReward, 1e-9)
 }
 
-// The walks back draw from streams of their own: with those of training's trajectories, a word built
-// by prepending first would always be taken apart from the front first.
+// The walks back draw from streams of their own: with those of training's trajectories, a word built by prepending
+// first would always be taken apart from the front first.
 func TestWalksBackHaveTheirOwnStreams(t *testing.T) {
 	c := gfn.DefaultConfig("rl-b")
 	c.Tabular, c.Batch = true, 2000 // uniform policies: prepend or append, and front or end, with ½ each
@@ -1253,8 +1241,8 @@ func TestHyperGridConstants(t *testing.T) {
 	}
 }
 
-// Where a coordinate lies exactly on a band's edge, float64 takes one mirror
-// image in and leaves the other out; integers leave out both.
+// Where a coordinate lies exactly on a band's edge, float64 takes one mirror image in and leaves the other out;
+// integers leave out both.
 func TestHyperGridTies(t *testing.T) {
 	for height, inner := range map[int][]int{
 		2: nil, 3: nil, 4: nil, 5: nil, 6: nil, 11: nil, // the band is empty
@@ -1442,8 +1430,8 @@ func TestSequenceParse(t *testing.T) {
 	require.Equal(t, "β=α", env.Format(s))
 }
 
-// A table of two letters over A, B: scores 4, 2, 0 (below rmin), −3. With β = 2,
-// rmin = 1, rmax = 8 the rewards are 8·(16, 4, 1, 1)/16 = 8, 2, ½, ½.
+// A table of two letters over A, B: scores 4, 2, 0 (below rmin), −3. With β = 2, rmin = 1, rmax = 8 the rewards are
+// 8·(16, 4, 1, 1)/16 = 8, 2, ½, ½.
 const envTableText = "word,score\nAA,4\nAB,2\nBA,0\nBB,-3\n"
 
 func envTableReward(text string) (gfn.WordReward, error) {
@@ -1540,8 +1528,8 @@ func TestModesReward(t *testing.T) {
 	require.Equal(t, []string{"AA", "AB", "BA", "BB"}, drawn("sequence:length=2,tokens=AB,modes=4"), "all words")
 }
 
-// Node numbers with gaps, a source that is not the least of them, a pair of
-// edges between the same nodes, a node that is both terminating and inner, R = 0.
+// Node numbers with gaps, a source that is not the least of them, a pair of edges between the same nodes, a node that
+// is both terminating and inner, R = 0.
 func TestExplicitMoves(t *testing.T) {
 	env := must(gfn.NewExplicit([][2]int{{70, 5}, {70, 9}, {70, 5}, {5, 9}}, map[int]float64{9: 0, 5: 3}, -12))
 	require.Equal(t, gfn.Shape{Dim: 1, Forward: 4, Backward: 2, Features: 3}, env.Shape())
@@ -1835,8 +1823,8 @@ func realData(t *testing.T, name string) string {
 	return filepath.Join(dir, name)
 }
 
-// The real tables: log Z* and E[R] under the target, as measured by others; the modes, counted by another program:
-// rank 327 of 65,536 ties with the next.
+// The real tables: log Z* and E[R] under the target, as measured by others; the modes, counted by another program: rank
+// 327 of 65,536 ties with the next.
 func TestRealTables(t *testing.T) {
 	for _, c := range []struct {
 		file, keys    string
@@ -1869,8 +1857,7 @@ func TestRealTables(t *testing.T) {
 	}
 }
 
-// No specification and no file makes the parser panic, and what it accepts is
-// accepted again in its canonical form.
+// No specification and no file makes the parser panic, and what it accepts is accepted again in its canonical form.
 func FuzzParseEnv(f *testing.F) {
 	for _, spec := range []string{
 		"", "hypergrid", "hypergrid:dim=2,height=8,r0=0.1,r1=0.5,r2=2,reward=standard,floor=-50", "hypergrid:reward=cosine,r0=-0",
@@ -2019,9 +2006,9 @@ func closedZ(k int, T []func(a, b int) float64) (z float64) {
 	return z
 }
 
-// The ring's log Z* by transfer matrix, in any order of building: the Ising model by the two
-// eigenvalues of T(σ, σ') = exp β(Jσσ' + h(σ+σ')/2), which are
-// e^{βJ} cosh βh ± √(e^{2βJ} sinh² βh + e^{−2βJ}); drawn factors by the product of the matrices.
+// The ring's log Z* by transfer matrix, in any order of building: the Ising model by the two eigenvalues of T(σ, σ') =
+// exp β(Jσσ' + h(σ+σ')/2), which are e^{βJ} cosh βh ± √(e^{2βJ} sinh² βh + e^{−2βJ}); drawn factors by the product of
+// the matrices.
 func TestRingByTransferMatrix(t *testing.T) {
 	for _, c := range []struct {
 		length     int
@@ -2063,8 +2050,8 @@ func TestRingByTransferMatrix(t *testing.T) {
 	require.InDelta(t, -1.5383518809737606, weight([]int{0}, 0), 1e-12)
 }
 
-// The 3×3 and 4×4 tori against sums over all words by their definition: each spin with the one to
-// its right and the one below, round the edges.
+// The 3×3 and 4×4 tori against sums over all words by their definition: each spin with the one to its right and the one
+// below, round the edges.
 func TestTorusByEnumeration(t *testing.T) {
 	for n, beta := range map[int]float64{2: 0.3, 3: 0.4, 4: 0.2} {
 		const J, h = -0.8, 0.25
@@ -5755,8 +5742,8 @@ func TestLogGOfBatches(t *testing.T) {
 	require.ErrorContains(t, err, `log g of "2,1" is 1.90954 by way of "1,1" and 2.60269 by way of "2,0"`)
 }
 
-// Where g does not depend on the path the policy extracted samples R/Z*, and its flows are those of the uniform backward
-// policy. On any graph V is the value of the uniform policy, and the policy samples x ∝ d(x) g(x) R(x).
+// Where g does not depend on the path the policy extracted samples R/Z*, and its flows are those of the uniform
+// backward policy. On any graph V is the value of the uniform policy, and the policy samples x ∝ d(x) g(x) R(x).
 func TestRandomPolicyEvaluation(t *testing.T) {
 	anywhere := func(g *gfn.Graph) (logG, logV, logPF []float64, err error) {
 		logG, err = g.LogG(nil)
