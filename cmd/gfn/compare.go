@@ -30,12 +30,9 @@ do it again: Ctrl-C loses no more than the runs that are going. Parentheses name
 the methods that use a flag; "gfn train -h" says more.`
 )
 
-// build says what the last bits of a run depend on beside its job.
-var build = runtime.Version() + " " + runtime.GOARCH
-
 // job says what a run depends on: equal jobs have equal results.
 type job struct {
-	Build    string     `json:"build"`
+	Build    string     `json:"build"` // compiler and processor, which the last bits depend on
 	Env      string     `json:"env"`
 	Checksum uint32     `json:"checksum"`
 	Config   gfn.Config `json:"config"` // Workers is 1
@@ -104,12 +101,11 @@ func compare(c *call) error {
 // read reads the arguments and lists the jobs. The flags override the defaults of each method.
 func (k *comparison) read() (err error) {
 	k.training = newTraining(k.call)
-	flags := k.flags
-	methods := flags.String("methods", "tb-u,db-u,subtb-u,rl-u,rl-b,rl-g", "what to train by, `A,B,…`")
-	seeds := flags.Int("seeds", 3, "runs of each method; their seeds count up from -seed")
-	flags.Lookup("workers").Usage = "runs at once; results do not depend on it"
-	flags.Lookup("eval-every").DefValue = "a fiftieth of -iters"
-	if _, err := k.parse(flags, 0, 0); err != nil {
+	methods := k.flags.String("methods", "tb-u,db-u,subtb-u,rl-u,rl-b,rl-g", "what to train by, `A,B,…`")
+	seeds := k.flags.Int("seeds", 3, "runs of each method; their seeds count up from -seed")
+	k.flags.Lookup("workers").Usage = "runs at once; results do not depend on it"
+	k.flags.Lookup("eval-every").DefValue = "a fiftieth of -iters"
+	if _, err := k.parse(k.flags, 0, 0); err != nil {
 		return err
 	}
 	if *seeds < 1 {
@@ -119,19 +115,20 @@ func (k *comparison) read() (err error) {
 		return err
 	}
 	k.seeds, k.workers = *seeds, k.Workers
-	every := max(1, k.Iterations/50)
 	var configs []gfn.Config
 	for method := range strings.SplitSeq(*methods, ",") {
 		c := k.defaults(method, k.target)
-		c.EvalEvery = every
+		c.EvalEvery = max(1, k.Iterations/50)
 		k.override(c)
 		if err := k.Validate(); err != nil {
 			return usagef("for %s: %w", method, k.inFlags(err))
 		}
 		k.Config.Workers = 1
-		configs = append(configs, k.Config)
+		if !slices.Contains(configs, k.Config) {
+			configs = append(configs, k.Config)
+		}
 	}
-	traits := gfn.TraitsOf(k.target)
+	traits, build := gfn.TraitsOf(k.target), runtime.Version()+" "+runtime.GOARCH
 	for range k.seeds {
 		for i := range configs {
 			k.jobs = append(k.jobs, job{build, traits.Spec, traits.Checksum, configs[i]})

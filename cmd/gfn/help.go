@@ -14,7 +14,6 @@ one with probability proportional to its reward.
   gfn train                              learn an 8×8 grid, in about ten seconds
   gfn train -env hypergrid:dim=4,height=8 -method subtb-b -out results
   gfn compare -methods tb-u,rl-u,rl-g -seeds 3 -out comparison
-  gfn eval results/checkpoint.gfn
   gfn sample results/checkpoint.gfn -n 100
   gfn edit words/checkpoint.gfn ACGTACGT
 

@@ -272,12 +272,11 @@ func edit(c *call) error {
 	if err != nil {
 		return err
 	}
-	p := editPrinter{call: c, json: *asJSON, words: q, judge: q}
-	if *judge != "" {
-		if p.judge, err = parseJudge(*judge, q); err != nil {
-			return err
-		}
+	logReward, err := judgeOf(*judge, q)
+	if err != nil {
+		return err
 	}
+	p := editPrinter{call: c, json: *asJSON, words: q, logReward: logReward}
 	for i, word := range words {
 		// iterations that neither training nor gfn sample reaches
 		edits, err := e.Edit(word, *n, gfn.Sampling{Seed: t.Config.Seed + *seed, Iteration: 1<<62 + uint64(i)})
@@ -291,8 +290,11 @@ func edit(c *call) error {
 	return p.printMeans(t)
 }
 
-// parseJudge returns the environment of -judge, which must read all words of q.
-func parseJudge(spec string, q *gfn.Sequence) (*gfn.Sequence, error) {
+// judgeOf returns the log reward of words of q: that of another environment of the same words if spec names one.
+func judgeOf(spec string, q *gfn.Sequence) (func(word []int) float64, error) {
+	if spec == "" {
+		return q.LogReward, nil
+	}
 	env, err := gfn.ParseEnv(spec)
 	judge, ok := env.(*gfn.Sequence)
 	if err == nil && !ok {
@@ -304,23 +306,19 @@ func parseJudge(spec string, q *gfn.Sequence) (*gfn.Sequence, error) {
 	if err != nil {
 		return nil, usagef("-judge %s: %s", spec, oneLine(err))
 	}
-	return judge, nil
+	return func(word []int) float64 {
+		x, _ := judge.Parse(q.Format(word)) // it can: all tokens were tried
+		return judge.LogReward(x)
+	}, nil
 }
 
-// editPrinter prints edits of words whose rewards a judge knows.
+// editPrinter prints edits of words.
 type editPrinter struct {
 	*call
-	json         bool
-	words, judge *gfn.Sequence
-	figures      []numbers // of each word
-}
-
-func (p *editPrinter) logReward(word []int) float64 {
-	x, err := p.judge.Parse(p.words.Format(word))
-	if err != nil {
-		panic(err) // parseJudge has tried all tokens
-	}
-	return p.judge.LogReward(x)
+	json      bool
+	words     *gfn.Sequence
+	logReward func(word []int) float64
+	figures   []numbers // of each word
 }
 
 // print prints the edits of a word.

@@ -119,8 +119,7 @@ func (c *call) newFlags() *flag.FlagSet {
 	return flags
 }
 
-// parse reads the arguments of c: flags, and from least to most positional ones between them, which it returns. For -h
-// it prints help and returns [flag.ErrHelp].
+// parse reads flags, and from least to most arguments between them. For -h it prints help and returns [flag.ErrHelp].
 func (c *call) parse(flags *flag.FlagSet, least, most int) (positional []string, err error) {
 	for rest := c.args; ; rest = rest[1:] {
 		if err := flags.Parse(rest); err != nil {

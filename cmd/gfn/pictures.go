@@ -20,28 +20,13 @@ type column struct {
 	log        bool // the axis is logarithmic
 }
 
-// exactColumns are distances from a target that is known, sampledColumns figures of samples.
-var (
-	exactColumns = []column{
-		{"tv", "TV", true},
-		{"jsd", "JSD", true},
-		{"abs_logz_error", "|log Z error|", true},
-	}
-	sampledColumns = []column{
-		{"elbo", "ELBO", false},
-		{"logz", "log Z", false},
-		{"mean_reward", "mean reward", false},
-		{"mean_log_reward", "mean log R", false},
-		{"modes", "modes", false},
-	}
-)
-
-// columnsOf returns what is compared of runs that end with n.
+// columnsOf returns what is compared of runs that end with n: distances from the target if it is known.
 func columnsOf(n numbers) []column {
 	if _, known := n["tv"]; known {
-		return exactColumns
+		return []column{{"tv", "TV", true}, {"jsd", "JSD", true}, {"abs_logz_error", "|log Z error|", true}}
 	}
-	return sampledColumns
+	return []column{{"elbo", "ELBO", false}, {"logz", "log Z", false}, {"mean_reward", "mean reward", false},
+		{"mean_log_reward", "mean log R", false}, {"modes", "modes", false}}
 }
 
 // line is a method's curve: points (x, y) with a band of y ± spread.

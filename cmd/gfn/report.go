@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -75,8 +76,8 @@ func structureFigures(t *gfn.Trainer) (all []figure) {
 	learned := d.Marginals(t.Graph, t.Graph.LogTerminating(logPF))
 	add := func(key, label string, exact, learned [][]float64) {
 		rms, _, most := gfn.Deviation(exact, learned)
-		all = append(all, figure{key + "_rms", "", label + ", rms error", rms, 0})
-		all = append(all, figure{key + "_most", "", "  largest error", most, 0})
+		all = append(all, figure{key + "_rms", "", label + ", rms error", rms, 0},
+			figure{key + "_most", "", "  largest error", most, 0})
 	}
 	add("edge", "edge probabilities", exact.Edge, learned.Edge)
 	add("path", "path probabilities", exact.Path, learned.Path)
@@ -198,6 +199,6 @@ func (c *call) printFinal(t *gfn.Trainer, e gfn.Evaluation, asJSON bool, more ..
 // printTable prints text whose cells end with tabs, in columns.
 func printTable(w io.Writer, text string) error {
 	table := tabwriter.NewWriter(w, 0, 0, 3, ' ', 0)
-	io.WriteString(table, text)
-	return table.Flush()
+	_, err := io.WriteString(table, text)
+	return cmp.Or(err, table.Flush())
 }

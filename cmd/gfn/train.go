@@ -50,11 +50,9 @@ func train(c *call) error {
 	if err := c.train(t, a); err != nil {
 		return a.inFlags(err)
 	}
-	note := "results are in " + *a.out
 	if *a.out == "" {
-		note = "nothing was kept; -out DIR writes the checkpoint and pictures there"
+		fmt.Fprintln(c.stderr, "nothing was kept; -out DIR writes the checkpoint and pictures there")
 	}
-	fmt.Fprintln(c.stderr, note)
 	return nil
 }
 
@@ -108,8 +106,7 @@ func prepareDir(dir string) error {
 		return nil
 	}
 	probe := filepath.Join(dir, ".gfn-probe")
-	err := cmp.Or(os.MkdirAll(dir, 0o777), os.WriteFile(probe, nil, 0o666), os.Remove(probe))
-	if err != nil {
+	if err := cmp.Or(os.MkdirAll(dir, 0o777), os.WriteFile(probe, nil, 0o666), os.Remove(probe)); err != nil {
 		return usagef("-out %s: %w; name a directory that can be written to", dir, err)
 	}
 	return nil
@@ -212,8 +209,7 @@ func writeResults(t *gfn.Trainer, dir string) (err error) {
 	return err
 }
 
-// progress shows how many iterations are done: a bar on a terminal, elsewhere a line for each text. It may be used from
-// several goroutines.
+// progress shows how many iterations are done: a bar on a terminal, elsewhere lines. Several goroutines may step it.
 type progress struct {
 	mu                sync.Mutex
 	w                 io.Writer
