@@ -15,7 +15,7 @@ func (t *Trainer) Lists() (all [][]float64) {
 		all = append(all, n.Params, n.M, n.V)
 	}
 	for _, r := range t.Method.targets() {
-		all = append(all, t.bar[r].Params)
+		all = append(all, t.target[r].Params)
 	}
 	return append(all, t.logZ[:], t.adamZ.M, t.adamZ.V)
 }
@@ -43,8 +43,8 @@ func (t *Trainer) Nets() map[string]*Net {
 		if t.net[r] != nil {
 			all[name] = t.net[r]
 		}
-		if t.bar[r] != nil {
-			all["target "+name] = t.bar[r]
+		if t.target[r] != nil {
+			all["target "+name] = t.target[r]
 		}
 	}
 	return all

@@ -174,24 +174,34 @@ func (r role) policy() bool { return r == forwardPolicy || r == backwardPolicy }
 
 // ---- kinds of flow ----
 
-// Kind is a kind of flow: what a method learns beside PB, and how its objective reads flows from that. It alone knows
-// its networks.
+// Kind is a kind of flow: what a method learns beside PB, and how its objective reads flows from that. No other code knows
+// which kind it has before it.
 type Kind interface {
-	roles() []role                            // its networks
-	values() []role                           // those of them that stand for V or Q of spec §6: they are read over α
-	targets() []role                          // those that target networks follow
-	applies(st *States) error                 // says at which state the objective is not defined
-	policy(t *Trainer) Policy                 // PF
-	evaluate(t *Trainer, b *Batch, v *Flows)  // fills v for the rows of b
-	bootstrap(t *Trainer, b *Batch, v *Flows) // fills v.Next by target networks
-	step(t *Trainer, v, d *Flows)             // moves the networks down the cotangents d of v
-	logZ(t *Trainer) float64                  // the learned log Z
+	// roles lists the networks; values those of them whose outputs are V or Q of spec §6, to be read over α; targets
+	// those which have target networks where the method has any.
+	roles() []role
+	values() []role
+	targets() []role
 
-	table(ctx context.Context, t *Trainer) (logPF []float64, err error) // log PF on the graph, until ctx is done
+	// applies says at which state of st the objective is not defined.
+	applies(st *States) error
+
+	// policy is PF; table is log PF on the graph, or ctx's error.
+	policy(t *Trainer) Policy
+	table(ctx context.Context, t *Trainer) (logPF []float64, err error)
+
+	// evaluate fills v for the rows of b. bootstrap adds v.Next, log F by the target networks.
+	evaluate(t *Trainer, b *Batch, v *Flows)
+	bootstrap(t *Trainer, b *Batch, v *Flows)
+
+	// step moves what is learned one step down the cotangents d of v.
+	step(t *Trainer, v, d *Flows)
+
+	// logZ reads log Z from v, evaluated on a batch b of s0 alone.
+	logZ(b *Batch, v *Flows) float64
 }
 
-// noFlow: nothing is learned beside PF. log Z is the last batch's estimate ([VarGrad]). The other kinds say in what they
-// differ.
+// noFlow learns PF alone. log Z is the last batch's estimate ([VarGrad]). The other kinds say in what they differ.
 type noFlow struct{}
 
 func (noFlow) roles() []role                      { return []role{forwardPolicy} }
@@ -200,7 +210,7 @@ func (noFlow) targets() []role                    { return nil }
 func (noFlow) applies(*States) error              { return nil }
 func (noFlow) policy(t *Trainer) Policy           { return t.net[forwardPolicy].Eval }
 func (noFlow) bootstrap(*Trainer, *Batch, *Flows) {}
-func (noFlow) logZ(t *Trainer) float64            { return t.logZ[0] }
+func (noFlow) logZ(_ *Batch, v *Flows) float64    { return v.LogZ }
 
 func (noFlow) table(ctx context.Context, t *Trainer) ([]float64, error) {
 	return t.net[forwardPolicy].table(ctx, &t.Graph.States)
@@ -216,7 +226,7 @@ func (noFlow) step(t *Trainer, v, d *Flows) {
 	t.logZ[0] = v.LogZ
 }
 
-// totalFlow: log Z is one free parameter.
+// totalFlow learns log Z, one free parameter, beside PF.
 type totalFlow struct{ noFlow }
 
 func (totalFlow) step(t *Trainer, _, d *Flows) {
@@ -224,20 +234,16 @@ func (totalFlow) step(t *Trainer, _, d *Flows) {
 	t.descendLogZ(d.LogZ)
 }
 
-// stateFlow: a network gives log F(s) = V(s)/α. log Z = log F(s0).
+// stateFlow learns a network of V(s) = α log F(s) beside PF. log Z = log F(s0).
 type stateFlow struct{ noFlow }
 
-func (stateFlow) roles() []role  { return []role{forwardPolicy, stateValue} }
-func (stateFlow) values() []role { return []role{stateValue} }
+func (stateFlow) roles() []role                   { return []role{forwardPolicy, stateValue} }
+func (stateFlow) values() []role                  { return []role{stateValue} }
+func (stateFlow) logZ(_ *Batch, v *Flows) float64 { return v.LogF[0] }
 
 func (stateFlow) evaluate(t *Trainer, b *Batch, v *Flows) {
 	noFlow{}.evaluate(t, b, v)
-	v.LogF = evalRows(t.net[stateValue], b, v.LogF)
-}
-
-func (stateFlow) logZ(t *Trainer) float64 {
-	_, v := t.source()
-	return v.LogF[0]
+	v.LogF = t.net[stateValue].evalBatch(b, v.LogF)
 }
 
 func (stateFlow) step(t *Trainer, _, d *Flows) {
@@ -245,18 +251,15 @@ func (stateFlow) step(t *Trainer, _, d *Flows) {
 	t.descend(stateValue, d.LogF, nil)
 }
 
-// shapedFlow: the network of stateFlow gives log F̃(s), and log F(s) = log F̃(s) + log R̂(s) with the environment's
-// intermediate reward R̂ ([FLDB]).
+// shapedFlow learns a network of log F̃(s) beside PF, and log F(s) = log F̃(s) + log R̂(s), with an intermediate reward R̂
+// ([FLDB]). Where a state is terminating R̂ is R; elsewhere the environment has to define it.
 type shapedFlow struct{ stateFlow }
+
+func (shapedFlow) logZ(_ *Batch, v *Flows) float64 { return v.LogF[0] + v.LogRhat[0] }
 
 func (shapedFlow) evaluate(t *Trainer, b *Batch, v *Flows) {
 	stateFlow{}.evaluate(t, b, v)
 	v.LogRhat = b.LogIntermediate(v.LogRhat)
-}
-
-func (shapedFlow) logZ(t *Trainer) float64 {
-	_, v := t.source()
-	return v.LogF[0] + v.LogRhat[0]
 }
 
 func (shapedFlow) applies(st *States) error {
@@ -269,60 +272,61 @@ func (shapedFlow) applies(st *States) error {
 		"any and reward=modes, motif, factors or ising", st.Format(row))
 }
 
-// edgeFlow: the forward network gives log F(s→s') = Q(s→s')/α, unnormalised. PF is their softmax, and log F(s) the
-// logarithm of their sum. log Z = log F(s0).
+// edgeFlow learns one network, of Q(s→s') = α log F(s→s'), not normalised. Then
+//
+//	log PF(s'|s) = log F(s→s') − log F(s)    log F(s) = log Σ_{s→s'} F(s→s')    log Z = log F(s0)
+//
+// log PF is what a [ForwardHead] gives, and log F(s) is [Net].LSE.
 type edgeFlow struct{ noFlow }
 
-func (edgeFlow) values() []role  { return []role{forwardPolicy} }
-func (edgeFlow) targets() []role { return []role{forwardPolicy} }
+func (edgeFlow) values() []role                  { return []role{forwardPolicy} }
+func (edgeFlow) targets() []role                 { return []role{forwardPolicy} }
+func (edgeFlow) logZ(_ *Batch, v *Flows) float64 { return v.LogF[0] }
 
 func (edgeFlow) evaluate(t *Trainer, b *Batch, v *Flows) {
 	noFlow{}.evaluate(t, b, v)
 	v.LogF = t.net[forwardPolicy].LSE
 }
 
-func (edgeFlow) logZ(t *Trainer) float64 {
-	_, v := t.source()
-	return v.LogF[0]
-}
-
 func (edgeFlow) bootstrap(t *Trainer, b *Batch, v *Flows) {
-	bar := t.bar[forwardPolicy]
-	t.w.LogPF = evalSlots(bar, b, t.w.LogPF)
-	v.Next = bar.LSE
+	target := t.target[forwardPolicy]
+	t.w.LogPF = target.evalBatch(b, t.w.LogPF)
+	v.Next = target.LSE
 }
 
 func (edgeFlow) step(t *Trainer, _, d *Flows) { t.descend(forwardPolicy, d.LogPF, d.LogF) }
 
-// exitFlow: nothing is learned beside PF. Every state is terminating, and log F(s) = log R(s) − log PF(sf|s) ([MDB]).
+// exitFlow learns PF alone. Every state is terminating, and the balance of its exit gives ([MDB])
+//
+//	log F(s) = log R(s) − log PF(sf|s)    log Z = log F(s0)
 type exitFlow struct{ noFlow }
 
-func (exitFlow) targets() []role { return []role{forwardPolicy} }
+func (exitFlow) targets() []role              { return []role{forwardPolicy} }
+func (exitFlow) step(t *Trainer, _, d *Flows) { t.descend(forwardPolicy, d.LogPF, nil) }
+
+func (exitFlow) bootstrap(t *Trainer, b *Batch, v *Flows) {
+	t.w.LogPF = t.target[forwardPolicy].evalBatch(b, t.w.LogPF)
+	v.Next = resize(v.Next, b.Len())
+	b.exitFlows(t.w.LogPF, v.Next)
+}
+
+func (exitFlow) logZ(b *Batch, v *Flows) float64 {
+	logF := []float64{0}
+	b.exitFlows(v.LogPF, logF)
+	return logF[0]
+}
 
 func (exitFlow) applies(st *States) error {
 	row := st.notTerminating()
 	if row < 0 {
 		return nil
 	}
-	return fmt.Errorf("every state must be terminating, and %q is not; it is for environments such as hypergrid and dag", st.Format(row))
+	return fmt.Errorf("every state must be terminating, and %q is not; it is for environments such as hypergrid and dag",
+		st.Format(row))
 }
 
-func (exitFlow) bootstrap(t *Trainer, b *Batch, v *Flows) {
-	t.w.LogPF = evalSlots(t.bar[forwardPolicy], b, t.w.LogPF)
-	v.Next = resize(v.Next, b.Len())
-	b.exitFlows(t.w.LogPF, v.Next)
-}
-
-func (exitFlow) step(t *Trainer, _, d *Flows) { t.descend(forwardPolicy, d.LogPF, nil) }
-
-func (exitFlow) logZ(t *Trainer) float64 {
-	b, v := t.source()
-	logF := []float64{0}
-	b.exitFlows(v.LogPF, logF)
-	return logF[0]
-}
-
-// twinFlow: two networks beside PF give log F(s→s') = Q(s→s')/α, and log F(s) is [SoftState] of them.
+// twinFlow learns two networks of Q(s→s') = α log F(s→s') beside PF ([SAC]). log F(s) is [SoftState] of the lesser one,
+// and log Z = log F(s0).
 type twinFlow struct{ noFlow }
 
 func (twinFlow) roles() []role   { return []role{forwardPolicy, edgeValue1, edgeValue2} }
@@ -331,14 +335,14 @@ func (twinFlow) targets() []role { return []role{edgeValue1, edgeValue2} }
 
 func (twinFlow) evaluate(t *Trainer, b *Batch, v *Flows) {
 	noFlow{}.evaluate(t, b, v)
-	v.LogQ[0] = evalSlots(t.net[edgeValue1], b, v.LogQ[0])
-	v.LogQ[1] = evalSlots(t.net[edgeValue2], b, v.LogQ[1])
+	v.LogQ[0] = t.net[edgeValue1].evalBatch(b, v.LogQ[0])
+	v.LogQ[1] = t.net[edgeValue2].evalBatch(b, v.LogQ[1])
 }
 
 func (twinFlow) bootstrap(t *Trainer, b *Batch, v *Flows) {
 	t.w.LogPF = v.LogPF
-	t.w.LogQ[0] = evalSlots(t.bar[edgeValue1], b, t.w.LogQ[0])
-	t.w.LogQ[1] = evalSlots(t.bar[edgeValue2], b, t.w.LogQ[1])
+	t.w.LogQ[0] = t.target[edgeValue1].evalBatch(b, t.w.LogQ[0])
+	t.w.LogQ[1] = t.target[edgeValue2].evalBatch(b, t.w.LogQ[1])
 	v.Next = resize(v.Next, b.Len())
 	SoftState(&b.States, &t.w, v.Next)
 }
@@ -349,28 +353,25 @@ func (twinFlow) step(t *Trainer, _, d *Flows) {
 	t.descend(edgeValue2, d.LogQ[1], nil)
 }
 
-func (twinFlow) logZ(t *Trainer) float64 {
-	b, v := t.source()
+func (twinFlow) logZ(b *Batch, v *Flows) float64 {
 	logF := []float64{0}
 	SoftState(&b.States, v, logF)
 	return logF[0]
 }
 
-// valueFlow: one network gives log V(s) of the uniform policy ([RPE]); PF is its [ValuePolicy]. log Z = log V(s0).
+// valueFlow learns one network, of log V(s), V the value of the uniform policy (spec §7). PF is its [ValuePolicy], and
+// log Z = log V(s0). It applies where g does not depend on the path: an enumerated graph shows that, and elsewhere the
+// environment has to promise it.
 type valueFlow struct{ noFlow }
 
-func (valueFlow) roles() []role                { return []role{stateValue} }
-func (valueFlow) policy(t *Trainer) Policy     { return ValuePolicy(t.net[stateValue].Eval) }
-func (valueFlow) step(t *Trainer, _, d *Flows) { t.descend(stateValue, d.LogF, nil) }
+func (valueFlow) roles() []role                   { return []role{stateValue} }
+func (valueFlow) policy(t *Trainer) Policy        { return ValuePolicy(t.net[stateValue].Eval) }
+func (valueFlow) step(t *Trainer, _, d *Flows)    { t.descend(stateValue, d.LogF, nil) }
+func (valueFlow) logZ(b *Batch, v *Flows) float64 { return b.logValue(0, v.LogG, v.LogF) }
 
 func (valueFlow) evaluate(t *Trainer, b *Batch, v *Flows) {
-	v.LogF = evalRows(t.net[stateValue], b, v.LogF)
+	v.LogF = t.net[stateValue].evalBatch(b, v.LogF)
 	v.LogG, _ = b.LogG(v.LogG) // b.err says what is wrong
-}
-
-func (valueFlow) logZ(t *Trainer) float64 {
-	b, v := t.source()
-	return b.logValue(0, v.LogG, v.LogF)
 }
 
 func (valueFlow) table(ctx context.Context, t *Trainer) ([]float64, error) {
@@ -389,7 +390,7 @@ func (valueFlow) table(ctx context.Context, t *Trainer) ([]float64, error) {
 
 func (valueFlow) applies(st *States) error {
 	const such = "; it is for environments such as sequence"
-	if !slices.Contains(st.Child, -1) { // enumerated
+	if !slices.Contains(st.Child, -1) { // a graph, all of its edges followed
 		if _, err := st.LogG(nil); err != nil {
 			return fmt.Errorf("%w"+such, err)
 		}
@@ -409,26 +410,13 @@ func (st *States) notTerminating() int {
 	return -1
 }
 
-// source returns a batch of s0 alone, and its flows.
-func (t *Trainer) source() (*Batch, *Flows) {
-	b, v := new(Batch), new(Flows)
-	b.Reset(t.Env)
-	b.Env.Source(b.s)
-	b.Add(b.s)
-	t.Method.Flow.evaluate(t, b, v)
-	return b, v
-}
-
-// evalRows returns what a network gives for the rows of b, in dst where that is large enough.
-func evalRows(n *Net, b *Batch, dst []float64) []float64 {
-	dst = resize(dst, b.Len())
-	n.Eval(&b.States, 0, b.Len(), dst)
-	return dst
-}
-
-// evalSlots is evalRows by forward slot.
-func evalSlots(n *Net, b *Batch, dst []float64) []float64 {
-	dst = resize(dst, len(b.FAction))
+// evalBatch returns the head's values on all rows of b, in dst where there is room.
+func (n *Net) evalBatch(b *Batch, dst []float64) []float64 {
+	size := b.Len()
+	if start, _ := n.Head.slots(&b.States); start != nil {
+		size = int(start[b.Len()])
+	}
+	dst = resize(dst, size)
 	n.Eval(&b.States, 0, b.Len(), dst)
 	return dst
 }
@@ -647,7 +635,7 @@ type Trainer struct {
 	Curve        []Evaluation
 
 	net               [numRoles]*Net // nil where the method learns none
-	bar               [numRoles]*Net // the target network of each
+	target            [numRoles]*Net // the target network of each
 	forward, backward Policy         // PF and PB
 	logZ              [1]float64
 	adamZ             Adam
@@ -723,11 +711,16 @@ func (t *Trainer) applies() error {
 	if t.Graph != nil {
 		return t.Method.Applies(&t.Graph.States)
 	}
-	var first States
-	first.Reset(t.Env)
-	t.Env.Source(first.s)
-	first.Add(first.s)
-	return t.Method.Applies(&first)
+	return t.Method.Applies(&t.source().States)
+}
+
+// source returns a batch of s0 alone.
+func (t *Trainer) source() *Batch {
+	b := new(Batch)
+	b.Reset(t.Env)
+	b.Env.Source(b.s)
+	b.Add(b.s)
+	return b
 }
 
 // makeNetworks makes the networks of the method's roles, each from a random stream of its own, and their target
@@ -749,9 +742,9 @@ func (t *Trainer) makeNetworks() error {
 	}
 	for _, r := range t.Method.targets() {
 		rng := stream(0, 0, 0)
-		t.bar[r] = newNet(&rng, shape, r.head(), c.hidden(r), t.pool)
-		t.bar[r].Scale = t.net[r].Scale
-		copy(t.bar[r].Params, t.net[r].Params)
+		t.target[r] = newNet(&rng, shape, r.head(), c.hidden(r), t.pool)
+		t.target[r].Scale = t.net[r].Scale
+		copy(t.target[r].Params, t.net[r].Params)
 	}
 	return nil
 }
@@ -893,7 +886,7 @@ func (t *Trainer) balance() (loss float64, err error) {
 	}
 	for _, r := range t.Method.targets() { // θ̄ ← (1−τ) θ̄ + τ θ
 		for i, θ := range t.net[r].Params {
-			t.bar[r].Params[i] = (1-targetStep)*t.bar[r].Params[i] + targetStep*θ
+			t.target[r].Params[i] = (1-targetStep)*t.target[r].Params[i] + targetStep*θ
 		}
 	}
 	return loss, nil
@@ -958,7 +951,7 @@ func (t *Trainer) trustRegion() TrustRegion {
 // t.r: the squared error to the λ-returns, or [SubEB].
 func (t *Trainer) stepCritic(b *Batch, way Direction, critic role) {
 	λ := t.Config.LambdaV
-	t.val, t.dVal, t.a = evalRows(t.net[critic], b, t.val), resize(t.dVal, b.Len()), resize(t.a, len(b.Steps))
+	t.val, t.dVal, t.a = t.net[critic].evalBatch(b, t.val), resize(t.dVal, b.Len()), resize(t.a, len(b.Steps))
 	clear(t.dVal)
 	if t.Method.SubEB {
 		SubEB(b, way, t.r, t.val, λ, t.dVal, nil)
@@ -1064,7 +1057,11 @@ func (t *Trainer) evaluationDue() bool {
 }
 
 // LogZ returns the learned log Z.
-func (t *Trainer) LogZ() float64 { return t.Method.Flow.logZ(t) }
+func (t *Trainer) LogZ() float64 {
+	b, v := t.source(), new(Flows)
+	t.Method.Flow.evaluate(t, b, v)
+	return t.Method.Flow.logZ(b, v)
+}
 
 // Policies returns log PF and log PB on every slot of the enumerated graph.
 func (t *Trainer) Policies() (logPF, logPB []float64) {
@@ -1329,7 +1326,7 @@ func (t *Trainer) tensors(replay, guide, modes []int32) (all []tensor) {
 		network(r, n, n.V, "", ".v")
 	}
 	for _, r := range t.Method.targets() {
-		network(r, t.bar[r], t.bar[r].Params, "target.", "")
+		network(r, t.target[r], t.target[r].Params, "target.", "")
 	}
 	add("logz", t.logZ[:], 1)
 	add("logz.m", t.adamZ.M, 1)

@@ -821,21 +821,21 @@ var list = []place{
 	}},
 	{"trainer.go", "edgeFlow.values", []mutant{m("Q without α", "[]role{forwardPolicy}", "nil")}},
 	{"trainer.go", "edgeFlow.bootstrap", []mutant{
-		m("targets of the network itself", "t.bar[forwardPolicy]", "t.net[forwardPolicy]"),
-		m("no targets", "v.Next = bar.LSE", "_ = v"),
+		m("targets of the network itself", "t.target[forwardPolicy]", "t.net[forwardPolicy]"),
+		m("no targets", "v.Next = target.LSE", "_ = v"),
 	}},
 	{"trainer.go", "edgeFlow.step", []mutant{m("out-flows have no gradient", "d.LogF)", "nil)")}},
 	{"trainer.go", "exitFlow.applies", []mutant{m("MDB everywhere", "row < 0", "true")}},
 	{"trainer.go", "exitFlow.bootstrap", []mutant{
-		m("targets of the network itself", "t.bar[forwardPolicy]", "t.net[forwardPolicy]"),
+		m("targets of the network itself", "t.target[forwardPolicy]", "t.net[forwardPolicy]"),
 		m("no targets", "v.Next = resize(v.Next, b.Len())", "v.Next = nil"),
 	}},
 	{"trainer.go", "exitFlow.logZ", []mutant{m("MDB's is 0", "b.exitFlows(v.LogPF, logF)", "_, _ = b, v")}},
 	{"trainer.go", "twinFlow.values", []mutant{m("Q without α", "[]role{edgeValue1, edgeValue2}", "nil")}},
 	{"trainer.go", "twinFlow.evaluate", []mutant{m("one critic twice", "t.net[edgeValue2]", "t.net[edgeValue1]")}},
 	{"trainer.go", "twinFlow.bootstrap", []mutant{
-		m("targets of the network itself", "t.bar[edgeValue1]", "t.net[edgeValue1]"),
-		m("one target twice", "t.bar[edgeValue2]", "t.bar[edgeValue1]"),
+		m("targets of the network itself", "t.target[edgeValue1]", "t.net[edgeValue1]"),
+		m("one target twice", "t.target[edgeValue2]", "t.target[edgeValue1]"),
 	}},
 	{"trainer.go", "twinFlow.step", []mutant{
 		m("the actor stands still", "t.descend(forwardPolicy, d.LogPF, nil)", ""),
@@ -867,13 +867,13 @@ var list = []place{
 	}},
 	{"trainer.go", "Trainer.makeNetworks", []mutant{
 		m("one stream for all networks", "uint64(r))", "0)"),
-		m("targets read without α", "t.bar[r].Scale = t.net[r].Scale", ""),
-		m("targets begin elsewhere", "copy(t.bar[r].Params, t.net[r].Params)", ""),
+		m("targets read without α", "t.target[r].Scale = t.net[r].Scale", ""),
+		m("targets begin elsewhere", "copy(t.target[r].Params, t.net[r].Params)", ""),
 		m("α for its inverse", "1 / t.alpha()", "t.alpha()"),
 		m("tabular policies begin anywhere", "clear(t.net[r].Params)", ""),
 	}},
 	{"trainer.go", "Trainer.sample", []mutant{
-		m("nothing replayed", "len(t.past) > 0", "false"),
+		m("nothing replayed", "len(t.replay) > 0", "false"),
 		m("all replayed", "again = c.Batch / 2", "again = c.Batch - 1"),
 		m("no exploration", "Sampling{c.Seed, uint64(t.Iteration), ε,", "Sampling{c.Seed, uint64(t.Iteration), 0 * ε,"),
 		m("exploration does not end", "c.progress(t.Iteration)*", "0*"),
@@ -885,8 +885,8 @@ var list = []place{
 	{"trainer.go", "Trainer.balance", []mutant{
 		m("PB stands still", "t.descend(backwardPolicy, d.LogPB, nil)", ""),
 		m("PB learns from PF's cotangents", "d.LogPB, nil", "d.LogPF[:len(d.LogPB)], nil"),
-		m("targets stand still", "(1-targetStep)*t.bar[r].Params[i] + targetStep*θ", "t.bar[r].Params[i] + 0*θ"),
-		m("targets are the networks", "(1-targetStep)*t.bar[r].Params[i] + targetStep*θ", "θ"),
+		m("targets stand still", "(1-targetStep)*t.target[r].Params[i] + targetStep*θ", "t.target[r].Params[i] + 0*θ"),
+		m("targets are the networks", "(1-targetStep)*t.target[r].Params[i] + targetStep*θ", "θ"),
 		m("no target values", "flow.bootstrap(t, b, v)", ""),
 		m("broken environments not noticed", "b.err != nil", "false"),
 		m("states where the method is not defined accepted", "err := t.Method.Applies(&b.States); err != nil", "false"),
@@ -904,7 +904,7 @@ var list = []place{
 	}},
 	{"trainer.go", "Trainer.tensors", []mutant{
 		m("the moments swapped", `n.M, "", ".m"`, `n.V, "", ".m"`, `n.V, "", ".v"`, `n.M, "", ".v"`),
-		m("the weights for those of the target", "t.bar[r].Params", "t.net[r].Params"),
+		m("the weights for those of the target", "t.target[r].Params", "t.net[r].Params"),
 		m("weights as [out, in]", "w, n.Sizes[l-1], n.Sizes[l])", "w, n.Sizes[l], n.Sizes[l-1])"),
 	}},
 	{"trainer.go", "header", []mutant{
