@@ -11,8 +11,8 @@ import (
 // Lists returns every list of floats of a checkpoint but the curve: of each network the parameters and Adam's m and v,
 // the parameters of target networks, log Z with its m and v.
 func (t *Trainer) Lists() (all [][]float64) {
-	for _, n := range t.nets() {
-		all = append(all, n.Params, n.M, n.V)
+	for _, r := range t.Method.roles() {
+		all = append(all, t.net[r].Params, t.net[r].M, t.net[r].V)
 	}
 	for _, r := range t.Method.targets() {
 		all = append(all, t.target[r].Params)
@@ -35,6 +35,9 @@ func (t *Trainer) ShortMemory() {
 		r.Capacity = 20
 	}
 }
+
+// Value returns by row of the graph what the network of log F gives: log F̃ of fldb, log V of rpe, or the critic V_F.
+func (t *Trainer) Value() []float64 { return t.net[stateValue].Table(&t.Graph.States) }
 
 // Nets returns the networks by name; a target network is "target " and the name of the one that it follows.
 func (t *Trainer) Nets() map[string]*Net {

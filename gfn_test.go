@@ -6420,8 +6420,9 @@ func TestNetworksBegin(t *testing.T) {
 func TestExplorationInTraining(t *testing.T) {
 	c := quick("tb-u")
 	c.Seed, c.Replay, c.Epsilon, c.EpsilonEnd, c.Temperature = 3, 0, 0.8, 0.2, 2
+	c.LR = 0.1
 	tr := trainer(t, parse(t, small[0]), c)
-	for k := range 4 {
+	for k := range 8 {
 		var b gfn.Batch
 		b.Reset(tr.Env)
 		ε := 0.8 - 0.6*float64(k)/12
@@ -6497,14 +6498,14 @@ func TestPolicyGradientSettings(t *testing.T) {
 func TestTrustRegionTraining(t *testing.T) {
 	for _, penalised := range []bool{false, true} {
 		c := quick("rl-t")
-		c.Penalised, c.KL, c.Schedule = penalised, 0.3, "linear"
+		c.Penalised, c.KL, c.Schedule = penalised, 40, "linear"
 		tr := trainer(t, parse(t, small[0]), c)
 		for range 6 {
 			step(t, tr)
 		}
 		was, _ := step(t, tr) // the seventh of twelve
 		b, region := tr.Batch(), gfn.DefaultTrustRegion()
-		region.KL, region.Penalised = 0.3*0.25, penalised
+		region.KL, region.Penalised = 40*0.25, penalised
 		var d gfn.Flows
 		d.Reset(b, false)
 		gfn.PolicyGradient(b, gfn.Forward, was.advantages(b, gfn.Forward, "f", c.Lambda, gfn.CentreBatch), &d)

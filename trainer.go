@@ -174,52 +174,35 @@ func (r role) policy() bool { return r == forwardPolicy || r == backwardPolicy }
 
 // ---- kinds of flow ----
 
-// Kind is a kind of flow: what a method learns beside PB, and how its objective reads flows from that. No other code knows
-// which kind it has before it.
+// Kind is a kind of flow: what a method learns beside PB, and how its objective reads flows from that. No other code asks
+// which kind it is.
 type Kind interface {
-	// roles lists the networks; values those of them whose outputs are V or Q of spec §6, to be read over α; targets
-	// those which have target networks where the method has any.
+	// roles lists the networks. The outputs of values are V or Q of spec §6, which are read over α. Of targets there are
+	// target networks, if the method has any.
 	roles() []role
 	values() []role
 	targets() []role
 
-	// applies says at which state of st the objective is not defined.
-	applies(st *States) error
+	applies(st *States) error // says at which state of st the objective is not defined
 
-	// policy is PF; table is log PF on the graph, or ctx's error.
-	policy(t *Trainer) Policy
-	table(ctx context.Context, t *Trainer) (logPF []float64, err error)
+	// fill completes f, which has the policies, with what networks give on the rows of b: those of the trainer, or their
+	// targets. The forward network has been evaluated. logF is log F(s) by row, from a filled f; it may be in dst, and is
+	// nil where only log Z is learned.
+	fill(nets *[numRoles]*Net, b *Batch, f *Flows)
+	logF(b *Batch, f *Flows, dst []float64) []float64
 
-	// evaluate fills v for the rows of b. bootstrap adds v.Next, log F by the target networks.
-	evaluate(t *Trainer, b *Batch, v *Flows)
-	bootstrap(t *Trainer, b *Batch, v *Flows)
-
-	// step moves what is learned one step down the cotangents d of v.
-	step(t *Trainer, v, d *Flows)
-
-	// logZ reads log Z from v, evaluated on a batch b of s0 alone.
-	logZ(b *Batch, v *Flows) float64
+	step(t *Trainer, v, d *Flows) // moves what is learned down the cotangents d of v
 }
 
 // noFlow learns PF alone. log Z is the last batch's estimate ([VarGrad]). The other kinds say in what they differ.
 type noFlow struct{}
 
-func (noFlow) roles() []role                      { return []role{forwardPolicy} }
-func (noFlow) values() []role                     { return nil }
-func (noFlow) targets() []role                    { return nil }
-func (noFlow) applies(*States) error              { return nil }
-func (noFlow) policy(t *Trainer) Policy           { return t.net[forwardPolicy].Eval }
-func (noFlow) bootstrap(*Trainer, *Batch, *Flows) {}
-func (noFlow) logZ(_ *Batch, v *Flows) float64    { return v.LogZ }
-
-func (noFlow) table(ctx context.Context, t *Trainer) ([]float64, error) {
-	return t.net[forwardPolicy].table(ctx, &t.Graph.States)
-}
-
-func (noFlow) evaluate(t *Trainer, b *Batch, v *Flows) {
-	b.Evaluate(t.forward, t.backward)
-	v.LogPF, v.LogPB, v.LogZ = b.LogPF, b.LogPB, t.logZ[0]
-}
+func (noFlow) roles() []role                            { return []role{forwardPolicy} }
+func (noFlow) values() []role                           { return nil }
+func (noFlow) targets() []role                          { return nil }
+func (noFlow) applies(*States) error                    { return nil }
+func (noFlow) fill(*[numRoles]*Net, *Batch, *Flows)     {}
+func (noFlow) logF(*Batch, *Flows, []float64) []float64 { return nil }
 
 func (noFlow) step(t *Trainer, v, d *Flows) {
 	t.descend(forwardPolicy, d.LogPF, nil)
@@ -234,16 +217,15 @@ func (totalFlow) step(t *Trainer, _, d *Flows) {
 	t.descendLogZ(d.LogZ)
 }
 
-// stateFlow learns a network of V(s) = α log F(s) beside PF. log Z = log F(s0).
+// stateFlow learns a network of V(s) = α log F(s) beside PF. log Z = log F(s0), as in all kinds below.
 type stateFlow struct{ noFlow }
 
-func (stateFlow) roles() []role                   { return []role{forwardPolicy, stateValue} }
-func (stateFlow) values() []role                  { return []role{stateValue} }
-func (stateFlow) logZ(_ *Batch, v *Flows) float64 { return v.LogF[0] }
+func (stateFlow) roles() []role                                  { return []role{forwardPolicy, stateValue} }
+func (stateFlow) values() []role                                 { return []role{stateValue} }
+func (stateFlow) logF(_ *Batch, f *Flows, _ []float64) []float64 { return f.LogF }
 
-func (stateFlow) evaluate(t *Trainer, b *Batch, v *Flows) {
-	noFlow{}.evaluate(t, b, v)
-	v.LogF = t.net[stateValue].evalBatch(b, v.LogF)
+func (stateFlow) fill(nets *[numRoles]*Net, b *Batch, f *Flows) {
+	f.LogF = nets[stateValue].evalBatch(b, f.LogF)
 }
 
 func (stateFlow) step(t *Trainer, _, d *Flows) {
@@ -251,15 +233,21 @@ func (stateFlow) step(t *Trainer, _, d *Flows) {
 	t.descend(stateValue, d.LogF, nil)
 }
 
-// shapedFlow learns a network of log F̃(s) beside PF, and log F(s) = log F̃(s) + log R̂(s), with an intermediate reward R̂
+// shapedFlow learns a network of log F̃(s) beside PF, and log F(s) = log F̃(s) + log R̂(s) with an intermediate reward R̂
 // ([FLDB]). Where a state is terminating R̂ is R; elsewhere the environment has to define it.
 type shapedFlow struct{ stateFlow }
 
-func (shapedFlow) logZ(_ *Batch, v *Flows) float64 { return v.LogF[0] + v.LogRhat[0] }
+func (shapedFlow) fill(nets *[numRoles]*Net, b *Batch, f *Flows) {
+	f.LogF = nets[stateValue].evalBatch(b, f.LogF)
+	f.LogRhat = b.LogIntermediate(f.LogRhat)
+}
 
-func (shapedFlow) evaluate(t *Trainer, b *Batch, v *Flows) {
-	stateFlow{}.evaluate(t, b, v)
-	v.LogRhat = b.LogIntermediate(v.LogRhat)
+func (shapedFlow) logF(b *Batch, f *Flows, dst []float64) []float64 {
+	dst = append(dst[:0], f.LogF...)
+	for row, r := range f.LogRhat {
+		dst[row] += r
+	}
+	return dst
 }
 
 func (shapedFlow) applies(st *States) error {
@@ -274,46 +262,28 @@ func (shapedFlow) applies(st *States) error {
 
 // edgeFlow learns one network, of Q(s→s') = α log F(s→s'), not normalised. Then
 //
-//	log PF(s'|s) = log F(s→s') − log F(s)    log F(s) = log Σ_{s→s'} F(s→s')    log Z = log F(s0)
+//	log PF(s'|s) = log F(s→s') − log F(s)    log F(s) = log Σ_{s→s'} F(s→s')
 //
-// log PF is what a [ForwardHead] gives, and log F(s) is [Net].LSE.
+// A [ForwardHead] gives log PF, and log F(s) as its LSE.
 type edgeFlow struct{ noFlow }
 
-func (edgeFlow) values() []role                  { return []role{forwardPolicy} }
-func (edgeFlow) targets() []role                 { return []role{forwardPolicy} }
-func (edgeFlow) logZ(_ *Batch, v *Flows) float64 { return v.LogF[0] }
+func (edgeFlow) values() []role                                 { return []role{forwardPolicy} }
+func (edgeFlow) targets() []role                                { return []role{forwardPolicy} }
+func (edgeFlow) fill(nets *[numRoles]*Net, _ *Batch, f *Flows)  { f.LogF = nets[forwardPolicy].LSE }
+func (edgeFlow) logF(_ *Batch, f *Flows, _ []float64) []float64 { return f.LogF }
+func (edgeFlow) step(t *Trainer, _, d *Flows)                   { t.descend(forwardPolicy, d.LogPF, d.LogF) }
 
-func (edgeFlow) evaluate(t *Trainer, b *Batch, v *Flows) {
-	noFlow{}.evaluate(t, b, v)
-	v.LogF = t.net[forwardPolicy].LSE
-}
-
-func (edgeFlow) bootstrap(t *Trainer, b *Batch, v *Flows) {
-	target := t.target[forwardPolicy]
-	t.w.LogPF = target.evalBatch(b, t.w.LogPF)
-	v.Next = target.LSE
-}
-
-func (edgeFlow) step(t *Trainer, _, d *Flows) { t.descend(forwardPolicy, d.LogPF, d.LogF) }
-
-// exitFlow learns PF alone. Every state is terminating, and the balance of its exit gives ([MDB])
-//
-//	log F(s) = log R(s) − log PF(sf|s)    log Z = log F(s0)
+// exitFlow learns PF alone. Every state is terminating, so that the balance of its exit gives log F(s) = log R(s) −
+// log PF(sf|s) ([MDB]).
 type exitFlow struct{ noFlow }
 
 func (exitFlow) targets() []role              { return []role{forwardPolicy} }
 func (exitFlow) step(t *Trainer, _, d *Flows) { t.descend(forwardPolicy, d.LogPF, nil) }
 
-func (exitFlow) bootstrap(t *Trainer, b *Batch, v *Flows) {
-	t.w.LogPF = t.target[forwardPolicy].evalBatch(b, t.w.LogPF)
-	v.Next = resize(v.Next, b.Len())
-	b.exitFlows(t.w.LogPF, v.Next)
-}
-
-func (exitFlow) logZ(b *Batch, v *Flows) float64 {
-	logF := []float64{0}
-	b.exitFlows(v.LogPF, logF)
-	return logF[0]
+func (exitFlow) logF(b *Batch, f *Flows, dst []float64) []float64 {
+	dst = resize(dst, b.Len())
+	b.exitFlows(f.LogPF, dst)
+	return dst
 }
 
 func (exitFlow) applies(st *States) error {
@@ -325,26 +295,22 @@ func (exitFlow) applies(st *States) error {
 		st.Format(row))
 }
 
-// twinFlow learns two networks of Q(s→s') = α log F(s→s') beside PF ([SAC]). log F(s) is [SoftState] of the lesser one,
-// and log Z = log F(s0).
+// twinFlow learns two networks of Q(s→s') = α log F(s→s') beside PF ([SAC]). log F(s) = Σ_a π(a|s) (min Q/α − log π(a|s)).
 type twinFlow struct{ noFlow }
 
 func (twinFlow) roles() []role   { return []role{forwardPolicy, edgeValue1, edgeValue2} }
 func (twinFlow) values() []role  { return []role{edgeValue1, edgeValue2} }
 func (twinFlow) targets() []role { return []role{edgeValue1, edgeValue2} }
 
-func (twinFlow) evaluate(t *Trainer, b *Batch, v *Flows) {
-	noFlow{}.evaluate(t, b, v)
-	v.LogQ[0] = t.net[edgeValue1].evalBatch(b, v.LogQ[0])
-	v.LogQ[1] = t.net[edgeValue2].evalBatch(b, v.LogQ[1])
+func (twinFlow) fill(nets *[numRoles]*Net, b *Batch, f *Flows) {
+	f.LogQ[0] = nets[edgeValue1].evalBatch(b, f.LogQ[0])
+	f.LogQ[1] = nets[edgeValue2].evalBatch(b, f.LogQ[1])
 }
 
-func (twinFlow) bootstrap(t *Trainer, b *Batch, v *Flows) {
-	t.w.LogPF = v.LogPF
-	t.w.LogQ[0] = t.target[edgeValue1].evalBatch(b, t.w.LogQ[0])
-	t.w.LogQ[1] = t.target[edgeValue2].evalBatch(b, t.w.LogQ[1])
-	v.Next = resize(v.Next, b.Len())
-	SoftState(&b.States, &t.w, v.Next)
+func (twinFlow) logF(b *Batch, f *Flows, dst []float64) []float64 {
+	dst = resize(dst, b.Len())
+	SoftState(&b.States, f, dst)
+	return dst
 }
 
 func (twinFlow) step(t *Trainer, _, d *Flows) {
@@ -353,39 +319,25 @@ func (twinFlow) step(t *Trainer, _, d *Flows) {
 	t.descend(edgeValue2, d.LogQ[1], nil)
 }
 
-func (twinFlow) logZ(b *Batch, v *Flows) float64 {
-	logF := []float64{0}
-	SoftState(&b.States, v, logF)
-	return logF[0]
-}
-
 // valueFlow learns one network, of log V(s), V the value of the uniform policy (spec §7). PF is its [ValuePolicy], and
-// log Z = log V(s0). It applies where g does not depend on the path: an enumerated graph shows that, and elsewhere the
+// log Z = log V(s0). It applies where g does not depend on the path. An enumerated graph shows that; elsewhere the
 // environment has to promise it.
 type valueFlow struct{ noFlow }
 
-func (valueFlow) roles() []role                   { return []role{stateValue} }
-func (valueFlow) policy(t *Trainer) Policy        { return ValuePolicy(t.net[stateValue].Eval) }
-func (valueFlow) step(t *Trainer, _, d *Flows)    { t.descend(stateValue, d.LogF, nil) }
-func (valueFlow) logZ(b *Batch, v *Flows) float64 { return b.logValue(0, v.LogG, v.LogF) }
+func (valueFlow) roles() []role                { return []role{stateValue} }
+func (valueFlow) step(t *Trainer, _, d *Flows) { t.descend(stateValue, d.LogF, nil) }
 
-func (valueFlow) evaluate(t *Trainer, b *Batch, v *Flows) {
-	v.LogF = t.net[stateValue].evalBatch(b, v.LogF)
-	v.LogG, _ = b.LogG(v.LogG) // b.err says what is wrong
+func (valueFlow) fill(nets *[numRoles]*Net, b *Batch, f *Flows) {
+	f.LogF = nets[stateValue].evalBatch(b, f.LogF)
+	f.LogG, _ = b.LogG(f.LogG) // b.err says what is wrong
 }
 
-func (valueFlow) table(ctx context.Context, t *Trainer) ([]float64, error) {
-	logV, err := t.net[stateValue].table(ctx, &t.Graph.States)
-	if err != nil {
-		return nil, err
+func (valueFlow) logF(b *Batch, f *Flows, dst []float64) []float64 {
+	dst = resize(dst, b.Len())
+	for row := range dst { // log (g F), which at s0 is log F
+		dst[row] = b.logValue(row, f.LogG, f.LogF)
 	}
-	logG, err := t.Graph.LogG(nil)
-	if err != nil {
-		return nil, err
-	}
-	logPF := make([]float64, len(t.Graph.FAction))
-	t.Graph.valuePolicy(t.Graph.Len(), logG, logV, logPF)
-	return logPF, nil
+	return dst
 }
 
 func (valueFlow) applies(st *States) error {
@@ -675,10 +627,7 @@ func NewTrainer(env Env, c Config) (*Trainer, error) {
 	if err := t.makeNetworks(); err != nil {
 		return nil, err
 	}
-	t.forward, t.backward = t.Method.Flow.policy(t), UniformPB
-	if t.Method.LearnPB {
-		t.backward = t.net[backwardPolicy].Eval
-	}
+	t.forward, t.backward = t.policies()
 	if t.Method.Loss != nil {
 		t.objective = t.Method.Loss(c.Lambda, t.alpha())
 	}
@@ -749,12 +698,16 @@ func (t *Trainer) makeNetworks() error {
 	return nil
 }
 
-// nets returns the networks of the method's roles.
-func (t *Trainer) nets() (nets []*Net) {
-	for _, r := range t.Method.roles() {
-		nets = append(nets, t.net[r])
+// policies returns PF and PB. PF follows from values where no forward network is learned.
+func (t *Trainer) policies() (pf, pb Policy) {
+	pb = UniformPB
+	if t.Method.LearnPB {
+		pb = t.net[backwardPolicy].Eval
 	}
-	return nets
+	if t.net[forwardPolicy] == nil {
+		return ValuePolicy(t.net[stateValue].Eval), pb
+	}
+	return t.net[forwardPolicy].Eval, pb
 }
 
 // newGuide returns the guide that the configuration asks for.
@@ -869,9 +822,8 @@ func (t *Trainer) balance() (loss float64, err error) {
 			return 0, err
 		}
 	}
-	flow.evaluate(t, b, v)
-	if t.Method.Target {
-		flow.bootstrap(t, b, v)
+	if t.evaluate(b, v); t.Method.Target {
+		t.bootstrap(b, v)
 	}
 	if b.err != nil {
 		return 0, b.err
@@ -890,6 +842,27 @@ func (t *Trainer) balance() (loss float64, err error) {
 		}
 	}
 	return loss, nil
+}
+
+// evaluate fills v with what the policies and the kind of flow give on the rows of b.
+func (t *Trainer) evaluate(b *Batch, v *Flows) {
+	if t.net[forwardPolicy] != nil { // else the objective reads no policy
+		b.Evaluate(t.forward, t.backward)
+		v.LogPF, v.LogPB, v.LogZ = b.LogPF, b.LogPB, t.logZ[0]
+	}
+	t.Method.Flow.fill(&t.net, b, v)
+}
+
+// bootstrap fills v.Next with log F by the target networks.
+func (t *Trainer) bootstrap(b *Batch, v *Flows) {
+	w := &t.w
+	if pf := t.target[forwardPolicy]; pf != nil {
+		w.LogPF = pf.evalBatch(b, w.LogPF)
+	} else {
+		w.LogPF = v.LogPF
+	}
+	t.Method.Flow.fill(&t.target, b, w)
+	v.Next = t.Method.Flow.logF(b, w, v.Next)
 }
 
 // descend moves a network by one step of Adam down the gradient of cotangents of what it gave last.
@@ -917,7 +890,7 @@ func (t *Trainer) descendLogZ(gradient float64) {
 // The loss returned is mean c(τ), the estimate of J_F (fact 1).
 func (t *Trainer) reinforce() (loss float64, err error) {
 	c, b, v, d := &t.Config, &t.batch, &t.v, &t.d
-	t.Method.Flow.evaluate(t, b, v)
+	t.evaluate(b, v)
 	t.r = resize(t.r, len(b.Steps))
 	RewardsF(b, v, t.r)
 	for _, r := range t.r { // c(τ) = Σ_t R_F(s_t→s_{t+1})
@@ -1059,35 +1032,51 @@ func (t *Trainer) evaluationDue() bool {
 // LogZ returns the learned log Z.
 func (t *Trainer) LogZ() float64 {
 	b, v := t.source(), new(Flows)
-	t.Method.Flow.evaluate(t, b, v)
-	return t.Method.Flow.logZ(b, v)
+	t.evaluate(b, v)
+	if logF := t.Method.Flow.logF(b, v, nil); logF != nil {
+		return logF[0]
+	}
+	return v.LogZ
 }
 
 // Policies returns log PF and log PB on every slot of the enumerated graph.
 func (t *Trainer) Policies() (logPF, logPB []float64) {
-	logPF, logPB, _ = t.policies(context.Background())
+	logPF, logPB, _ = t.tables(context.Background())
 	return logPF, logPB
 }
 
-// policies is Policies until ctx is done; the error is ctx's, or of an environment that is broken.
-func (t *Trainer) policies(ctx context.Context) (logPF, logPB []float64, err error) {
-	if logPF, err = t.Method.Flow.table(ctx, t); err != nil {
+// tables is Policies until ctx is done; the error is ctx's, or of an environment that is broken.
+func (t *Trainer) tables(ctx context.Context) (logPF, logPB []float64, err error) {
+	g := t.Graph
+	if pf := t.net[forwardPolicy]; pf != nil {
+		logPF, err = pf.table(ctx, &g.States)
+	} else {
+		logPF, err = t.valueTable(ctx)
+	}
+	if err != nil {
 		return nil, nil, err
 	}
 	if !t.Method.LearnPB {
-		return logPF, t.Graph.Backward(UniformPB), nil
+		return logPF, g.Backward(UniformPB), nil
 	}
-	logPB, err = t.net[backwardPolicy].table(ctx, &t.Graph.States)
+	logPB, err = t.net[backwardPolicy].table(ctx, &g.States)
 	return logPF, logPB, err
 }
 
-// Value returns by row of the enumerated graph what the network of state values gives: log F, log F̃ of fldb, log V of
-// rpe, or the critic V_F. It is nil where the method learns none.
-func (t *Trainer) Value() []float64 {
-	if t.net[stateValue] == nil {
-		return nil
+// valueTable is the [ValuePolicy] of log V on the graph.
+func (t *Trainer) valueTable(ctx context.Context) ([]float64, error) {
+	g := t.Graph
+	logV, err := t.net[stateValue].table(ctx, &g.States)
+	if err != nil {
+		return nil, err
 	}
-	return t.net[stateValue].Table(&t.Graph.States)
+	logG, err := g.LogG(nil)
+	if err != nil {
+		return nil, err
+	}
+	logPF := make([]float64, len(g.FAction))
+	g.valuePolicy(g.Len(), logG, logV, logPF)
+	return logPF, nil
 }
 
 // Spec returns the canonical description of the trainer's environment.
@@ -1102,7 +1091,7 @@ func (t *Trainer) Evaluate(ctx context.Context) (Evaluation, error) {
 		return t.EvaluateSampled(ctx, t.Config.EvalSamples, 0)
 	}
 	e := t.evaluation()
-	logPF, logPB, err := t.policies(ctx)
+	logPF, logPB, err := t.tables(ctx)
 	if err != nil {
 		return e, err
 	}
@@ -1522,8 +1511,8 @@ func (c *checkpoint) restore(t *Trainer) error {
 	}
 	t.Iteration, t.Trajectories, t.TrainSeconds = c.Iteration, c.Trajectories, c.TrainSeconds
 	t.lossSum, t.lossCount, t.trust = c.LossSum, c.LossCount, c.Trust
-	for _, n := range t.nets() {
-		n.T = t.Iteration
+	for _, r := range t.Method.roles() {
+		t.net[r].T = t.Iteration
 	}
 	t.adamZ.T = t.Iteration
 	return t.recall(replay, guide, modes)

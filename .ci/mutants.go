@@ -797,12 +797,36 @@ var list = []place{
 		m("everywhere", "if err != nil {", "if false {"),
 		m("broken environments too", "st.err != nil", "false"),
 	}},
-	{"trainer.go", "noFlow.evaluate", []mutant{
-		m("no log Z", ", t.logZ[0]", ", 0"),
-	}},
+
 	{"trainer.go", "noFlow.step", []mutant{
 		m("PF stands still", "t.descend(forwardPolicy, d.LogPF, nil)", ""),
 		m("no estimate of log Z", "t.logZ[0] = v.LogZ", "_ = v"),
+	}},
+	{"trainer.go", "Trainer.evaluate", []mutant{
+		m("no log Z", ", t.logZ[0]", ", 0"),
+		m("kinds of flow not asked", "t.Method.Flow.fill(&t.net, b, v)", "if v.LogF == nil && v.LogQ[0] == nil { t.Method.Flow.fill(&t.net, b, v) }"),
+	}},
+	{"trainer.go", "Trainer.bootstrap", []mutant{
+		m("targets of the networks themselves", "fill(&t.target, b, w)", "fill(&t.net, b, w)"),
+		m("π-SQL's target of the network itself", "pf.evalBatch(b, w.LogPF)", "append(w.LogPF[:0], v.LogPF...)"),
+		m("no targets", "v.Next = ", "_ = "),
+	}},
+	{"trainer.go", "Trainer.LogZ", []mutant{
+		m("log Z where it is not learned", "logF != nil", "false"),
+	}},
+	{"trainer.go", "Trainer.tables", []mutant{
+		m("the backward policy deaf to interrupts", "t.net[backwardPolicy].table(ctx", "t.net[backwardPolicy].table(context.Background()"),
+		m("the forward policy deaf to interrupts", "pf.table(ctx", "pf.table(context.Background()"),
+	}},
+	{"trainer.go", "shapedFlow.logF", []mutant{m("without log R̂", "dst[row] += r", "_ = r")}},
+	{"trainer.go", "twinFlow.fill", []mutant{m("one critic twice", "nets[edgeValue2]", "nets[edgeValue1]")}},
+	{"trainer.go", "twinFlow.logF", []mutant{m("SAC's is 0", "SoftState(&b.States, f, dst)", "_ = f")}},
+	{"trainer.go", "exitFlow.logF", []mutant{m("MDB's is 0", "b.exitFlows(f.LogPF, dst)", "clear(dst)")}},
+	{"trainer.go", "valueFlow.fill", []mutant{
+		m("the LogG of the batch before", "f.LogG, _ = b.LogG(f.LogG)", "f.LogG = resize(f.LogG, b.Len())"),
+	}},
+	{"trainer.go", "valueFlow.logF", []mutant{
+		m("log V of a source that only exits learned", "b.logValue(row, f.LogG, f.LogF)", "f.LogF[row]"),
 	}},
 	{"trainer.go", "totalFlow.step", []mutant{
 		m("PF stands still", "t.descend(forwardPolicy, d.LogPF, nil)", ""),
@@ -813,43 +837,25 @@ var list = []place{
 		m("PF stands still", "t.descend(forwardPolicy, d.LogPF, nil)", ""),
 		m("flows stand still", "t.descend(stateValue, d.LogF, nil)", ""),
 	}},
-	{"trainer.go", "shapedFlow.logZ", []mutant{m("without log R̂", " + v.LogRhat[0]", "")}},
 	{"trainer.go", "shapedFlow.applies", []mutant{
 		m("FL-DB everywhere", "row < 0", "true"),
 		m("nowhere an intermediate reward", " || TraitsOf(st.Env).LogIntermediate != nil", ""),
 		m("any intermediate reward", "TraitsOf(st.Env).LogIntermediate != nil", "true"),
 	}},
 	{"trainer.go", "edgeFlow.values", []mutant{m("Q without α", "[]role{forwardPolicy}", "nil")}},
-	{"trainer.go", "edgeFlow.bootstrap", []mutant{
-		m("targets of the network itself", "t.target[forwardPolicy]", "t.net[forwardPolicy]"),
-		m("no targets", "v.Next = target.LSE", "_ = v"),
-	}},
+
 	{"trainer.go", "edgeFlow.step", []mutant{m("out-flows have no gradient", "d.LogF)", "nil)")}},
 	{"trainer.go", "exitFlow.applies", []mutant{m("MDB everywhere", "row < 0", "true")}},
-	{"trainer.go", "exitFlow.bootstrap", []mutant{
-		m("targets of the network itself", "t.target[forwardPolicy]", "t.net[forwardPolicy]"),
-		m("no targets", "v.Next = resize(v.Next, b.Len())", "v.Next = nil"),
-	}},
-	{"trainer.go", "exitFlow.logZ", []mutant{m("MDB's is 0", "b.exitFlows(v.LogPF, logF)", "_, _ = b, v")}},
+
 	{"trainer.go", "twinFlow.values", []mutant{m("Q without α", "[]role{edgeValue1, edgeValue2}", "nil")}},
-	{"trainer.go", "twinFlow.evaluate", []mutant{m("one critic twice", "t.net[edgeValue2]", "t.net[edgeValue1]")}},
-	{"trainer.go", "twinFlow.bootstrap", []mutant{
-		m("targets of the network itself", "t.target[edgeValue1]", "t.net[edgeValue1]"),
-		m("one target twice", "t.target[edgeValue2]", "t.target[edgeValue1]"),
-	}},
+
 	{"trainer.go", "twinFlow.step", []mutant{
 		m("the actor stands still", "t.descend(forwardPolicy, d.LogPF, nil)", ""),
 		m("a critic stands still", "t.descend(edgeValue2, d.LogQ[1], nil)", ""),
 		m("a critic learns from the other's cotangents", "d.LogQ[1]", "d.LogQ[0]"),
 	}},
-	{"trainer.go", "twinFlow.logZ", []mutant{m("SAC's is 0", "SoftState(&b.States, v, logF)", "_, _ = b, v")}},
 	{"trainer.go", "valueFlow.step", []mutant{m("log V stands still", "t.descend(stateValue, d.LogF, nil)", "")}},
-	{"trainer.go", "valueFlow.logZ", []mutant{
-		m("log V of a source that only exits learned", "b.logValue(0, v.LogG, v.LogF)", "v.LogF[0] + float64(0*b.Len())"),
-	}},
-	{"trainer.go", "valueFlow.evaluate", []mutant{
-		m("the LogG of the batch before", "v.LogG, _ = b.LogG(v.LogG)", "v.LogG = resize(v.LogG, b.Len())"),
-	}},
+
 	{"trainer.go", "valueFlow.applies", []mutant{
 		m("promises count where the space is enumerated", "!slices.Contains(st.Child, -1)", "false"),
 		m("no promises", "!slices.Contains(st.Child, -1)", "true"),
@@ -1440,9 +1446,7 @@ var list = []place{
 		m("evaluated again after a resume", "t.lossCount > 0 && ", ""),
 		m("not at the end", "t.Iteration == t.Config.Iterations || ", ""),
 	}},
-	{"trainer.go", "Trainer.policies", []mutant{
-		m("the backward policy deaf to interrupts", "table(ctx, &t.Graph.States)", "table(context.Background(), &t.Graph.States)"),
-	}},
+
 	{"trainer.go", "Trainer.Samples", []mutant{m("deaf to interrupts", "err := ctx.Err()", "err := error(nil)")}},
 	{"trainer.go", "readRecorded", []mutant{
 		m("any file of that name", "file.sum() != sum", "false"),
