@@ -22,7 +22,7 @@ import (
 
 // ---- methods ----
 
-// Method is a way of training: what the parts of an iteration do. A row of [Methods] says it all.
+// Method is a way of training. A row of [Methods] says what each part of an iteration does.
 type Method struct {
 	Name, Title string
 	Loss        func(λ, α float64) Objective // nil: the policy gradient of spec §4
@@ -34,27 +34,20 @@ type Method struct {
 	Neighbours  func(b *Batch) error         // adds the states that the loss reads beside those visited; nil: none
 	Rollout     Policy                       // the policy that samples trajectories; nil: PF
 
-	// Of maximum-entropy control (spec §6) alone:
-	Soft   bool // it has a temperature α; the others have α = 1
-	Target bool // children have their values from target networks, and trajectories are replayed
+	// Of maximum-entropy control (spec §6) alone: it has a temperature α, which is 1 in other methods. With Target, children
+	// have their values from target networks, and trajectories are replayed.
+	Soft, Target bool
 
-	// Of the policy gradient (spec §4) alone:
-	SubEB  bool // critics learn by [SubEB], not by λ-returns
-	Trust  bool // PF takes trust-region steps
-	Guided bool // PB learns against a guide in place of PF
+	// Of the policy gradient (spec §4) alone: critics learn by [SubEB] and not by λ-returns; PF takes trust-region steps;
+	// PB learns against a guide PG in place of PF.
+	SubEB, Trust, Guided bool
 }
 
 // Methods returns every method, in the order in which they are listed to users.
 func Methods() []Method {
-	plain := func(o Objective) func(λ, α float64) Objective { return func(_, _ float64) Objective { return o } }
-	byλ := func(o func(λ float64) Objective) func(λ, α float64) Objective {
-		return func(λ, _ float64) Objective { return o(λ) }
-	}
-	byα := func(o func(α float64) Objective) func(λ, α float64) Objective {
-		return func(_, α float64) Objective { return o(α) }
-	}
 	none := math.NaN()
 	return []Method{
+		// balance losses (spec §3)
 		{Name: "fm", Title: "flow matching (Bengio et al. 2021)",
 			Loss: plain(FM), Flow: edgeFlow{}, Lambda: none, Neighbours: (*Batch).AddParents},
 		{Name: "db-u", Title: "detailed balance (Bengio et al. 2023), uniform PB",
@@ -69,6 +62,8 @@ func Methods() []Method {
 			Loss: byλ(SubTB), Flow: stateFlow{}, Lambda: 0.9},
 		{Name: "subtb-b", Title: "sub-trajectory balance, learned PB",
 			Loss: byλ(SubTB), Flow: stateFlow{}, LearnPB: true, Lambda: 0.9},
+
+		// policy-dependent rewards (spec §4)
 		{Name: "rl-u", Title: "policy gradient (Niu et al. 2024), uniform PB",
 			Flow: totalFlow{}, Lambda: 0.99, LRV: 5e-3},
 		{Name: "rl-b", Title: "policy gradient, PB learned by its own",
@@ -81,28 +76,46 @@ func Methods() []Method {
 			Flow: totalFlow{}, SubEB: true, Lambda: 0.99, LRV: 5e-3},
 		{Name: "subeb-b", Title: "the same, PB learned as by rl-b",
 			Flow: totalFlow{}, SubEB: true, LearnPB: true, Lambda: 0.99, LRV: 5e-3},
+
+		// balance losses without state flows of their own, or with an intermediate reward in them (spec §3)
 		{Name: "vargrad", Title: "log-partition variance (Richter et al. 2020), uniform PB",
 			Loss: plain(VarGrad), Flow: noFlow{}, Lambda: none, Least: 2},
 		{Name: "vargrad-b", Title: "log-partition variance, learned PB",
 			Loss: plain(VarGrad), Flow: noFlow{}, LearnPB: true, Lambda: none, Least: 2},
 		{Name: "mdb", Title: "modified detailed balance (Deleu et al. 2022): every state terminating",
 			Loss: plain(MDB), Flow: exitFlow{}, Lambda: none},
-		{Name: "fldb", Title: "forward-looking detailed balance (Pan et al. 2023): every state terminating, or an intermediate reward",
+		{Name: "fldb", Title: "forward-looking DB (Pan et al. 2023): every state terminating, or an intermediate reward",
 			Loss: plain(FLDB), Flow: shapedFlow{}, Lambda: none},
-		{Name: "pcl", Title: "path consistency learning (Nachum et al. 2017), -alpha",
+
+		// maximum-entropy control (spec §6)
+		{Name: "pcl", Title: "path consistency learning (Nachum et al. 2017)",
 			Loss: PCL, Flow: stateFlow{}, Soft: true, Lambda: 0.9},
-		{Name: "sql", Title: "soft Q-learning (Haarnoja et al. 2017), target network, -alpha",
+		{Name: "sql", Title: "soft Q-learning (Haarnoja et al. 2017), target network",
 			Loss: byα(SQL), Flow: edgeFlow{}, Soft: true, Target: true, Lambda: none},
-		{Name: "pisql", Title: "soft Q-learning of the policy (Deleu et al. 2024): every state terminating, target network, -alpha",
+		{Name: "pisql", Title: "soft Q-learning of the policy (Deleu et al. 2024): every state terminating, target network",
 			Loss: byα(PiSQL), Flow: exitFlow{}, Soft: true, Target: true, Lambda: none},
-		{Name: "sac", Title: "discrete soft actor-critic (Haarnoja et al. 2018), two critics, target networks, -alpha",
+		{Name: "sac", Title: "discrete soft actor-critic (Haarnoja et al. 2018), two critics, target networks",
 			Loss: byα(SAC), Flow: twinFlow{}, Soft: true, Target: true, Lambda: none, LRV: 5e-3},
-		{Name: "rpe", Title: "random policy evaluation (He et al. 2024): where g does not depend on the path, as of words",
+
+		// random policy evaluation (spec §7)
+		{Name: "rpe", Title: "random policy evaluation (He et al. 2024): g must not depend on the path, as in words",
 			Loss: plain(RPE), Flow: valueFlow{}, Lambda: none, Neighbours: (*Batch).AddChildren, Rollout: UniformPF},
 	}
 }
 
-// MethodByName returns a method; the error lists the known names.
+func plain(o Objective) func(λ, α float64) Objective {
+	return func(_, _ float64) Objective { return o }
+}
+
+func byλ(o func(λ float64) Objective) func(λ, α float64) Objective {
+	return func(λ, _ float64) Objective { return o(λ) }
+}
+
+func byα(o func(α float64) Objective) func(λ, α float64) Objective {
+	return func(_, α float64) Objective { return o(α) }
+}
+
+// MethodByName returns a method. The error lists the known names.
 func MethodByName(name string) (Method, error) {
 	var names []string
 	for _, m := range Methods() {
@@ -114,8 +127,7 @@ func MethodByName(name string) (Method, error) {
 	return Method{}, among("Method", name, names...)
 }
 
-// Applies returns an error that names a state of st where the method is not defined, or learns another target. If st is
-// not an enumerated graph, rpe applies where the environment promises it ([Traits]).
+// Applies returns a [FieldError] that names a state of st where the method is not defined, or learns another target.
 func (m Method) Applies(st *States) error {
 	err := m.Flow.applies(st)
 	if st.err != nil {
@@ -174,24 +186,27 @@ func (r role) policy() bool { return r == forwardPolicy || r == backwardPolicy }
 
 // ---- kinds of flow ----
 
-// Kind is a kind of flow: what a method learns beside PB, and how its objective reads flows from that. No other code asks
-// which kind it is.
+// Kind is a kind of flow: what a method learns beside PB, and how its objective reads flows from that. No other code
+// asks which kind it is.
 type Kind interface {
-	// roles lists the networks. The outputs of values are V or Q of spec §6, which are read over α. Of targets there are
-	// target networks, if the method has any.
+	// roles lists the networks. The outputs of values are V or Q of spec §6, which are read over α. A method with target
+	// networks has them for targets.
 	roles() []role
 	values() []role
 	targets() []role
 
-	applies(st *States) error // says at which state of st the objective is not defined
+	// applies says at which state of st the objective is not defined.
+	applies(st *States) error
 
-	// fill completes f, which has the policies, with what networks give on the rows of b: those of the trainer, or their
-	// targets. The forward network has been evaluated. logF is log F(s) by row, from a filled f; it may be in dst, and is
-	// nil where only log Z is learned.
+	// fill adds to f what networks give on the rows of b, where f has the policies, and the forward network has been
+	// evaluated. nets are the trainer's networks or their targets.
 	fill(nets *[numRoles]*Net, b *Batch, f *Flows)
+
+	// logF returns log F(s) by row of a filled f, perhaps in dst. It is nil where only log Z is learned.
 	logF(b *Batch, f *Flows, dst []float64) []float64
 
-	step(t *Trainer, v, d *Flows) // moves what is learned down the cotangents d of v
+	// step moves what is learned one step down the cotangents d of v.
+	step(t *Trainer, v, d *Flows)
 }
 
 // noFlow learns PF alone. log Z is the last batch's estimate ([VarGrad]). The other kinds say in what they differ.
@@ -233,8 +248,8 @@ func (stateFlow) step(t *Trainer, _, d *Flows) {
 	t.descend(stateValue, d.LogF, nil)
 }
 
-// shapedFlow learns a network of log F̃(s) beside PF, and log F(s) = log F̃(s) + log R̂(s) with an intermediate reward R̂
-// ([FLDB]). Where a state is terminating R̂ is R; elsewhere the environment has to define it.
+// shapedFlow learns a network of log F̃(s) beside PF, and log F(s) = log F̃(s) + log R̂(s) ([FLDB]). The intermediate
+// reward R̂ is R where a state is terminating. Elsewhere the environment has to define it.
 type shapedFlow struct{ stateFlow }
 
 func (shapedFlow) fill(nets *[numRoles]*Net, b *Batch, f *Flows) {
@@ -295,7 +310,9 @@ func (exitFlow) applies(st *States) error {
 		st.Format(row))
 }
 
-// twinFlow learns two networks of Q(s→s') = α log F(s→s') beside PF ([SAC]). log F(s) = Σ_a π(a|s) (min Q/α − log π(a|s)).
+// twinFlow learns two networks of Q(s→s') = α log F(s→s') beside PF ([SAC]), and
+//
+//	log F(s) = V(s)/α = Σ_a π(a|s) (min Q(s, a)/α − log π(a|s))    ([SoftState])
 type twinFlow struct{ noFlow }
 
 func (twinFlow) roles() []role   { return []role{forwardPolicy, edgeValue1, edgeValue2} }
@@ -347,7 +364,8 @@ func (valueFlow) applies(st *States) error {
 			return fmt.Errorf("%w"+such, err)
 		}
 	} else if !TraitsOf(st.Env).PathIndependent {
-		return errors.New("the space is not enumerated, and the environment does not promise that g does not depend on the path" + such)
+		return errors.New("the space is not enumerated, and the environment does not promise that g does not depend " +
+			"on the path" + such)
 	}
 	return nil
 }
@@ -378,31 +396,43 @@ func (n *Net) evalBatch(b *Batch, dst []float64) []float64 {
 // Config says how to train. [DefaultConfig] gives every field its documented default;
 // [Config.Validate] reports everything that is wrong. A field that a method does not use has no effect.
 type Config struct {
-	Method                           string
-	Iterations, Batch                int
-	Seed                             uint64
-	Hidden, Layers, HiddenV, LayersV int     // width and hidden layers of the policies, and of flows and critics
-	Tabular                          bool    // one free row of parameters for each state in place of the networks
-	LR, LRZ, LRV                     float64 // Adam's rates for policies, log Z, flows and critics
-	Schedule                         string  // of all rates, and of √KL: constant, or linear or cosine decay to 0 at Iterations
-	Lambda                           float64 // of SubTB, or of the advantages of the policy-gradient methods
-	Epsilon, EpsilonEnd              float64 // probability of a uniform action in sampling, linear over Iterations
-	Temperature                      float64 // the policy samples ∝ PF^(1/Temperature)
-	Clip                             float64 // largest norm of a network's gradient; 0 is off
-	LogZ                             float64 // initial log Z
-	Replay                           int     // trajectories kept; half of each batch is drawn from them, uniformly
-	Alpha                            float64 // temperature of the maximum-entropy methods (spec §6)
-	// Of the policy-gradient methods (spec §4) alone:
-	Centring     string  // of advantages: batch, as the reference, others, without bias, or none
-	LambdaV      float64 // λ of the critics' targets, or of the weights of [SubEB]
-	BackwardStep string  // of PB: pg, its policy gradient, or tb, down c(τ)² of the same trajectories
-	KL           float64 // of the trust region, as [TrustRegion]
-	Penalised    bool    // as [TrustRegion]
-	Guide        string  // of rl-g: auto, the environment's own or else replay; exit, [ExitCapped]; replay, [Replayed]
+	Method     string // a name of [Methods]
+	Iterations int
+	Batch      int    // trajectories of an iteration
+	Seed       uint64 // of everything random; equal seeds give equal numbers
 
-	Workers                int // goroutines; results do not depend on it
-	EvalEvery, EvalSamples int // iterations between evaluations, 0 only at the end; trajectories of a sampled evaluation
-	Limit                  int // states up to which the space is enumerated and evaluation is exact
+	// Hidden layers of the policies, of width Hidden, and of the networks of flows and critics, of width HiddenV. With
+	// Tabular each state has free parameters of its own in place of networks.
+	Hidden, Layers, HiddenV, LayersV int
+	Tabular                          bool
+
+	// Adam's rates for the policies, for log Z, and for flows and critics. Schedule multiplies all rates, and √KL: constant
+	// is 1; linear and cosine fall from 1 to 0 at Iterations. Clip is the largest norm of a network's gradient; 0: any.
+	LR, LRZ, LRV float64
+	Schedule     string
+	Clip         float64
+
+	LogZ   float64 // log Z to begin with
+	Lambda float64 // λ of [SubTB] and [PCL], or of the advantages of PF
+	Alpha  float64 // temperature α of maximum-entropy control (spec §6)
+
+	// Exploration: an action is uniform with probability ε, which goes linearly from Epsilon to EpsilonEnd, and else is
+	// drawn ∝ PF^(1/Temperature). The last Replay trajectories are kept, and half of each batch is drawn from them.
+	Epsilon, EpsilonEnd, Temperature float64
+	Replay                           int
+
+	// Of the policy gradient (spec §4) alone.
+	Centring     string  // of advantages, by the mean of the batch, of the others, or none; [Centring]
+	LambdaV      float64 // λ of the critics' targets, or of the weights of [SubEB]
+	BackwardStep string  // of PB: pg, its policy gradient; tb, down c(τ)² of the same walks
+	KL           float64 // ζ of [TrustRegion], nats
+	Penalised    bool    // as in [TrustRegion]
+	Guide        string  // of rl-g: exit, [ExitCapped]; replay, [Replayed]; auto, the environment's own or else replay
+
+	Workers     int // goroutines; results do not depend on it
+	EvalEvery   int // iterations between evaluations; 0: at the end only
+	EvalSamples int // trajectories of a sampled evaluation
+	Limit       int // states up to which the space is enumerated, and evaluation is exact
 }
 
 const (
@@ -410,7 +440,7 @@ const (
 	targetStep    = 0.05    // τ of the target networks' step θ̄ ← (1−τ) θ̄ + τ θ (spec §6)
 )
 
-// DefaultConfig returns the defaults of a method; unknown methods are left to [Config.Validate].
+// DefaultConfig returns the defaults of a method. It leaves an unknown method to [Config.Validate].
 func DefaultConfig(method string) Config {
 	c := Config{
 		Method: method, Iterations: 2000, Batch: 64, Hidden: 256, Layers: 2, HiddenV: 256, LayersV: 2,
@@ -437,19 +467,17 @@ func DefaultConfig(method string) Config {
 	return c
 }
 
-// Paper sets the sizes and rates of Niu et al. 2024 (spec §4) for an environment: batch 128,
-// policies of 4×256 and the rest 2×256, constant rates of 1e-3, 0.1 for log Z (1 in structure
-// learning), 5e-3 for the rest.
+// Paper sets the sizes and rates of Niu et al. 2024 (spec §4) for an environment: batch 128, policies of 4×256, the rest
+// 2×256, constant rates of 1e-3, 5e-3 for the rest, and 0.1 for log Z, but 1 in structure learning.
 func (c *Config) Paper(env Env) {
 	c.Batch, c.Hidden, c.Layers, c.HiddenV, c.LayersV = 128, 256, 4, 256, 2
 	c.LR, c.LRZ, c.LRV, c.Schedule = 1e-3, 0.1, 5e-3, "constant"
 	c.ForEnv(env)
 }
 
-// ForEnv sets the defaults that depend on the environment: LRZ = 1 in structure learning, as Niu et
-// al. 2024 have it. Adam moves log Z by about LRZ an iteration at most, half of it on average under
-// cosine decay; log Z* is of the size of log R, which there grows with the number of observations:
-// hundreds or thousands of nats, out of the reach of 2,000 iterations at 0.1.
+// ForEnv sets the defaults that depend on the environment: LRZ = 1 in structure learning, as Niu et al. 2024 have it.
+// Adam moves log Z by at most about LRZ an iteration, under cosine decay by half of that on average. There log Z* is of
+// the size of log R, which grows with the observations: hundreds or thousands of nats, too far for 2,000 iterations at 0.1.
 func (c *Config) ForEnv(env Env) {
 	if _, ok := Unwrap(env).(*DAG); ok {
 		c.LRZ = 1
@@ -464,7 +492,7 @@ func (e *FieldError) Error() string {
 	return fmt.Sprintf("gfn: Config.%s = %s: %s", e.Field, e.Value, e.Want)
 }
 
-// must returns a [FieldError] unless ok.
+// must returns a [FieldError] unless ok. The functions below are must of a common kind of field.
 func must(ok bool, field string, value any, want string) error {
 	if ok {
 		return nil
@@ -562,8 +590,11 @@ func (c Config) progress(iteration int) float64 {
 	return min(1, float64(iteration)/float64(max(1, c.Iterations)))
 }
 
-// Evaluation is a point of a learning curve. Figures that cannot be computed are NaN; Samples.N is 0,
-// and its figures say nothing, where no samples were drawn.
+// ---- trainer ----
+
+// Evaluation is a point of a learning curve. Figures that cannot be computed are NaN. Samples is zero if none were drawn.
+// Metrics are exact where the space is enumerated. Elsewhere there are LogZ, and of samples ELBO, MeanLogReward and
+// MeanReward, which is not divided by that of the target.
 type Evaluation struct {
 	Iteration, Trajectories float64
 	TrainSeconds            float64 // training alone
@@ -571,8 +602,8 @@ type Evaluation struct {
 	Accepted, Rejected      float64 // trust-region steps since the evaluation before
 	StepFraction, StepKL    float64 // mean over the accepted ones: of the full step, and KL reached, nats
 	ModesFound              float64 // different modes sampled in training so far
-	Metrics                         // exact where the space is enumerated; else LogZ, ELBO, MeanLogReward and MeanReward (of samples, not divided) only
-	Samples                 Empirical
+	Metrics
+	Samples Empirical
 }
 
 // Trainer trains a sampler. The fields are for reading.
@@ -586,30 +617,35 @@ type Trainer struct {
 	TrainSeconds float64
 	Curve        []Evaluation
 
-	net               [numRoles]*Net // nil where the method learns none
-	target            [numRoles]*Net // the target network of each
-	forward, backward Policy         // PF and PB
+	// What is learned. A network is nil where the method learns none; forward and backward are PF and PB.
+	net, target       [numRoles]*Net
 	logZ              [1]float64
 	adamZ             Adam
-	objective         Objective
-	replay            replay
-	mode              func(s []int) bool // nil where the environment defines none
-	found             States             // the modes sampled in training
-	guide             Guide              // of PB, in the policy-gradient methods that learn one
-	batch             Batch
-	v, d              Flows
-	w                 Flows     // what target networks give
-	back              Batch     // walks backwards from the endpoints of batch
-	r, a              []float64 // by step: rewards and advantages
-	val, dVal         []float64 // by row: a critic's values and their cotangents
-	trust             trustLog
-	pool              *pool
-	lossSum           float64 // since the last evaluation
-	lossCount         int
+	forward, backward Policy
+
+	// What an iteration uses: batch with its flows v, their cotangents d and those of target networks w. For the policy
+	// gradient back are walks back from the endpoints of batch, r and a rewards and advantages by step, val and dVal a
+	// critic's values by row and their cotangents.
+	objective Objective
+	guide     Guide // PG of RL-G, [Unguided] otherwise
+	replay    replay
+	batch     Batch
+	v, d, w   Flows
+	back      Batch
+	r, a      []float64
+	val, dVal []float64
+	pool      *pool
+
+	// What evaluations report: modes sampled so far, if the environment defines modes, and sums since the last one.
+	mode      func(s []int) bool
+	found     States
+	trust     trustLog
+	lossSum   float64
+	lossCount int
 }
 
-// NewTrainer returns a trainer at iteration 0. It enumerates env where it has at most Config.Limit
-// states. The error holds every problem of the configuration, or what is wrong with env.
+// NewTrainer returns a trainer at iteration 0. It enumerates env if that has at most Config.Limit states. The error holds
+// every problem of the configuration, or says what is wrong with env.
 func NewTrainer(env Env, c Config) (*Trainer, error) {
 	if err := c.Validate(); err != nil {
 		return nil, err
@@ -648,7 +684,8 @@ func (t *Trainer) enumerate() (err error) {
 		return nil
 	}
 	if t.Graph == nil {
-		return must(false, "Tabular", true, fmt.Sprintf("the space must be enumerated, and has more than %d states", c.Limit))
+		return must(false, "Tabular", true,
+			fmt.Sprintf("the space must be enumerated, and has more than %d states", c.Limit))
 	}
 	t.Env = Tabular(t.Graph)
 	t.Graph, err = Enumerate(t.Env, c.Limit)
@@ -672,17 +709,18 @@ func (t *Trainer) source() *Batch {
 	return b
 }
 
-// makeNetworks makes the networks of the method's roles, each from a random stream of its own, and their target
-// networks, which begin as copies.
+// makeNetworks makes the method's networks, each from a random stream of its own, and their targets, which begin as
+// copies. Tabular networks begin as the uniform policy and values of 0: no state's start depends on chance.
 func (t *Trainer) makeNetworks() error {
 	c, shape := &t.Config, t.Env.Shape()
 	for _, r := range t.Method.roles() {
 		if n := parameters(r.head().sizes(shape, c.hidden(r))); n > maxParameters {
-			return must(false, "Hidden", c.Hidden, fmt.Sprintf("a network of %d parameters, at most %d", n, maxParameters))
+			return must(false, "Hidden", c.Hidden,
+				fmt.Sprintf("a network has %d parameters, and must have at most %d", n, maxParameters))
 		}
 		rng := stream(c.Seed, math.MaxUint64, uint64(r))
 		t.net[r] = newNet(&rng, shape, r.head(), c.hidden(r), t.pool)
-		if c.Tabular { // the uniform policy and zero flows: no state's start depends on chance
+		if c.Tabular {
 			clear(t.net[r].Params)
 		}
 		if slices.Contains(t.Method.Flow.values(), r) {
@@ -727,8 +765,8 @@ func (t *Trainer) newGuide() Guide {
 // Close ends the trainer's worker goroutines. A later step starts them again.
 func (t *Trainer) Close() { t.pool.close() }
 
-// PF returns the forward policy learned so far. It and PB share the trainer's networks: they are for
-// one goroutine, and rows are evaluated in order, one set of states at a time.
+// PF returns the forward policy learned so far. It and PB share the trainer's networks: they are for one goroutine, and
+// evaluate rows in order, one set of states at a time.
 func (t *Trainer) PF() Policy { return t.forward }
 
 // PB returns the backward policy: learned, or uniform over entering edges.
@@ -744,7 +782,8 @@ func (t *Trainer) alpha() float64 {
 
 // ---- an iteration ----
 
-// Step trains on one batch and returns its loss.
+// Step is an iteration of training: it samples a batch, moves what is learned down the gradient of the batch's loss, and
+// returns that loss.
 func (t *Trainer) Step() (float64, error) {
 	begin := time.Now()
 	fresh, err := t.sample()
@@ -769,13 +808,14 @@ func (t *Trainer) Step() (float64, error) {
 	t.lossSum, t.lossCount = t.lossSum+loss, t.lossCount+1
 	t.TrainSeconds += time.Since(begin).Seconds()
 	if math.IsNaN(loss) || math.IsInf(loss, 0) {
-		return loss, fmt.Errorf("gfn: loss is %v at iteration %d: try a smaller learning rate, or to clip gradients", loss, t.Iteration)
+		return loss, fmt.Errorf("gfn: loss is %v at iteration %d: try a smaller learning rate, or to clip gradients",
+			loss, t.Iteration)
 	}
 	return loss, nil
 }
 
-// sample fills t.batch: fresh trajectories first, then replayed ones, and the states that the objective reads beside
-// theirs.
+// sample fills t.batch. Fresh trajectories are first, drawn from PF with exploration (spec §3); replayed ones follow, and
+// then the states that the objective reads beside those visited.
 func (t *Trainer) sample() (fresh int, err error) {
 	c, b := &t.Config, &t.batch
 	ε := c.Epsilon + c.progress(t.Iteration)*(c.EpsilonEnd-c.Epsilon)
@@ -814,10 +854,15 @@ func (t *Trainer) find(b *Batch, row int) {
 	}
 }
 
-// balance evaluates the networks on the batch and the objective on their values, and steps them down its gradient.
+// balance trains on t.batch by an objective of spec §3, §6 or §7. With θ all that is learned, and y what the objective
+// reads:
+//
+//	y = log PF, log PB, log F, …    L = objective(y)    dy = ∂L/∂y    ∂L/∂θ = dyᵀ ∂y/∂θ
+//
+// The last product is [Net.Backward]'s.
 func (t *Trainer) balance() (loss float64, err error) {
 	b, v, d, flow := &t.batch, &t.v, &t.d, t.Method.Flow
-	if t.Graph == nil { // NewTrainer has looked at all states of a graph
+	if t.Graph == nil { // else NewTrainer has looked at all states
 		if err := t.Method.Applies(&b.States); err != nil {
 			return 0, err
 		}
@@ -865,7 +910,8 @@ func (t *Trainer) bootstrap(b *Batch, v *Flows) {
 	v.Next = t.Method.Flow.logF(b, w, v.Next)
 }
 
-// descend moves a network by one step of Adam down the gradient of cotangents of what it gave last.
+// descend moves a network one step of Adam down the gradient of L, given the cotangents dLog of what it gave last and
+// dLSE of its LSE (nil: 0).
 func (t *Trainer) descend(r role, dLog, dLSE []float64) {
 	c, lr := &t.Config, t.Config.LRV
 	if r.policy() {
@@ -875,29 +921,35 @@ func (t *Trainer) descend(r role, dLog, dLSE []float64) {
 	t.net[r].Step(c.rate(t.Iteration)*lr, c.Clip)
 }
 
-// descendLogZ moves log Z by one step of Adam down a gradient.
+// descendLogZ moves log Z one step of Adam down a gradient.
 func (t *Trainer) descendLogZ(gradient float64) {
 	t.adamZ.Update(t.logZ[:], []float64{gradient}, t.Config.rate(t.Iteration)*t.Config.LRZ)
 }
 
-// reinforce is an iteration of the policy gradient. Its batch is sampled from PF. Spec §4, Training, has these steps:
+// reinforce trains on t.batch, trajectories of PF, by the policy gradient. Spec §4, Training, has these parts:
 //
-//	RL-U  R_F of the batch; the critic's step; λ-advantages; θ down the gradient of mean_τ Σ_t log PF · Â_t; log Z
-//	RL-T  in place of that step of θ one within a trust region
-//	RL-B  RL-U, then φ down its own policy gradient on walks back from the endpoints
-//	RL-G  RL-B, with a guide PG in place of PF in R_B
+//	RL-U  with PB uniform: rewards R_F; the critic's step; λ-advantages Â by the critic before it, centred;
+//	      θ down the gradient of mean_τ Σ_t log PF(s_{t+1}|s_t) Â_t; log Z by its gradient mean_τ c(τ)
+//	RL-T  the step of θ is one of [TrustRegion]
+//	RL-B  as RL-U, and then PB's step: [Trainer.reinforceBackward]
+//	RL-G  as RL-B, against a guide
 //
-// The loss returned is mean c(τ), the estimate of J_F (fact 1).
+// It returns mean c(τ), the estimate of J_F (fact 1).
 func (t *Trainer) reinforce() (loss float64, err error) {
-	c, b, v, d := &t.Config, &t.batch, &t.v, &t.d
+	b, v, d := &t.batch, &t.v, &t.d
 	t.evaluate(b, v)
+
+	// R_F(s→s'), and mean_τ c(τ) = mean_τ Σ_t R_F(s_t→s_{t+1})
 	t.r = resize(t.r, len(b.Steps))
 	RewardsF(b, v, t.r)
-	for _, r := range t.r { // c(τ) = Σ_t R_F(s_t→s_{t+1})
+	for _, r := range t.r {
 		loss += r / float64(b.Trajectories())
 	}
+
 	t.stepCritic(b, Forward, stateValue)
-	t.estimate(b, Forward, c.Lambda)
+	t.estimate(b, Forward, t.Config.Lambda)
+
+	// ∇_θ mean_τ Σ_t log PF(s_{t+1}|s_t) Â_t
 	d.Reset(b, false)
 	PolicyGradient(b, Forward, t.a, d)
 	if t.Method.Trust {
@@ -905,23 +957,26 @@ func (t *Trainer) reinforce() (loss float64, err error) {
 	} else {
 		t.descend(forwardPolicy, d.LogPF, nil)
 	}
-	t.descendLogZ(loss) // ½ ∂/∂log Z mean c(τ)² (fact 3), not ∂J_F/∂log Z = 1
+
+	// ½ ∂/∂log Z mean c(τ)² = mean c(τ) (fact 3); ∂J_F/∂log Z = 1 would send log Z to −∞
+	t.descendLogZ(loss)
+
 	if t.Method.LearnPB {
 		err = t.reinforceBackward()
 	}
 	return loss, err
 }
 
-// trustRegion returns the trust region of this iteration. The length of a step goes with √ζ, so that ζ has the square of
-// the schedule's factor.
+// trustRegion returns the region of this iteration. A step is as long as √ζ, so that ζ has the square of the schedule's
+// factor.
 func (t *Trainer) trustRegion() TrustRegion {
 	region, rate := DefaultTrustRegion(), t.Config.rate(t.Iteration)
 	region.KL, region.Penalised = t.Config.KL*rate*rate, t.Config.Penalised
 	return region
 }
 
-// stepCritic leaves a critic's values V of the rows of b in t.val, and then steps the critic down its loss on the rewards
-// t.r: the squared error to the λ-returns, or [SubEB].
+// stepCritic leaves a critic's V by row of b in t.val, and then moves the critic down its loss on the rewards t.r. The loss
+// is the squared error to the λ-return, V(s_t) + Â_t with Â at LambdaV and V before the step, or [SubEB].
 func (t *Trainer) stepCritic(b *Batch, way Direction, critic role) {
 	λ := t.Config.LambdaV
 	t.val, t.dVal, t.a = t.net[critic].evalBatch(b, t.val), resize(t.dVal, b.Len()), resize(t.a, len(b.Steps))
@@ -935,7 +990,7 @@ func (t *Trainer) stepCritic(b *Batch, way Direction, critic role) {
 	t.descend(critic, t.dVal, nil)
 }
 
-// estimate leaves in t.a the centred λ-advantages of the rewards t.r, with the critic's values t.val.
+// estimate leaves the λ-advantages of the rewards t.r by the values t.val in t.a, centred (facts 4 and 5).
 func (t *Trainer) estimate(b *Batch, way Direction, λ float64) {
 	t.a = resize(t.a, len(b.Steps))
 	Advantages(b, way, t.r, t.val, λ, t.a)
@@ -943,11 +998,14 @@ func (t *Trainer) estimate(b *Batch, way Direction, λ float64) {
 	Centre(b, way, t.a, centring[t.Config.Centring])
 }
 
-// reinforceBackward is the part of RL-B and RL-G that learns PB: one walk by PB back from each endpoint of the batch,
-// with the updated PF, and a step of φ along ∇J_B, with advantages at λ = 1, or down c(τ)² of the same walks.
+// reinforceBackward is PB's part of RL-B and RL-G, with the updated PF. It walks back by PB once from each endpoint of
+// t.batch, and moves φ down the gradient of mean Σ_t log PB(s_t|s_{t+1}) Â_t, where
+//
+//	pg  Â is the advantage of R_B = log PB − log PF, or of R_B^G = log PB − log PG, at λ = 1, by a critic of its own
+//	tb  Â = −c(τ), for half the gradient of mean c(τ)² (fact 3)
 func (t *Trainer) reinforceBackward() error {
 	c, b, d := &t.Config, &t.back, &t.d
-	if err := t.guide.Observe(&t.batch); err != nil { // a replay guide knows the endpoints that it is asked about
+	if err := t.guide.Observe(&t.batch); err != nil { // the replay guide adds endpoints first (spec §4)
 		return err
 	}
 	endpoints := make([][]int, t.batch.Trajectories())
@@ -955,16 +1013,19 @@ func (t *Trainer) reinforceBackward() error {
 		endpoints[i] = t.batch.State(nil, t.batch.Endpoint(i))
 	}
 	b.Reset(t.Env)
-	streams := Sampling{Seed: c.Seed, Iteration: uint64(t.Iteration) | 1<<63} // which no training trajectory has
+	streams := Sampling{Seed: c.Seed, Iteration: uint64(t.Iteration) | 1<<63} // no forward trajectory has them
 	if err := b.SampleBackward(t.backward, endpoints, streams); err != nil {
 		return err
 	}
 	b.Evaluate(t.forward, t.backward)
 	v := &Flows{LogPF: b.LogPF, LogPB: b.LogPB, LogZ: t.logZ[0]}
+
+	// R_B(s→s') or R_B^G(s→s')
 	logPG := make([]float64, len(b.Steps))
 	t.guide.LogPG(b, b.LogPF, b.LogPB, logPG)
 	t.r, t.a = resize(t.r, len(b.Steps)), resize(t.a, len(b.Steps))
 	RewardsB(b, v, logPG, t.r)
+
 	if c.BackwardStep == "tb" {
 		residualB(b, v, t.r, t.a)
 	} else {
@@ -988,10 +1049,11 @@ func (l *trustLog) note(s TrustStep) {
 	}
 }
 
-// Run trains until Config.Iterations, evaluating every Config.EvalEvery iterations and at the end.
-// After each iteration it calls progress, where that is not nil, with the evaluation or nil. When
-// ctx is done it finishes the iteration, or leaves an evaluation for the next Run, and returns
-// ctx's error; the trainer can be saved and go on.
+// ---- runs and evaluations ----
+
+// Run trains until Config.Iterations. It evaluates every Config.EvalEvery iterations and at the end. After each iteration
+// it calls progress, unless that is nil, with the evaluation or nil. When ctx is done it finishes the iteration, or leaves
+// an evaluation to the next Run, and returns ctx's error. The trainer can then be saved, and run on.
 func (t *Trainer) Run(ctx context.Context, progress func(loss float64, e *Evaluation)) error {
 	defer t.Close()
 	if progress == nil {
@@ -1045,7 +1107,7 @@ func (t *Trainer) Policies() (logPF, logPB []float64) {
 	return logPF, logPB
 }
 
-// tables is Policies until ctx is done; the error is ctx's, or of an environment that is broken.
+// tables is [Trainer.Policies], until ctx is done. The error is ctx's, or that of a broken environment.
 func (t *Trainer) tables(ctx context.Context) (logPF, logPB []float64, err error) {
 	g := t.Graph
 	if pf := t.net[forwardPolicy]; pf != nil {
@@ -1084,8 +1146,8 @@ func (t *Trainer) Spec() string {
 	return identify(t.Env).Spec
 }
 
-// Evaluate returns the metrics of the sampler now: exact ones where the space is enumerated, and
-// from Config.EvalSamples trajectories otherwise. The error may be ctx's.
+// Evaluate returns the metrics of the sampler as it is: exact ones where the space is enumerated, and elsewhere those of
+// Config.EvalSamples trajectories. The error may be ctx's.
 func (t *Trainer) Evaluate(ctx context.Context) (Evaluation, error) {
 	if t.Graph == nil {
 		return t.EvaluateSampled(ctx, t.Config.EvalSamples, 0)
@@ -1113,8 +1175,8 @@ func (t *Trainer) evaluation() Evaluation {
 	}
 }
 
-// EvaluateSampled returns the metrics of n sampled trajectories, for spaces of any size. Where there
-// is a graph, Samples compares them with the exact target.
+// EvaluateSampled returns the metrics of n sampled trajectories, for spaces of any size. With a graph, Samples compares
+// them with the exact target.
 func (t *Trainer) EvaluateSampled(ctx context.Context, n int, seed uint64) (Evaluation, error) {
 	e, none := t.evaluation(), math.NaN()
 	e.Metrics = Metrics{TV: none, JSD: none, KL: none, LogZ: t.LogZ(), LogZExact: none, EUBO: none}
@@ -1158,14 +1220,15 @@ func (t *Trainer) EvaluateSampled(ctx context.Context, n int, seed uint64) (Eval
 			}
 		}
 	}
-	e.Samples = Empirical{N: float64(n), TV: none, TVPerfect: none, JSD: none, JSDPerfect: none, Distinct: float64(distinct.Len()), DistinctPerfect: none,
-		Modes: modes, ModesPerfect: none, MeanReward: none}
+	e.Samples = Empirical{
+		N: float64(n), TV: none, TVPerfect: none, JSD: none, JSDPerfect: none,
+		Distinct: float64(distinct.Len()), DistinctPerfect: none, Modes: modes, ModesPerfect: none, MeanReward: none,
+	}
 	return e, nil
 }
 
-// Correlate returns the linear and the rank correlation of log PF⊤(x) and log R(x) over test
-// objects. PF⊤ is exact where the space is enumerated, and otherwise estimated from n trajectories
-// drawn back from each.
+// Correlate returns the linear and the rank correlation of log PF⊤(x) and log R(x) over test objects (spec §10). PF⊤ is
+// exact where the space is enumerated. Elsewhere it is estimated from n trajectories drawn back from each object.
 func (t *Trainer) Correlate(objects [][]int, n int, seed uint64) (pearson, spearman float64, err error) {
 	var logP, logR []float64
 	if t.Graph != nil {
@@ -1188,19 +1251,19 @@ func (t *Trainer) Correlate(objects [][]int, n int, seed uint64) (pearson, spear
 	return pearson, spearman, nil
 }
 
-// Samples draws n trajectories from PF, some at a time, from streams of their own: training is not
-// disturbed, and equal seeds give equal samples. A batch is overwritten by the next one. When ctx is
-// done, its error takes the place of the next.
+// Samples draws n trajectories from PF, some at a time, so that memory does not grow with n. They have random streams of
+// their own: training is not disturbed, and equal seeds give equal samples. Each batch overwrites the last. When ctx is
+// done, the next batch comes with its error.
 func (t *Trainer) Samples(ctx context.Context, n int, seed uint64) iter.Seq2[*Batch, error] {
 	return func(yield func(*Batch, error) bool) {
-		const some = 256 // so that memory does not grow with n
+		const some = 256
 		var b Batch
 		for k := 0; k < n; k += some {
 			b.Reset(t.Env)
-			// iterations that no training reaches, so that these are not the training samples
+			streams := Sampling{Seed: t.Config.Seed + seed, Iteration: math.MaxUint64 - 1 - uint64(k)} // beyond training's
 			err := ctx.Err()
 			if err == nil {
-				err = b.Sample(t.PF(), min(some, n-k), Sampling{Seed: t.Config.Seed + seed, Iteration: math.MaxUint64 - 1 - uint64(k)})
+				err = b.Sample(t.forward, min(some, n-k), streams)
 			}
 			if !yield(&b, err) || err != nil {
 				return
