@@ -145,7 +145,7 @@
 //	3   it is TB at its own estimate of log Z           VarGrad                       TestVarGradIsTBAtItsEstimate
 //	3   it is DB with PB the shares of the in-flow      FM                            TestObjectives
 //	4   facts 1 to 4                                    Graph.GradJF, Graph.GradJB    TestPolicyDependentRewards
-//	4   fact 5                                          Advantages                    TestLambdaReturns
+//	4   fact 5                                          Advantages                    TestLambdaBothWays
 //	4   sampled gradients have the exact ones as means  PolicyGradient                TestSampledGradients
 //	4   centring by the batch scales by 1 − 1/K         Centre                        TestCentringBias
 //	4   it is SubTB with −V in place of log F           SubEB                         TestSubEB
