@@ -1068,6 +1068,21 @@ var list = []place{
 	{"gfn.go", "times", []mutant{
 		m("0·∞ not foreseen", "p == 0", "false"),
 	}},
+	{"grad.go", "Unguided.LogPG", []mutant{
+		m("PB for PF", "logPF, _, dst", "_, logPF, dst", "dst[t] = logPF[s.F]", "dst[t] = logPF[max(0, s.B)]"),
+	}},
+	{"grad.go", "Graph.LogVisitsB", []mutant{
+		m("walks from R", "g.logFlows(logPB, logρ)", "g.logFlows(logPB, g.LogR)"),
+	}},
+	{"grad.go", "Replayed.Observe", []mutant{
+		m("the first trajectory missed", "range b.Trajectories() {", "range b.Trajectories() {\nif i == 0 {\ncontinue\n}"),
+		m("the first state in place of the last", "b.Endpoint(i)", "int(b.Steps[b.Start[i]].Row)"),
+	}},
+	{"grad.go", "Replayed.above", []mutant{
+		m("parents alone", "i < len(rows); i++", "i < 1; i++"),
+		m("every walk marks the same", "r.walks++", ""),
+		m("x is not among them", "visit(x)", "visit(x); if rows = rows[:0]; true { rows = append(rows, r.index.From[max(0, r.index.Edge[r.index.BStart[x]])]) }"),
+	}},
 	{"grad.go", "Replayed.add", []mutant{
 		m("R for log R", "r.index.LogR[x]})", "math.Exp(r.index.LogR[x])})"),
 		m("the last endpoint's reward only", "LogSumExp([]float64{r.logSum[row], r.index.LogR[x]})", "r.index.LogR[x]"),
@@ -1190,6 +1205,23 @@ var list = []place{
 	{"grad.go", "Graph.pathKL", []mutant{
 		m("sign", "logp[k] - logq[k]", "logq[k] - logp[k]"),
 		m("walks of Q", "g.ValueB(logp, r)", "g.ValueB(logq, r)"),
+	}},
+	{"grad.go", "Check", []mutant{
+		m("no certificate", "note(ResidualCertificate(g, logPF, logPB))", ""),
+		m("no marginal gap", "note(MarginalGap(g, logPF, logPB))", ""),
+		m("no editing", "note(randomEditing(g, rng, logPF, i%3 == 1)...)", ""),
+		m("the seed is not used", "rand.NewPCG(seed, uint64(i))", "rand.NewPCG(0, uint64(i))"),
+		m("the same policies over and over", "rand.NewPCG(seed, uint64(i))", "rand.NewPCG(seed, 0)"),
+	}},
+	{"grad.go", "randomPolicy", []mutant{
+		m("not normalised", "normalise(p, start)", ""),
+	}},
+	{"grad.go", "randomEditing", []mutant{
+		m("words built in any order", "words.order != Append", "false"),
+	}},
+	{"grad.go", "relativeSlack", []mutant{
+		m("absolute", "b.Slack() / size", "b.Slack()"),
+		m("rounding error is the worst case", "size < 1e-9", "false"),
 	}},
 	{"grad.go", "worst", []mutant{
 		m("the most slack kept", "relativeSlack(b) < relativeSlack(kept[i])", "relativeSlack(b) > relativeSlack(kept[i])"),
