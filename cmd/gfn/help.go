@@ -15,7 +15,6 @@ one with probability proportional to its reward.
   gfn train -env hypergrid:dim=4,height=8 -method subtb-b -out results
   gfn compare -methods tb-u,rl-u,rl-g -seeds 3 -out comparison
   gfn sample results/checkpoint.gfn -n 100
-  gfn edit words/checkpoint.gfn ACGTACGT
 
 Commands; "gfn help COMMAND" lists the flags of one:
 

@@ -54,7 +54,7 @@ func figures(t *gfn.Trainer, e gfn.Evaluation) []figure {
 	}
 	if s := e.Samples; s.N > 0 {
 		all = append(all,
-			figure{"samples", "", "samples", float64(s.N), none},
+			figure{"samples", "", "samples", s.N, none},
 			figure{"sampled_tv", "sampled_tv_perfect", "  total variation", s.TV, s.TVPerfect},
 			figure{"sampled_jsd", "sampled_jsd_perfect", "  Jensen–Shannon divergence", s.JSD, s.JSDPerfect},
 			figure{"sampled_mean_reward", "", "  mean reward", s.MeanReward * mean, mean},

@@ -167,16 +167,18 @@ func (c *call) interrupted(t *gfn.Trainer, a *training) error {
 		t.Iteration, t.Config.Iterations, path, cmp.Or(*a.out, "DIR")), 130}
 }
 
-// final returns the last evaluation of t, with figures of n samples.
+// final returns the last evaluation of t, with figures of n samples. Beyond enumeration it is of these samples alone.
 func final(ctx context.Context, t *gfn.Trainer, n int, seed uint64) (e gfn.Evaluation, err error) {
 	if n := len(t.Curve); n > 0 && t.Curve[n-1].Iteration == float64(t.Iteration) {
 		e = t.Curve[n-1]
 	} else if e, err = t.Evaluate(ctx); err != nil { // interrupted, or not one iteration was asked for
 		return e, err
 	}
+	if e.Samples.N == float64(n) && seed == 0 { // they are those of the evaluation
+		return e, nil
+	}
 	sampled, err := t.EvaluateSampled(ctx, n, seed)
 	if t.Graph == nil {
-		sampled.Loss = e.Loss
 		return sampled, err
 	}
 	e.Samples = sampled.Samples
@@ -240,9 +242,8 @@ func (p *progress) step(text string) {
 	line := fmt.Sprintf("%d/%d  %s left  %.4g it/s  %s", p.done, p.total, left, rate, p.text)
 	if p.bar && now.Sub(p.drawn) >= 100*time.Millisecond {
 		p.drawn = now
-		const size = 20
-		full := p.done * size / p.total
-		bar := strings.Repeat("=", full) + strings.Repeat(" ", size-full)
+		full := 20 * p.done / p.total
+		bar := strings.Repeat("=", full) + strings.Repeat(" ", 20-full)
 		fmt.Fprintf(p.w, "\r\x1b[K\x1b[?7l[%s]  %s\x1b[?7h", bar, line) // not wrapped: the terminal cuts what is too wide
 	} else if !p.bar && text != "" {
 		fmt.Fprintln(p.w, line)
