@@ -858,7 +858,7 @@ func TestBatch(t *testing.T) {
 		lengths = append(lengths, len(steps))
 	}
 	require.Equal(t, []int{15, 1, 5}, lengths[50:])
-	require.InDelta(t, 1, b.Visits()[0], 1e-12, "every trajectory leaves the source once")
+	require.InDelta(t, 1, b.Visits(nil)[0], 1e-12, "every trajectory leaves the source once")
 	var twice gfn.Batch
 	twice.Reset(g.Env)
 	require.NoError(t, twice.Sample(gfn.UniformPF, 20, gfn.Sampling{}))
@@ -4416,7 +4416,7 @@ func TestTrustRegionStep(t *testing.T) {
 		}
 		step := func(tr gfn.TrustRegion) (report gfn.TrustStep, moved []float64) {
 			restore()
-			report = tr.Step(n, &b.States, logPF, d.LogPF, b.Visits())
+			report = tr.Step(n, &b.States, logPF, d.LogPF, b.Visits(nil))
 			moved = slices.Clone(n.Params)
 			addTo(moved, -1, old)
 			if !report.Accepted {
@@ -6403,7 +6403,7 @@ func TestTrustRegionTraining(t *testing.T) {
 		d.Reset(b, false)
 		gfn.PolicyGradient(b, gfn.Forward, was.advantages(b, gfn.Forward, "f", c.Lambda, gfn.CentreBatch), &d)
 		was.eval("pf", b)
-		require.True(t, region.Step(was.nets["pf"], &b.States, b.LogPF, d.LogPF, b.Visits()).Accepted)
+		require.True(t, region.Step(was.nets["pf"], &b.States, b.LogPF, d.LogPF, b.Visits(nil)).Accepted)
 		require.Equal(t, was.nets["pf"].Params, tr.Nets()["pf"].Params)
 	}
 }

@@ -396,20 +396,15 @@ func (r *Replayed) add(env Env, s []int) {
 	}
 }
 
-// endpoints returns what is held, oldest first.
-func (r *Replayed) endpoints() (states [][]int) {
-	for _, x := range r.order {
-		states = append(states, r.index.State(nil, int(x)))
-	}
-	return states
-}
-
 // forget builds the index anew from the newer half of the endpoints.
 func (r *Replayed) forget() {
-	env, all := r.index.Env, r.endpoints()
+	env, newer := r.index.Env, [][]int(nil)
+	for _, x := range r.order[len(r.order)-len(r.order)/2:] {
+		newer = append(newer, r.index.State(nil, int(x)))
+	}
 	*r = Replayed{Capacity: r.Capacity}
 	r.index.Reset(env)
-	for _, s := range all[len(all)-len(all)/2:] {
+	for _, s := range newer {
 		r.add(env, s)
 	}
 }
@@ -575,10 +570,8 @@ func (tr TrustRegion) Step(n *Net, st *States, logPF, gain, visits []float64) Tr
 	return TrustStep{Before: before, After: before}
 }
 
-// Visits returns by row the mean number of steps of a trajectory of b that leave it.
-func (b *Batch) Visits() []float64 { return b.visits(nil) }
-
-func (b *Batch) visits(dst []float64) []float64 {
+// Visits writes by row the mean number of steps of a trajectory of b that leave it to dst, grown as needed.
+func (b *Batch) Visits(dst []float64) []float64 {
 	dst = resize(dst, b.Len())
 	clear(dst)
 	for _, s := range b.Steps {

@@ -239,7 +239,7 @@ func VarGrad(b *Batch, v, d *Flows) float64 {
 // are 0, PF samples R/Z, log Z = LogF[s0]. The reference puts R in place of the learned exit flow
 // in δ.
 func FM(b *Batch, v, d *Flows) float64 {
-	b.u = b.visits(b.u)
+	b.u = b.Visits(b.u)
 	loss := 0.0
 	for row, visits := range b.u {
 		if visits == 0 {
@@ -465,7 +465,7 @@ func SoftState(st *States, v *Flows, dst []float64) {
 // constant: networks learn less well then (on words of 4 letters by either end, 500 iterations of 2×64, a total variation of
 // 0.046 for 0.026), and as it is a sum over all children, there is no bias to avoid.
 func RPE(b *Batch, v, d *Flows) (loss float64) {
-	b.u = b.visits(b.u)
+	b.u = b.Visits(b.u)
 	for row, visits := range b.u {
 		if visits == 0 || b.onlyExits(row) {
 			continue

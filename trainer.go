@@ -953,7 +953,7 @@ func (t *Trainer) reinforce() (loss float64, err error) {
 	d.Reset(b, false)
 	PolicyGradient(b, Forward, t.a, d)
 	if t.Method.Trust {
-		t.trust.note(t.trustRegion().Step(t.net[forwardPolicy], &b.States, b.LogPF, d.LogPF, b.Visits()))
+		t.trust.note(t.trustRegion().Step(t.net[forwardPolicy], &b.States, b.LogPF, d.LogPF, b.Visits(nil)))
 	} else {
 		t.descend(forwardPolicy, d.LogPF, nil)
 	}

@@ -1090,7 +1090,7 @@ var list = []place{
 		m("nothing forgotten", "r.forget()", ""),
 	}},
 	{"grad.go", "Replayed.forget", []mutant{
-		m("the newer half forgotten", "all[len(all)-len(all)/2:]", "all[:len(all)/2]"),
+		m("the newer half forgotten", "r.order[len(r.order)-len(r.order)/2:]", "r.order[:len(r.order)/2]"),
 	}},
 	{"grad.go", "Replayed.LogPG", []mutant{
 		m("ignorance is uniform", "dst[t] = logPB[step.B]", "dst[t] = 0"),
@@ -1126,7 +1126,7 @@ var list = []place{
 		m("tolerance 1e-2", "Tolerance: 1e-5", "Tolerance: 1e-2"),
 		m("half the trials", "Backtracks: 20", "Backtracks: 10"),
 	}},
-	{"grad.go", "Batch.visits", []mutant{
+	{"grad.go", "Batch.Visits", []mutant{
 		m("not divided by n", "1 / float64(b.Trajectories())", "1"),
 		m("a state counted once, however often visited", "dst[s.Row] += ", "dst[s.Row] = "),
 		m("kept from the batch before", "clear(dst)", ""),
