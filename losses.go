@@ -5,17 +5,17 @@ import (
 	"math"
 )
 
-// Flows holds what an objective reads about the rows of a [Batch], or the cotangents
-// ∂L/∂(the same) that it adds to.
+// Flows holds what an objective reads about the rows of a [Batch], or the cotangents ∂L/∂(the same) that it adds to.
 type Flows struct {
 	LogPF []float64 // by forward slot
 	LogPB []float64 // by backward slot
-	LogF  []float64 // by row: log state flow, in [RPE] log V; nil where the objective learns log Z alone
-	LogZ  float64   // log total flow, where LogF is nil; otherwise log F(s0) is in its place
+	LogF  []float64 // by row: log F(s), in [RPE] log V(s); nil where the objective learns log Z alone
+	LogZ  float64   // log Z, where LogF is nil; elsewhere log F(s0) is in its place
+
 	// Of some objectives alone:
 	LogRhat []float64    // by row: an intermediate reward log R̂(s), [FLDB]
 	LogG    []float64    // by row: log g(s), [RPE]
-	Next    []float64    // by row, held constant: log F(s') of the child of an edge by a target network, [SQL], [SAC]; nil: LogF
+	Next    []float64    // by row, held constant: log F of a child by a target network, [SQL], [SAC]; nil: LogF
 	LogQ    [2][]float64 // by forward slot: log F(s→s') of two critics, [SAC]
 }
 
@@ -41,22 +41,22 @@ func (f *Flows) ResetLogQ(b *Batch) {
 	}
 }
 
-// Objective returns the loss of a batch, the mean over its trajectories, and adds its cotangents to
-// d. It sees log-probabilities, log-flows and log-rewards (nats), never a network.
+// Objective returns the loss of a batch, the mean over its trajectories, and adds its cotangents to d. It sees
+// log-probabilities, log-flows and log-rewards (nats), never a network.
 type Objective func(b *Batch, v, d *Flows) float64
 
-// form is a quadratic form Σ_{i<j} w_ij (u_i − u_j)² of one trajectory's potentials. It returns its
-// value and writes ∂/∂u to du.
+// form is a quadratic form Σ_{i<j} w_ij (u_i − u_j)² of one trajectory's potentials. It returns its value and writes ∂/∂u
+// to du.
 type form func(u, du []float64) float64
 
-// quadratic is every balance loss (spec §3). With ℓ_t = log PF(s_{t+1}|s_t) − log PB(s_t|s_{t+1})
-// for t < n and ℓ_n = log PF(sf|s_n), a trajectory has the potentials
+// quadratic is every balance loss (spec §3). With ℓ_t = log PF(s_{t+1}|s_t) − log PB(s_t|s_{t+1}) for t < n and
+// ℓ_n = log PF(sf|s_n), a trajectory has the potentials
 //
 //	u_i = log F(s_i) − Σ_{t<i} ℓ_t for i ≤ n    u_{n+1} = log R(x) − Σ_{t≤n} ℓ_t    log F(s0) ≡ log Z
 //
-// so that u_i − u_j is the residual of the sub-trajectory from i to j. Cotangents: ∂u_i/∂log F(s_i)
-// = 1, ∂u_i/∂ℓ_t = −[t < i]. All potentials are taken relative to u_0: the form does not notice,
-// and at an offset of 300 it would lose all digits of a small loss.
+// so that u_i − u_j is the residual of the sub-trajectory from i to j. Cotangents: ∂u_i/∂log F(s_i) = 1,
+// ∂u_i/∂ℓ_t = −[t < i]. u_0 is subtracted from all potentials, which changes no residual. At an offset of 300 a small
+// loss would otherwise lose all its digits.
 func quadratic(b *Batch, v, d *Flows, f form) float64 {
 	loss, n := 0.0, float64(b.Trajectories())
 	for i := range b.Trajectories() {
@@ -107,8 +107,7 @@ func (v *Flows) logZ(first Step) float64 {
 	return v.LogZ
 }
 
-// logF returns a state's log flow, 0 where the objective has none and its form reads no inner
-// potential.
+// logF returns a state's log flow, or 0 without state flows: the form then reads no inner potential.
 func (v *Flows) logF(row int32) float64 {
 	if v.LogF != nil {
 		return v.LogF[row]
@@ -153,13 +152,12 @@ func DB(b *Batch, v, d *Flows) float64 {
 	})
 }
 
-// SubTB is sub-trajectory balance (Madan et al. 2023), all pairs i < j with geometric weights
-// within a trajectory:
+// SubTB is sub-trajectory balance (Madan et al. 2023), all pairs i < j with geometric weights within a trajectory:
 //
 //	L(τ) = Σ_{i<j} λ^{j−i−1} (u_i − u_j)² / Σ_{i<j} λ^{j−i−1}    0⁰ = 1
 //
-// λ = 0 is DB divided by the trajectory's n+1 edges; λ = +Inf is TB. It takes O(n): with
-// S_i = Σ_{j<i} λ^{i−j−1}, U_i = Σ_{j<i} λ^{i−j−1} u_j, and S', U' the same from the right,
+// λ = 0 is DB divided by the trajectory's n+1 edges; λ = +Inf is TB. It takes O(n): with S_i = Σ_{j<i} λ^{i−j−1},
+// U_i = Σ_{j<i} λ^{i−j−1} u_j, and S', U' the same from the right,
 //
 //	½ ∂L/∂u_i = ((S_i + S'_i) u_i − U_i − U'_i) / Σ_i S_i    L = Σ_i u_i · ½ ∂L/∂u_i
 //
@@ -173,12 +171,11 @@ func SubTB(λ float64) Objective {
 	}
 }
 
+// geometric is the form of SubTB.
 func geometric(λ float64, u, du []float64) float64 {
 	clear(du)
-	norm := 0.0
-	// sweep adds S_i u_i − U_i to du for one direction. Weights are relative to the largest, λ^n,
-	// where λ > 1: then Σ_{j<i} λ^{i−j−1−n} u_j = μ^{n+1−i} Σ_{j<i} μ^j u_j with μ = 1/λ, in which
-	// nothing overflows.
+	// sweep adds S_i u_i − U_i to du in one direction, and returns Σ_i S_i. For λ > 1 all weights are divided by the
+	// largest, λ^n, so that nothing overflows: with μ = 1/λ, Σ_{j<i} λ^{i−j−1−n} u_j = μ^{n+1−i} Σ_{j<i} μ^j u_j.
 	sweep := func(at func(i int) int) (total float64) {
 		S, U, scale := 0.0, 0.0, 1.0
 		μ := 1 / λ
@@ -197,7 +194,7 @@ func geometric(λ float64, u, du []float64) float64 {
 		}
 		return total
 	}
-	norm = sweep(func(i int) int { return i })
+	norm := sweep(func(i int) int { return i })
 	sweep(func(i int) int { return len(u) - 1 - i })
 	loss := 0.0
 	for i := range u {
@@ -207,19 +204,18 @@ func geometric(λ float64, u, du []float64) float64 {
 	return loss
 }
 
-// VarGrad is [TB] with log Z replaced by its batch estimate, the mean of log R + Σ log PB − Σ log
-// PF (Richter et al. 2020; Zhang et al. 2023): L is the variance (1/n) of that quantity, and 0 for
-// a batch of one. The gradient through the mean vanishes identically. It sets v.LogZ to the
-// estimate.
+// VarGrad is [TB] with log Z replaced by its batch estimate, the mean of log R + Σ log PB − Σ log PF (Richter et al. 2020;
+// Zhang et al. 2023). It sets v.LogZ to the estimate. L is the variance (1/n) of that quantity, and 0 for a batch of one.
+// The gradient through the mean vanishes identically.
 func VarGrad(b *Batch, v, d *Flows) float64 {
 	v.LogZ = 0
+	n := float64(b.Trajectories())
 	for i := range b.Trajectories() {
-		steps := b.Trajectory(i)
-		v.LogZ += b.LogR[steps[len(steps)-1].Row] / float64(b.Trajectories())
-		for _, s := range steps {
-			v.LogZ -= v.LogPF[s.F] / float64(b.Trajectories())
+		v.LogZ += b.LogR[b.Endpoint(i)] / n
+		for _, s := range b.Trajectory(i) {
+			v.LogZ -= v.LogPF[s.F] / n
 			if s.B >= 0 {
-				v.LogZ += v.LogPB[s.B] / float64(b.Trajectories())
+				v.LogZ += v.LogPB[s.B] / n
 			}
 		}
 	}
@@ -228,16 +224,14 @@ func VarGrad(b *Batch, v, d *Flows) float64 {
 	return loss
 }
 
-// FM is flow matching (Bengio et al. 2021) with learned edge flows log F(s→s') = v.LogF[s] +
-// v.LogPF[s→s'], LogF being the log out-flow of a state, exit edge included, and LogPF the
-// normalised out-flow. At every visited state s ≠ s0
+// FM is flow matching (Bengio et al. 2021) with learned edge flows log F(s→s') = v.LogF[s] + v.LogPF[s→s']. LogF is the
+// log out-flow of a state, exit edge included, and LogPF the normalised out-flow. At every visited state s ≠ s0
 //
 //	δ(s) = log Σ_{p→s} F(p→s) − log Σ_{s→c} F(s→c)
 //
-// and at every visited terminating state, s0 included, ε(x) = log F(x→sf) − log R(x); L is the sum
-// of δ² and ε² along a trajectory. The batch needs its parents ([Batch.AddParents]). If all δ and ε
-// are 0, PF samples R/Z, log Z = LogF[s0]. The reference puts R in place of the learned exit flow
-// in δ.
+// and at every visited terminating state, s0 included, ε(x) = log F(x→sf) − log R(x). L is the sum of δ² and ε² along a
+// trajectory. The batch needs its parents ([Batch.AddParents]). If all δ and ε are 0, PF samples R/Z, log Z = LogF[s0].
+// The reference puts R in place of the learned exit flow in δ.
 func FM(b *Batch, v, d *Flows) float64 {
 	b.u = b.Visits(b.u)
 	loss := 0.0
@@ -287,13 +281,13 @@ func FLDB(b *Batch, v, d *Flows) float64 {
 	return DB(b, &whole, d)
 }
 
-// MDB is modified detailed balance (Deleu et al. 2022), for environments in which every state is
-// terminating: [DB] with the flows that follow from an exit's balance,
+// MDB is modified detailed balance (Deleu et al. 2022), for environments in which every state is terminating: [DB] with the
+// flows that follow from an exit's balance,
 //
-//	log F(s) = log R(s) − log PF(sf|s)
+//	log F(s) = log R(s) − log PF(sf|s)    log Z = log R(s0) − log PF(sf|s0)
 //
-// so that no flow is learned and the residual of the exit edge is 0. log Z = log R(s0) − log
-// PF(sf|s0). Cotangents reach log PF(sf|s) at every state of a trajectory. It does not read v.LogF.
+// No flow is learned, and v.LogF is not read. The residual of the exit edge is 0. Cotangents reach log PF(sf|s) at every
+// state of a trajectory.
 func MDB(b *Batch, v, d *Flows) float64 { return byExits(DB, b, v, d) }
 
 // byExits is an objective on the flows log F(s) = log R(s) − log PF(sf|s).
@@ -317,16 +311,14 @@ func (st *States) exitFlows(logPF, dst []float64) {
 	}
 }
 
-// Maximum-entropy control at temperature α (spec §6; Tiapkin et al. 2024, Deleu et al. 2024) with
-// the corrected reward r(s→s') = α log PB(s|s'), r(x→sf) = α log R(x), is the same mathematics in
-// other units:
+// Maximum-entropy control at temperature α (spec §6; Tiapkin et al. 2024, Deleu et al. 2024), with the corrected reward
+// r(s→s') = α log PB(s|s'), r(x→sf) = α log R(x), is the same mathematics in other units:
 //
 //	V(s) = α log F(s)    Q(s→s') = α (log F(s) + log PF(s'|s))    π = PF    V(sf) = 0
 //
-// The objectives read flows as the others do. What networks learn is V and Q.
+// The objectives read log F as the others do. The networks of these methods learn V and Q.
 
-// PCL is path consistency learning (Nachum et al. 2017): the squared inconsistencies of all parts s_i…s_j
-// of a trajectory,
+// PCL is path consistency learning (Nachum et al. 2017): the squared inconsistencies of all parts s_i…s_j of a trajectory,
 //
 //	−V(s_i) + V(s_j) + Σ_{i≤t<j} (r_t − α log π(s_{t+1}|s_t)) = −α (u_i − u_j)
 //
@@ -344,13 +336,12 @@ func PCL(λ, α float64) Objective {
 	}
 }
 
-// SQL is soft Q-learning (Haarnoja et al. 2017): the squared errors of the soft Bellman equation, summed
-// along a trajectory,
+// SQL is soft Q-learning (Haarnoja et al. 2017): the squared errors of the soft Bellman equation, summed along a trajectory,
 //
 //	δ_t = Q(s_t→s_{t+1}) − (r_t + V(s_{t+1})) = α (log F(s_t) PF(s_{t+1}|s_t) − log F(s_{t+1}) PB(s_t|s_{t+1}))
 //
-// on an exit edge Q − α log R. With a target network, v.Next, r + V(s') is held constant; without one it
-// is learned too, and the loss is α² DB.
+// On an exit edge it is Q − α log R. With a target network, v.Next, r + V(s') is held constant. Without one it is learned
+// too, and the loss is α² DB.
 func SQL(α float64) Objective {
 	return func(b *Batch, v, d *Flows) (loss float64) {
 		n := float64(b.Trajectories())
@@ -372,8 +363,7 @@ func SQL(α float64) Objective {
 	}
 }
 
-// target returns (r_t + V(s_{t+1}))/α of step t of a trajectory, V that of a target network where there
-// is one.
+// target returns (r_t + V(s_{t+1}))/α of step t of a trajectory, with V of the target network if there is one.
 func (v *Flows) target(b *Batch, steps []Step, t int) float64 {
 	s := steps[t]
 	switch {
@@ -385,9 +375,8 @@ func (v *Flows) target(b *Batch, steps []Step, t int) float64 {
 	return v.LogPB[s.B] + v.LogF[steps[t+1].Row]
 }
 
-// PiSQL is soft Q-learning in terms of the policy (Deleu et al. 2024, π-SQL), for environments in which
-// every state is terminating: [SQL] with V(s) = r(s→sf) − α log π(sf|s), α² [MDB] where there is no
-// target network. It does not read v.LogF.
+// PiSQL is soft Q-learning in terms of the policy (Deleu et al. 2024, π-SQL), for environments in which every state is
+// terminating: [SQL] with V(s) = r(s→sf) − α log π(sf|s). Without a target network it is α² [MDB]. It does not read v.LogF.
 func PiSQL(α float64) Objective {
 	return func(b *Batch, v, d *Flows) float64 { return byExits(SQL(α), b, v, d) }
 }
@@ -417,9 +406,9 @@ func SAC(α float64) Objective {
 	}
 }
 
-// project returns KL(π(·|s) ‖ π'), π' the softmax of the lesser critic's Q/α, and adds weight times its
-// cotangents to those of log π. It is Σ π log(π/π') − π + π', right also where Σ π ≠ 1, as π (x + e⁻ˣ − 1),
-// x = log π/π', which keeps its digits where x is small.
+// project returns KL(π(·|s) ‖ π'), π' the softmax of the lesser critic's Q/α, and adds weight times its cotangents to those
+// of log π. With x = log π/π' the KL is Σ π (x + e⁻ˣ − 1) = Σ π log(π/π') − Σ π + Σ π': this keeps its digits where x is
+// small, and its cotangents, π x, are right also where Σ π ≠ 1.
 func project(b *Batch, row int, weight float64, v, d *Flows) (kl float64) {
 	lo, hi := b.FStart[row], b.FStart[row+1]
 	b.u = resize(b.u, int(hi-lo))
@@ -449,21 +438,18 @@ func SoftState(st *States, v *Flows, dst []float64) {
 	}
 }
 
-// RPE is random policy evaluation (He et al. 2024, spec §7): log V, V the value of the uniform policy, is regressed on
-// its expected update over all children. At every visited state
+// RPE is random policy evaluation (He et al. 2024, spec §7). It regresses log V, V the value of the uniform policy, on its
+// expected update over all children. At every visited state
 //
 //	δ(s) = log V(s) − log U(s)    U(s) = (1/A(s)) (Σ_{s→s'} V(s') + [s ∈ X] A(s) g(s) R(s))
 //
-// and L is the sum of δ² along a trajectory; ∂L/∂log V(s') is −2 δ(s) times the share of V(s') in the update. Of a
-// state with nothing but an exit V = g(x) R(x) is known, and not learned. The batch needs its children
-// ([Batch.AddChildren]), v.LogG, and v.LogF for log V, and no policy: trajectories are the uniform one's, or any that
-// reach everything. If δ = 0 everywhere, V is that of [Graph.RandomPolicyEvaluation], and log Z = log V(s0).
+// and L is the sum of δ² along a trajectory. ∂L/∂log V(s') is −2 δ(s) times the share of V(s') in U(s): the update is not
+// held constant. Where the exit is the only edge, V = g(x) R(x) is known, and not learned. The batch needs its children
+// ([Batch.AddChildren]), v.LogG, and v.LogF for log V, but no policy: its trajectories are the uniform policy's, or any
+// that reach every state. If δ = 0 everywhere, V is that of [Graph.RandomPolicyEvaluation], and log Z = log V(s0).
 //
-// The original learns F = V/g, from the square of the update's own error. In words of 10 of 20 letters g is up to 10¹³,
-// and its squares are of hardly any other states than those of largest g; in logarithms all count alike. And log V
-// varies with what R is below a state, where log F falls with every step from s0 besides. The update is not held
-// constant: networks learn less well then (on words of 4 letters by either end, 500 iterations of 2×64, a total variation of
-// 0.046 for 0.026), and as it is a sum over all children, there is no bias to avoid.
+// The original learns F = V/g, and squares the error of V. g varies by many orders of magnitude (10¹³ in words of 10 of 20
+// letters), and then the squares are those of the states of largest g alone. In logarithms all states count alike.
 func RPE(b *Batch, v, d *Flows) (loss float64) {
 	b.u = b.Visits(b.u)
 	for row, visits := range b.u {
@@ -486,9 +472,8 @@ func RPE(b *Batch, v, d *Flows) (loss float64) {
 	return loss
 }
 
-// ValuePolicy is the policy that [Graph.RandomPolicyEvaluation] extracts from values, each row normalised, on states of
-// any kind. logV writes log V by row. It is asked for the children of the rows, on states of ValuePolicy's own: those of
-// the caller need not hold them.
+// ValuePolicy is the policy that [Graph.RandomPolicyEvaluation] extracts from values, each row normalised. logV writes log V
+// by row. ValuePolicy asks it for the children of the rows too, on states of its own: the caller's need not have them.
 func ValuePolicy(logV Policy) Policy {
 	var near States // the rows, and then their children
 	var v, logG []float64
