@@ -3295,53 +3295,55 @@ type objective struct {
 // objectives lists the losses of spec §3 and, at some temperatures, those of spec §6. SAC is not among them: its parts
 // hold different things constant.
 func objectives() []objective {
-	db := func(i, j, _ int) float64 { return map[bool]float64{true: 1}[j == i+1] }
-	tb := func(i, j, last int) float64 { return map[bool]float64{true: 1}[i == 0 && j == last] }
 	all := []objective{
-		{name: "TB", fast: gfn.TB, slow: pairs(tb, false)},
+		{name: "TB", fast: gfn.TB, slow: pairs(whole, false)},
 		{name: "VarGrad", fast: gfn.VarGrad, slow: variance},
-		{name: "DB", fast: gfn.DB, slow: pairs(db, false), state: true},
+		{name: "DB", fast: gfn.DB, slow: pairs(edge, false), state: true},
 		{name: "FM", fast: gfn.FM, slow: flowMatching, state: true},
-		{name: "SubTB(∞)", fast: gfn.SubTB(math.Inf(1)), slow: pairs(tb, false), state: true},
-		{name: "MDB", fast: gfn.MDB, exits: true, slow: func(b *gfn.Batch, v *gfn.Flows) float64 {
-			return control{b, 1, v.LogPB}.pisql(v.LogPF, nil)
-		}},
-		{name: "FL-DB", fast: gfn.FLDB, state: true, exits: true, slow: func(b *gfn.Batch, v *gfn.Flows) float64 {
-			return control{b, 1, v.LogPB}.shaped(v.LogF, v.LogPF, v.LogRhat)
-		}},
+		{name: "SubTB(∞)", fast: gfn.SubTB(math.Inf(1)), slow: pairs(whole, false), state: true},
 	}
 	for _, λ := range []float64{0, 0.5, 0.9, 1, 1.7, 30, 1e200} {
 		geometric := func(i, j, last int) float64 { // over the largest of the weights
 			return math.Pow(λ, float64(j-i-1)-max(0, math.Copysign(1, λ-1.1))*float64(last-1))
 		}
-		all = append(all, objective{name: fmt.Sprintf("SubTB(%v)", λ), fast: gfn.SubTB(λ), slow: pairs(geometric, true), state: true})
+		name := fmt.Sprintf("SubTB(%v)", λ)
+		all = append(all, objective{name: name, fast: gfn.SubTB(λ), slow: pairs(geometric, true), state: true})
 	}
 	for _, α := range []float64{0.4, 1, 2.5} {
-		on := func(b *gfn.Batch, v *gfn.Flows) control { return control{b, α, v.LogPB} }
+		by := func(slow func(m control, v *gfn.Flows) float64) func(*gfn.Batch, *gfn.Flows) float64 {
+			return func(b *gfn.Batch, v *gfn.Flows) float64 { return slow(control{b, α, v.LogPB}, v) }
+		}
+		pcl := func(λ float64) func(*gfn.Batch, *gfn.Flows) float64 {
+			return by(func(m control, v *gfn.Flows) float64 { return m.pcl(λ, scaled(α, v.LogF), v.LogPF) })
+		}
+		sql := by(func(m control, v *gfn.Flows) float64 { return m.sql(m.q(v), scaled(α, v.LogF)) })
+		sqlTarget := by(func(m control, v *gfn.Flows) float64 { return m.sql(m.q(v), scaled(α, v.Next)) })
+		pisql := by(func(m control, v *gfn.Flows) float64 { return m.pisql(v.LogPF, nil) })
+		pisqlTarget := by(func(m control, v *gfn.Flows) float64 { return m.pisql(v.LogPF, scaled(α, v.Next)) })
 		all = append(all,
-			objective{name: "PCL(0)", fast: gfn.PCL(0, α), state: true, slow: func(b *gfn.Batch, v *gfn.Flows) float64 {
-				return on(b, v).pcl(0, scaled(α, v.LogF), v.LogPF)
-			}},
-			objective{name: "PCL(0.8)", fast: gfn.PCL(0.8, α), state: true, slow: func(b *gfn.Batch, v *gfn.Flows) float64 {
-				return on(b, v).pcl(0.8, scaled(α, v.LogF), v.LogPF)
-			}},
-			objective{name: "SQL", fast: gfn.SQL(α), state: true, slow: func(b *gfn.Batch, v *gfn.Flows) float64 {
-				return on(b, v).sql(on(b, v).q(v), scaled(α, v.LogF))
-			}},
-			objective{name: "SQL, target", fast: gfn.SQL(α), state: true, target: true, slow: func(b *gfn.Batch, v *gfn.Flows) float64 {
-				return on(b, v).sql(on(b, v).q(v), scaled(α, v.Next))
-			}},
-			objective{name: "π-SQL", fast: gfn.PiSQL(α), exits: true, slow: func(b *gfn.Batch, v *gfn.Flows) float64 {
-				return on(b, v).pisql(v.LogPF, nil)
-			}},
-			objective{name: "π-SQL, target", fast: gfn.PiSQL(α), exits: true, target: true, slow: func(b *gfn.Batch, v *gfn.Flows) float64 {
-				return on(b, v).pisql(v.LogPF, scaled(α, v.Next))
-			}})
+			objective{name: "PCL(0)", fast: gfn.PCL(0, α), slow: pcl(0), state: true},
+			objective{name: "PCL(0.8)", fast: gfn.PCL(0.8, α), slow: pcl(0.8), state: true},
+			objective{name: "SQL", fast: gfn.SQL(α), slow: sql, state: true},
+			objective{name: "SQL, target", fast: gfn.SQL(α), slow: sqlTarget, state: true, target: true},
+			objective{name: "π-SQL", fast: gfn.PiSQL(α), slow: pisql, exits: true},
+			objective{name: "π-SQL, target", fast: gfn.PiSQL(α), slow: pisqlTarget, exits: true, target: true})
+		if α == 1 { // MDB and FL-DB have no temperature
+			shaped := by(func(m control, v *gfn.Flows) float64 { return m.shaped(v.LogF, v.LogPF, v.LogRhat) })
+			all = append(all,
+				objective{name: "MDB", fast: gfn.MDB, slow: pisql, exits: true},
+				objective{name: "FL-DB", fast: gfn.FLDB, slow: shaped, state: true, exits: true})
+		}
 	}
 	return all
 }
 
-// pairs is the quadratic form of spec §3 over all sub-trajectories, divided by the sum of its weights where normalise is set.
+// edge and whole are the weights of DB and TB.
+func edge(i, j, _ int) float64 { return map[bool]float64{true: 1}[j == i+1] }
+
+func whole(i, j, last int) float64 { return map[bool]float64{true: 1}[i == 0 && j == last] }
+
+// pairs is the quadratic form of spec §3 over all sub-trajectories. With normalise it is divided by the sum of its
+// weights.
 func pairs(weight func(i, j, last int) float64, normalise bool) func(b *gfn.Batch, v *gfn.Flows) float64 {
 	return func(b *gfn.Batch, v *gfn.Flows) (loss float64) {
 		for k := range b.Trajectories() {
@@ -3417,7 +3419,7 @@ func flowMatching(b *gfn.Batch, v *gfn.Flows) float64 {
 			}
 		}
 	}
-	return pairs(func(i, j, _ int) float64 { return map[bool]float64{true: 1}[j == i+1] }, false)(b, &own) + passed
+	return pairs(edge, false)(b, &own) + passed
 }
 
 // sampled returns a batch of g, drawn uniformly, parents included, with random values of everything
@@ -3462,9 +3464,9 @@ func TestObjectives(t *testing.T) {
 			want := f()
 			loss := o.fast(b, v, d)
 			closeTo(t, want, loss, 1e-11, o.name)
-			for _, pair := range [][2][]float64{{v.LogPF, d.LogPF}, {v.LogPB, d.LogPB}, {v.LogF, d.LogF}} {
+			for k, pair := range [][2][]float64{{v.LogPF, d.LogPF}, {v.LogF, d.LogF}, {v.LogPB, d.LogPB}} {
 				slope := central(pair[0], f)
-				if o.target && len(slope) > 0 && &pair[0][0] == &v.LogPB[0] {
+				if o.target && k == 2 { // a reward with it is held constant
 					clear(slope)
 				}
 				require.InDeltaSlice(t, slope, pair[1], 1e-6*max(1, loss), o.name)
@@ -3546,7 +3548,8 @@ func TestNoCancellation(t *testing.T) {
 	}
 	require.InEpsilon(t, at(0), at(300), 1e-6) // 1e-6 itself has lost 8 of its digits beside 300
 	critic := func(offset float64) float64 {
-		return gfn.SubEB(b, gfn.Forward, []float64{0, 0, offset}, []float64{offset, offset + 1e-6, offset + 2e-6}, 0.9, d.LogF, nil)
+		r, value := []float64{0, 0, offset}, []float64{offset, offset + 1e-6, offset + 2e-6}
+		return gfn.SubEB(b, gfn.Forward, r, value, 0.9, d.LogF, nil)
 	}
 	require.InEpsilon(t, critic(0), critic(333.3), 1e-6)
 }
@@ -5211,7 +5214,9 @@ func TestSoftValue(t *testing.T) {
 			requireSoft(t, g, randomPB(rng, g), α, true)
 		}
 	})
-	for _, spec := range []string{small[0], "dag:nodes=3,samples=20", "dag:nodes=4,samples=20", "sequence:length=4,tokens=ABC,order=ends"} {
+	for _, spec := range []string{
+		small[0], "dag:nodes=3,samples=20", "dag:nodes=4,samples=20", "sequence:length=4,tokens=ABC,order=ends",
+	} {
 		g := enumerate(t, parse(t, spec))
 		for _, α := range []float64{0.3, 1, 2} {
 			requireSoft(t, g, g.Backward(gfn.UniformPB), α, false)
@@ -5233,7 +5238,8 @@ func TestSoftBias(t *testing.T) {
 		spec        string
 		least, most float64
 	}{
-		{"hypergrid:dim=2,height=8,r0=0.1", 0.5, 1}, {"hypergrid:dim=3,height=4,r0=0.1", 0.5, 1}, {"dag:nodes=3,samples=20", 0.01, 1},
+		{"hypergrid:dim=2,height=8,r0=0.1", 0.5, 1}, {"hypergrid:dim=3,height=4,r0=0.1", 0.5, 1},
+		{"dag:nodes=3,samples=20", 0.01, 1},
 		{"dag:nodes=4,samples=20", 0.01, 1}, {"explicit", 0.01, 1}, {"sequence:length=4,tokens=ABC,order=append", 0, 1e-10},
 		{"sequence:length=4,tokens=ABC,order=ends", 0, 1e-10}, {"sequence:length=4,tokens=ABC,order=any", 0, 1e-10},
 	} {
@@ -5368,7 +5374,7 @@ func (m control) sql(q, v []float64) float64 {
 	})
 }
 
-// pisql is soft Q-learning of the policy: α log π − (r + V(s') − V(s)), V by the exits; V(s') is target where that is not nil.
+// pisql is soft Q-learning of the policy: α log π − (r + V(s') − V(s)), V by the exits. V(s') is target unless that is nil.
 func (m control) pisql(logπ, target []float64) float64 {
 	v := m.byExit(logπ)
 	if target == nil {
@@ -5380,7 +5386,7 @@ func (m control) pisql(logπ, target []float64) float64 {
 	})
 }
 
-// shaped is soft Q-learning with the shaped reward r + α log R̂(s') − α log R̂(s), where log R̂(sf) = 0, and Q = V + α log π.
+// shaped is soft Q-learning with the shaped reward r + α log R̂(s') − α log R̂(s), log R̂(sf) = 0, and Q = V + α log π.
 func (m control) shaped(v, logπ, logRhat []float64) float64 {
 	return m.squares(func(k, t int, s gfn.Step) float64 {
 		next, r := m.child(v, k, t)
@@ -5412,9 +5418,9 @@ func lesser(a, b []float64) (c []float64) {
 	return c
 }
 
-// The equivalences of spec §6, of residuals, losses and gradients, at random parameters and temperatures: with V = α log F
-// and Q = α log F PF the inconsistency of a part is −α times its residual, PCL is α² SubTB, SQL α² DB and π-SQL α² MDB. FL-DB
-// is in the table of objectives, as soft Q-learning with a shaped reward.
+// The equivalences of spec §6, of residuals, losses and gradients, at random parameters and temperatures. With V = α log F
+// and Q = α log F PF the inconsistency of a part is −α times its residual; PCL is α² SubTB, SQL α² DB and π-SQL α² MDB.
+// FL-DB is in the table of objectives, as soft Q-learning with a shaped reward.
 func TestControlIsBalance(t *testing.T) {
 	onDAGs(t, func(t *testing.T, rng *rand.Rand, g *gfn.Graph) {
 		for _, α := range []float64{0.4, 1, 2.5} {
@@ -5445,7 +5451,7 @@ func TestControlIsBalance(t *testing.T) {
 	})
 }
 
-// SAC is two critics by their targets, and the actor by the lesser one, whose loss is 0 at the softmax of Q/α. The actor's
+// SAC is two critics by their targets, and the actor by the lesser one. The actor's loss is 0 at the softmax of Q/α, and its
 // gradient in log π is right whatever Σ π is.
 func TestSACByDefinition(t *testing.T) {
 	onDAGs(t, func(t *testing.T, rng *rand.Rand, g *gfn.Graph) {
@@ -6205,8 +6211,8 @@ func TestEditorErrors(t *testing.T) {
 
 // ---- steps of training ----
 
-// before is a trainer before a step: log Z and its first moment, and copies of the networks. The copies give α log π, V or
-// Q, as α has no part in them.
+// before is a trainer before a step: log Z and its first moment, and copies of the networks. The copies have Scale 1, and
+// give log π, V or Q whatever α is.
 type before struct {
 	t             *testing.T
 	tr            *gfn.Trainer
@@ -6290,7 +6296,8 @@ func (was before) advantages(b *gfn.Batch, way gfn.Direction, critic string, λ 
 	return a
 }
 
-// Networks begin apart from each other, targets as what they follow, and tabular ones with uniform policies and values of 0.
+// Networks begin apart from each other, and targets as what they follow. Tabular ones begin as uniform policies and values
+// of 0.
 func TestNetworksBegin(t *testing.T) {
 	env := parse(t, "hypergrid:dim=2,height=3,r0=0.1")
 	for method, pair := range map[string][2]string{"rl-b": {"f", "fb"}, "sac": {"q1", "q2"}} {
@@ -6349,10 +6356,11 @@ func TestPolicyGradientStep(t *testing.T) {
 }
 
 // Each setting of the policy gradient is what it is called. The gradients that a step gives to PF and PB are those of the
-// rewards, advantages and centring of the same name, with the critic as it was before the step. The loss is mean c(τ), and
-// so is the gradient of log Z.
+// rewards, advantages and centring of the same name, with the critic as it was before. The loss is mean c(τ), and so is
+// the gradient of log Z.
 func TestPolicyGradientSettings(t *testing.T) {
-	for name, centre := range map[string]gfn.Centring{"batch": gfn.CentreBatch, "others": gfn.CentreOthers, "none": gfn.CentreNone} {
+	centrings := map[string]gfn.Centring{"batch": gfn.CentreBatch, "others": gfn.CentreOthers, "none": gfn.CentreNone}
+	for name, centre := range centrings {
 		for _, backward := range []string{"pg", "tb"} {
 			for _, λ := range []float64{0.7, 1} {
 				c := quick("rl-b")
@@ -6425,7 +6433,9 @@ func TestClipAndSchedules(t *testing.T) {
 	for _, n := range tr.Nets() {
 		require.InEpsilon(t, 1e-4, math.Sqrt(dot(n.M, n.M)), 1e-9)
 	}
-	for schedule, want := range map[string][]float64{"constant": {1, 1, 1, 1}, "linear": {1, 0.75, 0.5, 0}, "cosine": {1, (1 + math.Sqrt(0.5)) / 2, 0.5, 0}} {
+	for schedule, want := range map[string][]float64{
+		"constant": {1, 1, 1, 1}, "linear": {1, 0.75, 0.5, 0}, "cosine": {1, (1 + math.Sqrt(0.5)) / 2, 0.5, 0},
+	} {
 		c := gfn.Config{Schedule: schedule, Iterations: 100}
 		for i, at := range []int{0, 25, 50, 100} {
 			require.InDelta(t, want[i], c.Rate(at), 1e-15, "%s at %d", schedule, at)
@@ -6437,7 +6447,9 @@ func TestClipAndSchedules(t *testing.T) {
 func TestMethods(t *testing.T) {
 	for _, λ := range []float64{-1, math.NaN()} {
 		require.PanicsWithValue(t, fmt.Sprintf("gfn: SubTB: λ = %v", λ), func() { gfn.SubTB(λ) })
-		require.PanicsWithValue(t, fmt.Sprintf("gfn: SubEB: λ = %v", λ), func() { gfn.SubEB(new(gfn.Batch), gfn.Forward, nil, nil, λ, nil, nil) })
+		require.PanicsWithValue(t, fmt.Sprintf("gfn: SubEB: λ = %v", λ), func() {
+			gfn.SubEB(new(gfn.Batch), gfn.Forward, nil, nil, λ, nil, nil)
+		})
 	}
 	require.Panics(t, func() { gfn.PCL(-1, 1) })
 	clear(gfn.Methods()) // it is the caller's
@@ -6483,7 +6495,9 @@ func TestMethods(t *testing.T) {
 		require.Equal(t, λ, gfn.DefaultConfig(method).Lambda)
 	}
 	require.Equal(t, 1000, gfn.DefaultConfig("sac").Replay)
-	require.Equal(t, []float64{5e-3, 5e-3, 2e-3}, []float64{gfn.DefaultConfig("rl-u").LRV, gfn.DefaultConfig("sac").LRV, gfn.DefaultConfig("db-u").LRV})
+	for method, lr := range map[string]float64{"rl-u": 5e-3, "sac": 5e-3, "db-u": 2e-3} {
+		require.Equal(t, lr, gfn.DefaultConfig(method).LRV)
+	}
 }
 
 // The critics' second steps are down the gradient of Sub-EB with the rewards held fixed, with a λ of their own. PF's first
@@ -6585,8 +6599,8 @@ func TestControlStep(t *testing.T) {
 	}
 }
 
-// A step of rpe is down the gradient of its loss, the values of full words known. Policy and log Z follow from the network.
-// Trajectories are the uniform policy's, whatever is learned.
+// A step of rpe is down the gradient of its loss, the values of full words known. Policy and log Z follow from the
+// network. Trajectories are the uniform policy's, whatever is learned.
 func TestRPEStep(t *testing.T) {
 	for _, spec := range []string{"sequence:length=3,tokens=AB,order=any", "sequence:length=3,tokens=ABC,order=append"} {
 		c := gfn.DefaultConfig("rpe")
@@ -6668,7 +6682,8 @@ func TestConfigReportsEveryProblem(t *testing.T) {
 	c := gfn.DefaultConfig("tb-x")
 	c.Batch, c.LR, c.Epsilon, c.Schedule, c.Lambda = 0, math.NaN(), 1.5, "cosinus", -1
 	err := c.Validate()
-	require.Equal(t, []string{"Method tb-x", "Batch 0", "LR NaN", "Schedule cosinus", "Lambda -1", "Epsilon 1.5"}, fields(err))
+	wrong := []string{"Method tb-x", "Batch 0", "LR NaN", "Schedule cosinus", "Lambda -1", "Epsilon 1.5"}
+	require.Equal(t, wrong, fields(err))
 	require.ErrorContains(t, err, "gfn: Config.Batch = 0: must lie in 1…16777216\n")
 	require.Len(t, strings.Split(err.Error(), "\n"), 6)
 	for _, m := range gfn.Methods() {
@@ -6681,7 +6696,8 @@ func TestConfigReportsEveryProblem(t *testing.T) {
 	require.Equal(t, []string{"Batch 16777217"}, fields(c.Validate()))
 	c = gfn.DefaultConfig("rl-u")
 	c.Epsilon, c.EpsilonEnd, c.Temperature, c.Replay, c.Lambda = 0.1, 0.2, 2, 3, 1.5
-	require.Equal(t, []string{"Lambda 1.5", "Epsilon 0.1", "EpsilonEnd 0.2", "Temperature 2", "Replay 3"}, fields(c.Validate()))
+	wrong = []string{"Lambda 1.5", "Epsilon 0.1", "EpsilonEnd 0.2", "Temperature 2", "Replay 3"}
+	require.Equal(t, wrong, fields(c.Validate()))
 	c = gfn.DefaultConfig("tb-u")
 	c.Tabular, c.Limit = true, 10
 	_, err = gfn.NewTrainer(parse(t, small[0]), c)
@@ -6692,12 +6708,15 @@ func TestConfigReportsEveryProblem(t *testing.T) {
 	require.Equal(t, []string{"Hidden 16384"}, fields(err))
 }
 
-// The errors of what the control methods want: of configurations, environments and checkpoints.
+// Control methods want α > 0, and some of them an environment where every state is terminating, or an intermediate reward.
 func TestControlErrors(t *testing.T) {
 	c := gfn.DefaultConfig("pcl")
 	c.Alpha = 0
 	require.Equal(t, []string{"Alpha 0"}, fields(c.Validate()))
-	for method, want := range map[string]string{"mdb": `every state must be terminating, and "" is not`, "pisql": "every state must be terminating", "fldb": "log R̂(s) must be defined"} {
+	for method, want := range map[string]string{
+		"mdb": `every state must be terminating, and "" is not`, "pisql": "every state must be terminating",
+		"fldb": "log R̂(s) must be defined",
+	} {
 		for _, limit := range []int{0, 1000} {
 			c := gfn.DefaultConfig(method)
 			c.Limit = limit
@@ -7196,10 +7215,9 @@ var small = []string{
 	"dag:nodes=4,samples=20",
 }
 
-// cell trains one method on one environment. Tabular policies are trained with the rates that suit
-// one free row of parameters a state; the posterior over structures of four nodes is steep, and
-// wants slower and longer runs. Soft Q-learning has one network, for all; where the two critics of
-// SAC err, the lesser one counts, and log Z is low: they are larger and faster than the actor.
+// cell trains one method on one environment. Free parameters for each state want larger rates than networks; the posterior
+// over structures of four nodes is steep, and wants slower and longer runs. sql has one network for all. Where the critics
+// of sac err the lesser one counts, and log Z is low: they are larger and faster than the actor.
 func cell(t *testing.T, method, spec string, env gfn.Env, tabular bool) gfn.Evaluation {
 	c := gfn.DefaultConfig(method)
 	c.Iterations, c.Batch, c.EvalEvery, c.Workers, c.Tabular = 1000, 64, 0, 1, tabular
@@ -7267,7 +7285,8 @@ func TestLearnedAgainstExact(t *testing.T) {
 						continue
 					}
 					e := cell(t, method, spec, env, tabular)
-					t.Logf("%-10s %-42s %-8s TV %.1e after %v iterations, log Z off by %+.1e", method, spec, what, e.TV, e.Iteration, e.LogZ-e.LogZExact)
+					t.Logf("%-10s %-42s %-8s TV %.1e after %v iterations, log Z off by %+.1e",
+						method, spec, what, e.TV, e.Iteration, e.LogZ-e.LogZExact)
 					require.Less(t, e.TV, limit, spec)
 					require.InDelta(t, e.LogZExact, e.LogZ, 0.1)
 				}
