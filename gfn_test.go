@@ -7002,9 +7002,9 @@ func TestDamagedCheckpoints(t *testing.T) {
 	for _, foreign := range []string{"PNG and so on", "\x02\x00\x00\x00\x00\x00\x00\x00{}", string(file) + " "} {
 		require.EqualError(t, load([]byte(foreign), nil, nil), broken)
 	}
-	newer := altered(t, tr, func(s *safetensors) { s.header["__metadata__"]["gfn"] = "8" })
-	require.EqualError(t, load(newer, nil, nil), `gfn: checkpoint: format version "8"; this program reads "7"`)
-	require.ErrorContains(t, load(file, parse(t, "hypergrid:dim=2,height=4"), nil), "it was trained on {Spec:explicit")
+	newer := altered(t, tr, func(s *safetensors) { s.header["__metadata__"]["gfn"] = "9" })
+	require.EqualError(t, load(newer, nil, nil), `gfn: checkpoint: format version "9"; this program reads "8"`)
+	require.ErrorContains(t, load(file, parse(t, "hypergrid:dim=2,height=4"), nil), `it was trained on "explicit`)
 	require.ErrorContains(t, load(file, nil, func(c *gfn.Config) { c.Batch++ }), "only Iterations, Workers and")
 	require.NoError(t, load(file, nil, func(c *gfn.Config) { c.Iterations, c.EvalEvery, c.Workers = 50, 7, 2 }))
 }
@@ -7049,6 +7049,48 @@ func TestForgedCheckpoints(t *testing.T) {
 	refused(tr, "no actions, not even the exit", last("replay", 1, 0))
 	refused(tr, "is not legal", last("replay", 2, 9))
 	refused(ran(t, parse(t, "explicit"), quick("rl-g")), "a recorded state", last("guide", 1, 9999))
+}
+
+// otherGrid is a grid with rewards of its own, which still claims the spec of the grid.
+type otherGrid struct {
+	*gfn.HyperGrid
+	logReward func(s []int) float64
+}
+
+func (g otherGrid) LogReward(s []int) float64 { return g.logReward(s) }
+
+// A checkpoint is for the rewards that it was trained on, whatever the environment calls itself.
+func TestCheckpointKnowsItsRewards(t *testing.T) {
+	grid := parse(t, "hypergrid:dim=2,height=8,r0=0.1").(*gfn.HyperGrid)
+	other := func(logReward func(s []int) float64) gfn.Env { return otherGrid{grid, logReward} }
+	words := func(first, second int) gfn.Env { // they have no spec
+		return must(gfn.NewSequence(2, "AB", gfn.Append, gfn.WordReward{LogR: func(word []int) float64 {
+			return float64(first*word[0] + second*word[1])
+		}}))
+	}
+	for _, c := range []struct {
+		name               string
+		trained, with      gfn.Env
+		enumerated, walked bool // the difference is seen in log Z*, on trajectories
+	}{
+		{"rounding", grid, other(func(s []int) float64 { return grid.LogReward(s) + 1e-12 }), false, false},
+		{"scale", grid, other(func(s []int) float64 { return grid.LogReward(s) + 1e-8 }), true, true},
+		{"place", grid, other(func(s []int) float64 { return grid.LogReward([]int{(s[0] + 1) % 8, s[1]}) }), true, true}, // the same log Z*
+		{"a far corner", grid, other(func(s []int) float64 { return grid.LogReward(s) + float64(s[0]*s[1]/49) }), true, false},
+		{"the same words", words(1, 2), words(1, 2), false, false},
+		{"words", words(1, 2), words(2, 1), true, true},
+	} {
+		for limit, differs := range map[int]bool{100: c.enumerated, 0: c.walked} {
+			config := quick("tb-u")
+			config.Limit = limit
+			_, err := gfn.Load(bytes.NewReader(saved(t, trainer(t, c.trained, config))), "", c.with, nil)
+			if differs {
+				require.ErrorContains(t, err, "it was trained on other rewards: Σ u log R and log Z* are [", "%s, limit %d", c.name, limit)
+			} else {
+				require.NoError(t, err, "%s, limit %d", c.name, limit)
+			}
+		}
+	}
 }
 
 // A file is written whole or not at all.

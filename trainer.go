@@ -1322,6 +1322,7 @@ func (r replay) draw(n int, o Sampling) (drawn [][]int) {
 // of Adam's steps is Iteration.
 type checkpoint struct {
 	Env                     identity
+	Rewards                 []float64 // their fingerprint
 	Config                  Config
 	Iteration, Trajectories int
 	TrainSeconds            float64
@@ -1334,7 +1335,7 @@ type checkpoint struct {
 	header, data []byte // of a file that is read: the header, and the tensors' bytes
 }
 
-const checkpointVersion = "7"
+const checkpointVersion = "8"
 
 // figures is the number of numbers in an Evaluation.
 var figures = binary.Size(Evaluation{}) / 8
@@ -1350,6 +1351,41 @@ func identify(env Env) identity {
 	env = Unwrap(env)
 	t := TraitsOf(env)
 	return identity{cmp.Or(t.Spec, fmt.Sprintf("%T", env)), t.Checksum, env.Shape()}
+}
+
+func (d identity) String() string {
+	return fmt.Sprintf("%q, shape %+v, file %08x", d.Spec, d.Shape, d.Checksum)
+}
+
+// rewards returns a fingerprint of the environment's rewards: Σ u log R(s), with fixed weights 0 ≤ u < 1, over the
+// terminating states s of 16 fixed trajectories of the uniform policy, and log Z* if the space is enumerated. The
+// trajectories end early if they list more than 2²⁴ actions.
+func (t *Trainer) rewards() []float64 {
+	shape, rng := t.Env.Shape(), stream(0, 0, 0)
+	s, list := make([]int, shape.Dim), []int(nil)
+	sum, listed := 0.0, 0
+	for range 16 {
+		t.Env.Source(s)
+		for {
+			list = t.Env.Forward(list[:0], s)
+			if listed += len(list); len(list) == 0 || listed > 1<<24 {
+				break
+			}
+			u, exit := uniform01(&rng), shape.Forward-1
+			if list[len(list)-1] == exit {
+				sum += u * t.Env.LogReward(s)
+			}
+			a := list[int(u*float64(len(list)))]
+			if a == exit {
+				break
+			}
+			t.Env.Step(s, a)
+		}
+	}
+	if t.Graph == nil {
+		return []float64{sum}
+	}
+	return []float64{sum, t.Graph.LogZ()}
 }
 
 // tensor is a part of a checkpoint. Its values are []float64, []int32, or []Evaluation, which is a matrix of float64.
@@ -1422,7 +1458,7 @@ func (t *Trainer) Save(w io.Writer) error {
 		data, _ = binary.Append(data, binary.LittleEndian, x.values)
 	}
 	text, _, err := header(checkpoint{
-		Env: identify(t.Env), Config: t.Config,
+		Env: identify(t.Env), Rewards: t.rewards(), Config: t.Config,
 		Iteration: t.Iteration, Trajectories: t.Trajectories, TrainSeconds: t.TrainSeconds,
 		LossSum: t.lossSum, LossCount: t.lossCount, Trust: t.trust,
 		Lengths: [4]int{len(t.Curve) * figures, len(replay), len(guide), len(modes)},
@@ -1468,9 +1504,10 @@ func LoadFile(path string, env Env, change func(*Config)) (*Trainer, error) {
 }
 
 // Load reads a checkpoint. With env nil it builds the environment from the recorded spec. A file that the environment
-// reads must have the recorded checksum; it is looked for in the current directory and then in dir. Of an environment
-// without a spec in its [Traits] only type and shape are compared. change, where not nil, may alter Iterations, Workers
-// and EvalEvery. The error says whether the data is not a whole checkpoint, or of another version, or of another
+// reads must have the recorded checksum; it is looked for in the current directory and then in dir. The environment must
+// have the recorded spec, or type if its [Traits] have none, shape and rewards. Rewards are compared by log Z*, if the
+// space is enumerated, and by log R on fixed trajectories, to nine digits. change, where not nil, may alter Iterations,
+// Workers and EvalEvery. The error says whether the data is not a whole checkpoint, or of another version, or of another
 // environment.
 func Load(r io.Reader, dir string, env Env, change func(*Config)) (*Trainer, error) {
 	c, err := readCheckpoint(r)
@@ -1541,7 +1578,7 @@ func (c *checkpoint) fits(env Env) error {
 		return err
 	}
 	if is := identify(env); is != c.Env {
-		return fmt.Errorf("gfn: checkpoint: it was trained on %+v, not on %+v", c.Env, is)
+		return fmt.Errorf("gfn: checkpoint: it was trained on %v, not on %v", c.Env, is)
 	}
 	method, _ := MethodByName(c.Config.Method)
 	networks := 0
@@ -1565,6 +1602,12 @@ func (c *checkpoint) restore(t *Trainer) error {
 	valid := bytes.Equal(text, c.header) && size == len(c.data) && min(c.Iteration, c.Trajectories, c.LossCount) >= 0
 	if err != nil || !valid {
 		return errors.New("gfn: checkpoint: its tensors do not fit its configuration: damaged, or of another version")
+	}
+	is, was := t.rewards(), c.Rewards
+	for i := range min(len(is), len(was)) { // a reader may enumerate less
+		if math.Abs(is[i]-was[i]) > 1e-9*max(1, math.Abs(was[i])) {
+			return fmt.Errorf("gfn: checkpoint: it was trained on other rewards: Σ u log R and log Z* are %v, and were %v", is, was)
+		}
 	}
 	data := bytes.NewReader(c.data)
 	for _, x := range tensors {

@@ -930,7 +930,12 @@ var list = []place{
 		m("numbers that the file cannot hold", "n > len(c.data)", "false"),
 		m("fewer numbers than none", "n < 0", "false"),
 	}},
+	{"trainer.go", "Trainer.rewards", []mutant{
+		m("without log Z*", "[]float64{sum, t.Graph.LogZ()}", "[]float64{sum}"),
+		m("trajectories without rewards", "sum += u * t.Env.LogReward(s)", "_ = sum"),
+	}},
 	{"trainer.go", "checkpoint.restore", []mutant{
+		m("any rewards", "1e-9*max", "1e9*max"),
 		m("any header", "bytes.Equal(text, c.header)", "len(text) > 0"),
 		m("counts below 0", " && min(c.Iteration, c.Trajectories, c.LossCount) >= 0", ""),
 		m("bytes that are no tensor's", "size == len(c.data)", "size <= len(c.data)"),
