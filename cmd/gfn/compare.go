@@ -26,8 +26,7 @@ The tables give means over the seeds with their standard errors: at the end, and
 of the means over the last tenth of the iterations, since single points wobble.
 Each run has one processor; seconds are of training alone. With -out DIR a run
 that is done is kept in DIR/runs.jsonl, and a command of the same build does not
-do it again: Ctrl-C loses no more than the runs that are going. Parentheses name
-the methods that use a flag; "gfn train -h" says more.`
+do it again: Ctrl-C loses no more than the runs that are going.`
 )
 
 // job says what a run depends on: equal jobs have equal results.
@@ -107,9 +106,6 @@ func (k *comparison) read() (err error) {
 	k.flags.Lookup("eval-every").DefValue = "a fiftieth of -iters"
 	if _, err := k.parse(k.flags, 0, 0); err != nil {
 		return err
-	}
-	if *seeds < 1 {
-		return usagef("-seeds is %d; write a number from 1", *seeds)
 	}
 	if k.target, err = parseEnv(*k.env); err != nil {
 		return err

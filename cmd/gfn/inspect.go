@@ -21,9 +21,8 @@ const (
 Edges include the exits; the mean reward is that of R/Z*.`
 
 	checkAbout = `Checks the guarantees on random policies of an environment.
-For each statement it prints both sides and their slack, in nats or
-probabilities, on the policies that come nearest to breaking it. It exits with 1
-if one is broken. "go doc gfn" states them: Improvement, Guiding, …`
+It prints both sides of each and their slack, in nats or probabilities, on the
+policies that come nearest to breaking it. If one is broken, it exits with 1.`
 
 	evalAbout = `Prints the metrics of a trained sampler.
 They are exact if the space can be enumerated. Beside those of samples stand the

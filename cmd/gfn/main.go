@@ -133,6 +133,11 @@ func (c *call) parse(flags *flag.FlagSet, least, most int) (positional []string,
 	if n := len(positional); n < least || n > most {
 		return nil, usagef("arguments beside flags: %d; write gfn %s %s", n, c.name, c.synopsis)
 	}
+	for _, name := range []string{"n", "samples", "policies", "paths", "seeds"} {
+		if f := flags.Lookup(name); f != nil && (f.Value.String() == "0" || f.Value.String()[0] == '-') {
+			return nil, usagef("-%s is %s; write a number from 1", name, f.Value)
+		}
+	}
 	return positional, nil
 }
 
