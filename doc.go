@@ -43,7 +43,7 @@
 // With the potentials u_i of a trajectory, u_i = log F(s_i) − Σ_{t<i} (log PF − log PB), every loss but the first is
 // one quadratic form Σ w_ij (u_i − u_j)².
 //
-//   - [FM], flow matching: in-flow = out-flow at every visited state
+//   - [FM], flow matching: in-flow = out-flow at every visited state; it is DB with PB the shares of the in-flow
 //   - [DB], detailed balance: F(s) PF(s'|s) = F(s') PB(s|s')
 //   - [TB], trajectory balance: Z PF(τ) = R(x) PB(τ|x)
 //   - [SubTB], every sub-trajectory, with weights λ^(j−i−1): λ = 0 is DB over its number of edges, λ = ∞ is TB
@@ -103,6 +103,8 @@
 //   - [SAC], soft actor-critic: two critics with targets by [SoftState], and the actor by their KL
 //   - [Control]: these statements as Bounds
 //
+// Errors are squared at every temperature; the reference code has Huber's, at α = 1.
+//
 // # 7 Random policy evaluation
 //
 // Let g(s0) = 1 and g(s') = g(s) A(s)/B(s'). If g does not depend on the path, as for words and on trees, V = g F* is
@@ -138,12 +140,10 @@
 //
 //	1   environments keep the rules of a pointed DAG    CheckEnv                      TestCheckEnv
 //	2   exact quantities are sums over trajectories     Graph.LogVisits …             TestExactQuantities
-//	3   losses are their definitions, summed over       DB TB SubTB FM FLDB MDB       TestObjectives
-//	    pairs; cotangents are derivatives of these
+//	3   losses and cotangents are their definitions'    DB TB SubTB FM FLDB MDB …     TestObjectives
 //	3   losses and cotangents are 0 at the optimum      DB TB SubTB FM …              TestZeroAtOptimum
-//	3   λ = 0 is DB, λ → ∞ is TB                        SubTB                         TestObjectives, TestSubTBBecomesTB
+//	3   λ → ∞ is TB                                     SubTB                         TestSubTBBecomesTB
 //	3   it is TB at its own estimate of log Z           VarGrad                       TestVarGradIsTBAtItsEstimate
-//	3   it is DB with PB the shares of the in-flow      FM                            TestObjectives
 //	4   facts 1 to 4                                    Graph.GradJF, Graph.GradJB    TestPolicyDependentRewards
 //	4   fact 5                                          Advantages                    TestLambdaBothWays
 //	4   sampled gradients have the exact ones as means  PolicyGradient                TestSampledGradients
@@ -187,14 +187,6 @@
 // stream, and each entry of a gradient is summed by one owner in one order. This holds for one build on one machine.
 // With GOEXPERIMENT=simd (Go 1.26, amd64) vector kernels compute the products of a network, several times as fast, and
 // sum in another order.
-//
-// # Departures from the reference code
-//
-// The line search of a trust region tests the KL of trajectories, not its mean over steps, and restores the parameters
-// if no trial passes. The replay guide forgets the older half of its memory at once. The exit cap applies to
-// probabilities, not to logits. FM trains the exit flow of every terminating state visited. The balance losses take log
-// F(s0) for log Z where there are state flows. Errors of soft Q-learning and SAC are squared, not Huber's. RPE compares
-// logarithms of V, not F.
 //
 // # References
 //
