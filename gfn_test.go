@@ -1895,13 +1895,14 @@ func FuzzFiles(f *testing.F) {
 	f.Add(2, "1 2\n3 4 # two\n")
 	f.Add(3, "AB\nBA")
 	f.Add(4, "factor 0 1 : 1 2 3 4\n")
+	file := envFile(f, "f.txt", "")
 	f.Fuzz(func(t *testing.T, k int, text string) {
-		file := ",file=" + envFile(t, "f.txt", text)
-		spec := "explicit:floor=-9" + file
+		require.NoError(t, os.WriteFile(file, []byte(text), 0o600))
+		spec := "explicit:floor=-9"
 		if k %= len(rewards); k > 0 {
-			spec = "sequence:length=2,tokens=AB,reward=" + rewards[k] + file
+			spec = "sequence:length=2,tokens=AB,reward=" + rewards[k]
 		}
-		env, err := gfn.ParseEnv(spec)
+		env, err := gfn.ParseEnv(spec + ",file=" + file)
 		if err != nil {
 			require.True(t, strings.HasPrefix(err.Error(), "gfn: "), err.Error())
 			return
