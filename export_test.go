@@ -3,6 +3,7 @@ package gfn
 import (
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strings"
 )
 
@@ -81,32 +82,57 @@ var Peak = func() float64 { return 0 }
 
 // Products are the products of a layer of out units on in, whose weights are not 0.
 type Products struct {
-	n  *Net
-	dh operand
+	w  weights
+	dh []float64
 }
 
 // NewProducts returns the products of a layer, ready for rows of cotangents dh.
 func NewProducts(in, out int, dh []float64) *Products {
-	p := &Products{NewNet(rand.NewPCG(1, 1), Shape{Forward: out, Features: 1}, ForwardHead, []int{in}), operand{in: len(dh) / out, out: out, w: dh}}
-	p.Pack(false)
-	p.Pack(true)
-	p.dh.room(false)
-	p.dh.pack(0, p.dh.in)
+	p := &Products{weights{in: in, out: out, w: NewMLP(rand.NewPCG(1, 1), in, out).Params[:in*out]}, dh}
+	p.Prepare()
 	return p
 }
 
-// Pack readies the weights, or their transposed.
-func (p *Products) Pack(transposed bool) { p.n.pack(p.n.weights, p.n.Params, transposed) }
+// Prepare readies the weights for products.
+func (p *Products) Prepare() { p.w.prepare(1) }
 
 // Forward adds x W to y.
-func (p *Products) Forward(y, x []float64) { p.n.weights[2].mul(p.n.scratch(0), y, x) }
+func (p *Products) Forward(y, x []float64) { p.w.mul(y, x) }
 
 // Backward writes (dh Wᵀ) · 1[h ≠ 0] to dx.
-func (p *Products) Backward(dx, h []float64) { p.n.weights[2].mulT(p.n.scratch(0), dx, p.dh.w, h) }
+func (p *Products) Backward(dx, h []float64) { p.w.mulT(dx, p.dh, h) }
 
 // Weights adds xᵀ dh to dW.
-func (p *Products) Weights(dW, x []float64) {
-	p.dh.mulColumns(p.n.scratch(0), dW, x, p.n.Sizes[1], 0, p.n.Sizes[1])
+func (p *Products) Weights(dW, x []float64) { addOuter(dW, x, p.dh, p.w.in, p.w.out, 0, p.w.in) }
+
+// The plain loops that those products are tested against.
+func (p *Products) ForwardPlain(y, x []float64)   { p.w.mulPlain(y, x) }
+func (p *Products) BackwardPlain(dx, h []float64) { p.w.mulTPlain(dx, p.dh, h) }
+func (p *Products) WeightsPlain(dW, x []float64) {
+	addOuterPlain(dW, x, p.dh, p.w.in, p.w.out, 0, p.w.in)
+}
+
+// Of returns the products with some of the rows of cotangents.
+func (p *Products) Of(lo, hi int) *Products { return &Products{p.w, p.dh[lo*p.w.out : hi*p.w.out]} }
+
+// WeightsOf is Weights of rows lo ≤ i < hi of dW.
+func (p *Products) WeightsOf(dW, x []float64, lo, hi int) {
+	addOuter(dW, x, p.dh, p.w.in, p.w.out, lo, hi)
+}
+
+// Passes are this build's passes over numbers, each beside its plain loop.
+var Passes = [][2]func(y, x []float64){
+	{add, addPlain},
+	{mask, maskPlain},
+	{func(y, _ []float64) { relu(y) }, func(y, _ []float64) { reluPlain(y) }},
+	{
+		func(y, x []float64) {
+			adam(y, x, slices.Clone(x), slices.Repeat([]float64{0.5}, len(x)), adamRate{0.1, 2, 3})
+		},
+		func(y, x []float64) {
+			adamPlain(y, x, slices.Clone(x), slices.Repeat([]float64{0.5}, len(x)), adamRate{0.1, 2, 3})
+		},
+	},
 }
 
 // Kind names the kind of a method's flow: "stateFlow".

@@ -19,6 +19,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -3189,8 +3190,88 @@ func TestRowsAreIndependent(t *testing.T) {
 			hi = min(g.Len(), lo+1+lo%5)
 			n.Eval(&g.States, lo, hi, y[start[lo]:start[hi]])
 		}
+		require.PanicsWithValue(t, "gfn: Net.Eval: rows from 2 follow 27 rows, or those of other states", func() { n.Eval(&g.States, 2, 3, y) })
+		other := g.States
+		require.Panics(t, func() { n.Eval(&other, g.Len(), g.Len(), nil) })
 		require.Equal(t, table, y)
 	})
+}
+
+// sparse returns n normal numbers, about half of them 0, and one −0.
+func sparse(rng *rand.Rand, n int) []float64 {
+	x := make([]float64, n)
+	for i := range x {
+		x[i] = max(0, rng.NormFloat64()) * float64(1-2*rng.IntN(2))
+	}
+	if n > 0 {
+		x[rng.IntN(n)] = math.Copysign(0, -1)
+	}
+	return x
+}
+
+// The build's products are those of the plain loops for all sizes, and rows have the same bits alone and together.
+func TestProductsArePlain(t *testing.T) {
+	rng := rand.New(rand.NewPCG(3, 3))
+	for _, size := range [][2]int{{1, 1}, {1, 33}, {33, 1}, {3, 31}, {32, 32}, {95, 65}, {96, 64}, {97, 63}, {257, 300}} {
+		in, out := size[0], size[1]
+		for _, rows := range []int{0, 1, 2, 63, 65, 197} {
+			x, dh := sparse(rng, rows*in), sparse(rng, rows*out)
+			h := make([]float64, len(x)) // as the ReLU leaves it: no −0
+			for i, v := range x {
+				h[i] = max(v, 0)
+			}
+			p := gfn.NewProducts(in, out, dh)
+			compare := func(y []float64, fast, plain, apart func(y []float64)) {
+				one, other, alone := slices.Clone(y), slices.Clone(y), slices.Clone(y)
+				fast(one)
+				plain(other)
+				apart(alone)
+				require.InDeltaSlice(t, other, one, 1e-12, "%d rows, %d to %d", rows, in, out)
+				require.Equal(t, one, alone)
+			}
+			compare(sparse(rng, rows*out), func(y []float64) { p.Forward(y, x) }, func(y []float64) { p.ForwardPlain(y, x) },
+				func(y []float64) {
+					for r := range rows {
+						p.Forward(y[r*out:][:out], x[r*in:][:in])
+					}
+				})
+			compare(sparse(rng, rows*in), func(y []float64) { p.Backward(y, h) }, func(y []float64) { p.BackwardPlain(y, h) },
+				func(y []float64) {
+					for r := range rows {
+						p.Of(r, r+1).Backward(y[r*in:][:in], h[r*in:][:in])
+					}
+				})
+			compare(sparse(rng, in*out), func(y []float64) { p.Weights(y, x) }, func(y []float64) { p.WeightsPlain(y, x) },
+				func(y []float64) {
+					for lo := 0; lo < in; lo += 7 {
+						p.WeightsOf(y, x, lo, min(lo+7, in))
+					}
+				})
+		}
+	}
+}
+
+// Number by number the build's passes have the bits of the plain loops, NaN and −0 among them.
+func TestPassesArePlain(t *testing.T) {
+	rng := rand.New(rand.NewPCG(4, 4))
+	bits := func(x []float64) (b []uint64) {
+		for _, v := range x {
+			b = append(b, math.Float64bits(v))
+		}
+		return b
+	}
+	for n := range 72 {
+		x, y := sparse(rng, n), sparse(rng, n)
+		if n > 2 {
+			y[rng.IntN(n)], y[rng.IntN(n)] = math.NaN(), math.Inf(1)
+		}
+		for _, f := range gfn.Passes {
+			one, other := slices.Clone(y), slices.Clone(y)
+			f[0](one, x)
+			f[1](other, x)
+			require.Equal(t, bits(other), bits(one))
+		}
+	}
 }
 
 // Steps of Adam by hand: with a constant gradient both corrected moments are g and g², and every
@@ -3211,26 +3292,6 @@ func TestAdam(t *testing.T) {
 	a.Update(x, []float64{1}, 0.1)
 	a.Update(x, []float64{-2}, 0.1)
 	require.InDelta(t, -0.1+0.1*(0.11/0.19)/math.Sqrt(0.004999/0.001999), x[0], 1e-8)
-}
-
-// AMSGrad by hand: g = 1 then 0.1 leaves m = 0.9·0.1 + 0.1·0.1 = 0.1 over 0.19, and v = 0.000999 + 0.001·0.01 =
-// 0.001009 over 0.001999 divides, as it does in Adam; g = 0 then leaves v = 0.001007991, and 0.001009 divides on, over
-// 1 − 0.999³ = 0.002997001, m being 0.09 over 1 − 0.729 = 0.271.
-func TestAMSGrad(t *testing.T) {
-	x, y, a, b := []float64{0}, []float64{0}, gfn.NewAdam(1), gfn.NewAdam(1)
-	a.AMSGrad()
-	for _, g := range []float64{1, 0.1} {
-		a.Update(x, []float64{g}, 0.1)
-		b.Update(y, []float64{g}, 0.1)
-	}
-	require.InDelta(t, -0.1-0.1*(0.1/0.19)/math.Sqrt(0.001009/0.001999), x[0], 1e-8)
-	require.Equal(t, y, x)
-	before := x[0]
-	a.Update(x, []float64{0}, 0.1)
-	b.Update(y, []float64{0}, 0.1)
-	require.InDelta(t, before-0.1*(0.09/0.271)/math.Sqrt(0.001009/0.002997001), x[0], 1e-8)
-	require.InDelta(t, before-0.1*(0.09/0.271)/math.Sqrt(0.001007991/0.002997001), y[0], 1e-8)
-	require.Greater(t, x[0], y[0]+1e-5)
 }
 
 // Net.Step clips before it steps, and clears the gradient behind it.
@@ -6832,17 +6893,24 @@ func requireSameOnWorkers(t *testing.T, env gfn.Env, c gfn.Config) *gfn.Trainer 
 	return want
 }
 
-// After a few iterations training allocates next to nothing: memory is kept from batch to batch.
+// After a few iterations training allocates next to nothing: memory is kept from batch to batch. The values of one layer
+// alone take 25 KiB a batch.
 func TestSteadyStateAllocations(t *testing.T) {
 	for _, method := range []string{"tb-u", "db-b", "fm", "rl-u"} {
 		c := gfn.DefaultConfig(method)
-		c.Hidden, c.HiddenV, c.Batch, c.Workers = 8, 8, 16, 1
+		c.Hidden, c.HiddenV, c.Batch, c.Workers = 64, 64, 64, 1
 		tr := trainer(t, parse(t, "hypergrid:dim=2,height=8,r0=0.1"), c)
-		for range 300 {
+		const steps = 100
+		var before, after runtime.MemStats
+		for i := range 300 + steps {
+			if i == 300 {
+				runtime.ReadMemStats(&before)
+			}
 			_, err := tr.Step()
 			require.NoError(t, err)
 		}
-		require.LessOrEqual(t, testing.AllocsPerRun(100, func() { tr.Step() }), 2.0, method)
+		runtime.ReadMemStats(&after)
+		require.Less(t, (after.TotalAlloc-before.TotalAlloc)/steps, uint64(4<<10), method)
 	}
 }
 
@@ -7440,7 +7508,6 @@ func BenchmarkCost(b *testing.B) {
 func iterations(b *testing.B, env gfn.Env, c gfn.Config) {
 	c.Limit = 0
 	tr := trainer(b, env, c)
-	defer tr.Close()
 	warm := 50
 	if testing.Short() {
 		warm = 2
@@ -7513,7 +7580,7 @@ func BenchmarkProducts(b *testing.B) {
 			p := gfn.NewProducts(in, out, random(rows*out))
 			at := fmt.Sprintf("/rows=%d/density=%v", rows, density)
 			if rows == 256 {
-				run("packed"+at, rows, func() { p.Pack(false); p.Forward(y, x) })
+				run("prepared"+at, rows, func() { p.Prepare(); p.Forward(y, x) })
 			}
 			run("forward"+at, rows, func() { p.Forward(y, x) })
 			run("backward"+at, rows, func() { p.Backward(y, x) })

@@ -2,24 +2,145 @@
 
 package gfn
 
-// The products of this build are the portable ones, and read operands as they are.
+import "math"
 
-const packs = false
+// The products of this build are plain loops, unrolled, that skip the zeros which the ReLU leaves. Each number is a sum in
+// an order that depends on nothing but the zeros of its own row.
 
-type packed struct{}    // of an operand
-type compacted struct{} // of a worker
+// extra is what products keep beside a matrix: nothing.
+type extra struct{}
 
-func (packed) room(transposed bool)           {}
-func (packed) pack(lo, hi int)                {}
-func (packed) packT(w *compacted, lo, hi int) {}
+func (extra) prepare(workers int) {}
 
-func (m *operand) mul(w *scratch, y, x []float64)       { m.mulPortable(w, y, x) }
-func (m *operand) mulT(w *scratch, dx, dy, h []float64) { m.mulTPortable(w, dx, dy, h) }
-func (m *operand) mulColumns(w *scratch, y, x []float64, width, lo, hi int) {
-	m.mulColumnsPortable(w, y, x, width, lo, hi)
+// chunk is the number of entries of a row that are compacted together.
+const chunk = 256
+
+// terms are the non-zero entries of a chunk: their places and their values.
+type terms struct {
+	k [chunk]int32
+	x [chunk]float64
 }
 
-func relu(y []float64)                            { reluPortable(y) }
-func mask(t, h []float64)                         { maskPortable(t, h) }
-func add(y, x []float64)                          { addPortable(y, x) }
-func adam(p, g, m, v, most []float64, r adamRate) { adamPortable(p, g, m, v, most, r) }
+// compact sets t to the non-zero entries of the first n of x, which are stride numbers apart, and returns them.
+func (t *terms) compact(x []float64, n, stride int) (k []int32, v []float64) {
+	count := 0
+	for i := range n {
+		value := x[i*stride]
+		t.k[count], t.x[count] = int32(i), value
+		if math.Float64bits(value) != 0 { // −0 is a term too: integers are compared without a branch
+			count++
+		}
+	}
+	return t.k[:count], t.x[:count]
+}
+
+func (m *weights) mul(y, x []float64) {
+	var t terms
+	for ; len(x) > 0; x, y = x[m.in:], y[m.out:] {
+		for lo := 0; lo < m.in; lo += chunk {
+			k, v := t.compact(x[lo:], min(chunk, m.in-lo), 1)
+			addRows(y[:m.out], m.w[lo*m.out:], k, v)
+		}
+	}
+}
+
+func (m *weights) mulT(dx, dy, h []float64) {
+	var open, t terms
+	clear(dx)
+	for ; len(dx) > 0; dx, dy, h = dx[m.in:], dy[m.out:], h[m.in:] {
+		for lo := 0; lo < m.out; lo += chunk {
+			width := min(chunk, m.out-lo)
+			j, v := t.compact(dy[lo:], width, 1)
+			for first := 0; first < m.in; first += chunk {
+				i, _ := open.compact(h[first:], min(chunk, m.in-first), 1)
+				addDots(dx[first:], i, m.w[first*m.out+lo:], width, m.out, j, v)
+			}
+		}
+	}
+}
+
+func addOuter(dW, x, dy []float64, in, out, lo, hi int) {
+	var t terms
+	for ; len(x) > 0; x, dy = x[min(len(x), block*in):], dy[min(len(dy), block*out):] { // rows of dy that stay in the cache
+		rows := min(block, len(x)/in)
+		for i := lo; i < hi; i++ {
+			k, v := t.compact(x[i:], rows, in)
+			addRows(dW[i*out:][:out], dy, k, v)
+		}
+	}
+}
+
+func relu(y []float64)                      { reluPlain(y) }
+func mask(t, h []float64)                   { maskPlain(t, h[:len(t)]) }
+func add(y, x []float64)                    { addPlain(y[:len(x)], x) }
+func adam(p, g, m, v []float64, r adamRate) { adamPlain(p, g, m, v, r) }
+
+// addRows adds Σ_k x[k] W[idx[k],:] to y, eight rows of W at a time: y is then read and written an eighth as often.
+func addRows(y, w []float64, idx []int32, x []float64) {
+	n := len(y)
+	row := func(k int) []float64 { return w[int(idx[k])*n:][:n] }
+	x = x[:len(idx)]
+	for len(idx) >= 8 && len(x) >= 8 {
+		axpy8(y, row(0), row(1), row(2), row(3), row(4), row(5), row(6), row(7), x[0], x[1], x[2], x[3], x[4], x[5], x[6], x[7])
+		idx, x = idx[8:], x[8:]
+	}
+	if len(idx) >= 4 && len(x) >= 4 {
+		axpy4(y, row(0), row(1), row(2), row(3), x[0], x[1], x[2], x[3])
+		idx, x = idx[4:], x[4:]
+	}
+	for k := range idx {
+		axpy(y, row(k), x[k])
+	}
+}
+
+func axpy8(y, w0, w1, w2, w3, w4, w5, w6, w7 []float64, a0, a1, a2, a3, a4, a5, a6, a7 float64) {
+	n := len(y)
+	w0, w1, w2, w3, w4, w5, w6, w7 = w0[:n], w1[:n], w2[:n], w3[:n], w4[:n], w5[:n], w6[:n], w7[:n]
+	for j := range y {
+		y[j] += (a0*w0[j] + a1*w1[j]) + (a2*w2[j] + a3*w3[j]) + ((a4*w4[j] + a5*w5[j]) + (a6*w6[j] + a7*w7[j]))
+	}
+}
+
+func axpy4(y, w0, w1, w2, w3 []float64, a0, a1, a2, a3 float64) {
+	w0, w1, w2, w3 = w0[:len(y)], w1[:len(y)], w2[:len(y)], w3[:len(y)]
+	for j := range y {
+		y[j] += (a0*w0[j] + a1*w1[j]) + (a2*w2[j] + a3*w3[j])
+	}
+}
+
+func axpy(y, w []float64, a float64) {
+	w = w[:len(y)]
+	for j := range y {
+		y[j] += a * w[j]
+	}
+}
+
+// addDots adds Σ_k dy[k] W[i,jdx[k]] to dx[i] for each i of idx, four rows of W at a time. Each row of W is width long, and the
+// next one begins stride numbers behind it.
+func addDots(dx []float64, idx []int32, w []float64, width, stride int, jdx []int32, dy []float64) {
+	row := func(i int32) []float64 { return w[int(i)*stride:][:width] }
+	for ; len(idx) >= 4; idx = idx[4:] {
+		i0, i1, i2, i3 := idx[0], idx[1], idx[2], idx[3]
+		s0, s1, s2, s3 := dot4(row(i0), row(i1), row(i2), row(i3), jdx, dy)
+		dx[i0], dx[i1], dx[i2], dx[i3] = dx[i0]+s0, dx[i1]+s1, dx[i2]+s2, dx[i3]+s3
+	}
+	for _, i := range idx {
+		w, s := row(i), 0.0
+		for k, j := range jdx {
+			s += dy[k] * w[j]
+		}
+		dx[i] += s
+	}
+}
+
+func dot4(w0, w1, w2, w3 []float64, jdx []int32, dy []float64) (s0, s1, s2, s3 float64) {
+	w1, w2, w3, dy = w1[:len(w0)], w2[:len(w0)], w3[:len(w0)], dy[:len(jdx)]
+	for k, j := range jdx {
+		v := dy[k]
+		s0 += v * w0[j]
+		s1 += v * w1[j]
+		s2 += v * w2[j]
+		s3 += v * w3[j]
+	}
+	return s0, s1, s2, s3
+}

@@ -6,85 +6,74 @@ import (
 	"math"
 	"math/bits"
 	"simd/archsimd"
+	"sync"
 )
 
-// The products of this build are made of one kernel, y += Σ_k x_k W[k,:] over the non-zero x_k, for 32
-// columns of y and at most 96 rows of W: a piece of W, packed, that stays in a first-level cache while the
-// rows of x go by, with y in registers. The terms of a row are added in an order that depends on
-// nothing but its own zeros.
+// The products of this build are made of one kernel, y += Σ_k x_k W[k,:] over the non-zero x_k, for 32 columns of y and at
+// most 96 rows of W: a panel of W that stays in a first-level cache while the rows of x go by, with y in registers. Each
+// number is a sum in an order that depends on nothing but the zeros of its own row.
 
-const packs = true
+const panelRows, panelColumns = 96, 32
 
-const pieceRows, pieceColumns = 96, 32
+type panelRow = [panelColumns]float64
 
-type pieceRow = [pieceColumns]float64
-
-// packed holds an operand's W and Wᵀ in pieces: block of rows by block of rows, in each the columns
-// from left to right, in each the rows. What a piece has beyond the last column is
-// added up with the rest and goes nowhere.
-type packed struct{ straight, turned []pieceRow }
+// extra holds W and Wᵀ in panels: block of rows by block of rows, in each the columns from left to right, in each the rows.
+// What a panel has beyond the last column is added up with the rest and goes nowhere.
+type extra struct{ straight, turned []panelRow }
 
 // terms are the non-zero entries of a row of x, or a column, in a block of rows of W: their places in the
 // block and their values. There is room for eight more, where whole registers are stored and the kernels look ahead.
 type terms struct {
 	n int
-	k [pieceRows + 8]int64
-	x [pieceRows + 8]float64
+	k [panelRows + 8]int64
+	x [panelRows + 8]float64
 }
 
-// compacted is a worker's memory for a block of rows, or columns, of x.
-type compacted struct {
+// scratch is memory for a block of rows, or columns, of x.
+type scratch struct {
 	lists  [block]terms
-	tail   pieceRow // the last columns of y, where there are fewer than 32
-	turned [pieceColumns * pieceRows]float64
+	tail   panelRow // the last columns of y, where there are fewer than 32
+	panel  [panelRows]panelRow
+	turned [panelColumns * panelRows]float64
 }
 
-// pieces returns the number of pieces side by side in n columns.
-func pieces(n int) int { return (n + pieceColumns - 1) / pieceColumns }
+var scratches = sync.Pool{New: func() any { return new(scratch) }}
 
-// room makes room for the pieces of W, or of Wᵀ.
-func (m *operand) room(transposed bool) {
-	p, rows, columns := &m.straight, m.in, m.out
-	if transposed {
-		p, rows, columns = &m.turned, m.out, m.in
-	}
-	blocks := (rows + pieceRows - 1) / pieceRows
-	if n := blocks * pieceRows * pieces(columns); cap(*p) < n {
-		*p = make([]pieceRow, n)
-	} else {
-		*p = (*p)[:n]
-	}
-}
+// panels returns the number of panels side by side in n columns.
+func panels(n int) int { return (n + panelColumns - 1) / panelColumns }
 
-// at returns the place of row k of piece p in pieces of the given number side by side.
-func at(k, p, side int) int { return k/pieceRows*pieceRows*side + p*pieceRows + k%pieceRows }
+// at returns the place of row k of panel p where the given number stand side by side.
+func at(k, p, side int) int { return k/panelRows*panelRows*side + p*panelRows + k%panelRows }
 
-// pack fills in rows lo ≤ i < hi of W.
-func (m *operand) pack(lo, hi int) {
-	side := pieces(m.out)
-	for i := lo; i < hi; i++ {
-		row := m.w[i*m.out:][:m.out]
-		for p := range side {
-			copy(m.straight[at(i, p, side)][:], row[p*pieceColumns:])
-		}
-	}
-}
-
-// packT fills in columns lo ≤ i < hi of Wᵀ, the rows of W.
-func (m *operand) packT(w *compacted, lo, hi int) {
+// prepare copies W into its panels.
+func (m *weights) prepare(workers int) {
 	if !fast() {
 		return
 	}
-	side := pieces(m.in)
-	for ; lo < hi; lo += pieceColumns - lo%pieceColumns {
-		first := lo % pieceColumns
-		columns := min(hi-lo, pieceColumns-first)
-		for j := 0; j < m.out; j += pieceRows {
-			rows := min(pieceRows, m.out-j)
+	room := func(rows, columns int) int { return (rows + panelRows - 1) / panelRows * panelRows * panels(columns) }
+	m.straight, m.turned = resize(m.straight, room(m.in, m.out)), resize(m.turned, room(m.out, m.in))
+	parallel(workers, panels(m.in), 2, func(lo, hi int) { m.pack(lo*panelColumns, min(hi*panelColumns, m.in)) })
+}
+
+// pack fills in rows lo ≤ i < hi of W, the columns of Wᵀ. lo is a multiple of 32.
+func (m *weights) pack(lo, hi int) {
+	w := scratches.Get().(*scratch)
+	defer scratches.Put(w)
+	side := panels(m.out)
+	for i := lo; i < hi; i++ {
+		row := m.w[i*m.out:][:m.out]
+		for p := range side {
+			copy(m.straight[at(i, p, side)][:], row[p*panelColumns:])
+		}
+	}
+	side = panels(m.in)
+	for ; lo < hi; lo += panelColumns {
+		columns := min(panelColumns, hi-lo)
+		for j := 0; j < m.out; j += panelRows {
+			rows := min(panelRows, m.out-j)
 			turn(w.turned[:], columns, m.w[lo*m.out+j:], m.out, columns, rows)
-			piece := m.turned[at(j, lo/pieceColumns, side):][:rows]
-			for k := range piece {
-				copy(piece[k][first:], w.turned[k*columns:][:columns])
+			for k := range rows {
+				copy(m.turned[at(j+k, lo/panelColumns, side)][:], w.turned[k*columns:][:columns])
 			}
 		}
 	}
@@ -121,55 +110,73 @@ func turn(dst []float64, toDst int, src []float64, toSrc, rows, columns int) {
 	}
 }
 
-func (m *operand) mul(w *scratch, y, x []float64) {
+func (m *weights) mul(y, x []float64) {
 	if !fast() {
-		m.mulPortable(w, y, x)
+		m.mulPlain(y, x)
 		return
 	}
-	w.mulPieces(y, x, m.straight, m.in, m.out)
+	addProduct(y, x, m.straight, m.in, m.out)
 }
 
-func (m *operand) mulT(w *scratch, dx, dy, h []float64) {
+func (m *weights) mulT(dx, dy, h []float64) {
 	if !fast() {
-		m.mulTPortable(w, dx, dy, h)
+		m.mulTPlain(dx, dy, h)
 		return
 	}
 	clear(dx)
-	w.mulPieces(dx, dy, m.turned, m.out, m.in)
+	addProduct(dx, dy, m.turned, m.out, m.in)
 	mask(dx, h)
 }
 
-// mulPieces adds the products of rows of x, in numbers wide, to those of y, out wide.
-func (w *scratch) mulPieces(y, x []float64, packed []pieceRow, in, out int) {
+// addProduct adds the products of rows of x, in numbers wide, and the W of packed to those of y, out wide.
+func addProduct(y, x []float64, packed []panelRow, in, out int) {
+	w, side := scratches.Get().(*scratch), panels(out)
+	defer scratches.Put(w)
 	for len(x) > 0 {
 		rows := min(block, len(x)/in)
-		for k := 0; k < in; k += pieceRows {
+		for k := 0; k < in; k += panelRows {
 			for r := range rows {
-				w.lists[r].compact(x[r*in+k : r*in+min(k+pieceRows, in)])
+				w.lists[r].compact(x[r*in+k : r*in+min(k+panelRows, in)])
 			}
-			w.addPieces(y, rows, packed, k, out)
+			for p := range side {
+				w.addPanel(y, rows, packed[at(k, p, side):][:panelRows], p*panelColumns, out)
+			}
 		}
 		x, y = x[rows*in:], y[rows*out:]
 	}
+	archsimd.ClearAVXUpperBits() // the compiler's own scalar code is slower with them
 }
 
-func (m *operand) mulColumns(w *scratch, y, x []float64, width, lo, hi int) {
+func addOuter(dW, x, dy []float64, in, out, lo, hi int) {
 	if !fast() {
-		m.mulColumnsPortable(w, y, x, width, lo, hi)
+		addOuterPlain(dW, x, dy, in, out, lo, hi)
 		return
 	}
+	w := scratches.Get().(*scratch)
+	defer scratches.Put(w)
 	for ; lo < hi; lo += block {
 		columns := min(block, hi-lo)
-		for k := 0; k < m.in; k += pieceRows {
-			rows := min(pieceRows, m.in-k)
-			for c := 0; c < columns; c += pieceColumns {
-				some := min(pieceColumns, columns-c)
-				turn(w.turned[:], rows, x[k*width+lo+c:], width, rows, some)
-				for i := range some {
-					w.lists[c+i].compact(w.turned[i*rows:][:rows])
+		for k, rows := 0, len(x)/in; k < rows; k += panelRows {
+			some := min(panelRows, rows-k)
+			w.compactColumns(x[k*in+lo:], in, some, columns)
+			for first := 0; first < out; first += panelColumns {
+				for r := range some {
+					copy(w.panel[r][:], dy[(k+r)*out+first:(k+r+1)*out])
 				}
+				w.addPanel(dW[lo*out:], columns, w.panel[:], first, out)
 			}
-			w.addPieces(y[lo*m.out:], columns, m.straight, k, m.out)
+		}
+	}
+	archsimd.ClearAVXUpperBits()
+}
+
+// compactColumns lists the terms of the given number of columns of x, whose rows are stride apart.
+func (w *scratch) compactColumns(x []float64, stride, rows, columns int) {
+	for c := 0; c < columns; c += panelColumns {
+		some := min(panelColumns, columns-c)
+		turn(w.turned[:], rows, x[c:], stride, rows, some)
+		for i := range some {
+			w.lists[c+i].compact(w.turned[i*rows:][:rows])
 		}
 	}
 }
@@ -206,33 +213,27 @@ func (t *terms) compact(x []float64) {
 	t.append(k, x[k:])
 }
 
-// addPieces adds the products of the first lists of terms and a block of rows of W, from row k, to rows of y.
-func (w *scratch) addPieces(y []float64, lists int, packed []pieceRow, k, out int) {
-	side := pieces(out)
-	for p := range side {
-		piece := packed[at(k, p, side):][:pieceRows]
-		first := p * pieceColumns
-		for r := range lists {
-			t, row, sum := &w.lists[r], y[r*out+first:(r+1)*out], &w.tail
-			if len(row) >= pieceColumns {
-				sum = (*pieceRow)(row)
-			} else {
-				copy(sum[:], row)
-			}
-			if archsimd.X86.AVX512() {
-				addTerms512(sum, piece, t)
-			} else {
-				addTerms256(sum, piece, t)
-			}
-			if len(row) < pieceColumns {
-				copy(row, sum[:])
-			}
+// addPanel adds the products of the first lists of terms and a panel to 32 columns of rows of y, from column first.
+func (w *scratch) addPanel(y []float64, lists int, panel []panelRow, first, out int) {
+	for r := range lists {
+		t, row, sum := &w.lists[r], y[r*out+first:(r+1)*out], &w.tail
+		if len(row) >= panelColumns {
+			sum = (*panelRow)(row)
+		} else {
+			copy(sum[:], row)
+		}
+		if archsimd.X86.AVX512() {
+			addTerms512(sum, panel, t)
+		} else {
+			addTerms256(sum, panel, t)
+		}
+		if len(row) < panelColumns {
+			copy(row, sum[:])
 		}
 	}
-	archsimd.ClearAVXUpperBits() // the compiler's own scalar code is slower with them
 }
 
-// fast says whether the processor has what the kernels want; the portable ones do for others.
+// fast says whether the processor has what the kernels want; the plain loops do for others.
 func fast() bool { return archsimd.X86.AVX2() && archsimd.X86.FMA() }
 
 // addTerms512 adds every second term to sums of their own: eight sums hide the latency of an addition. The
@@ -240,10 +241,10 @@ func fast() bool { return archsimd.X86.AVX2() && archsimd.X86.FMA() }
 // before, and computes each address anew for one that it has just made. The bounds check of each place stands
 // between two terms, without which it would load more rows of W than it has registers for. Places past the last
 // term are those of former terms, or 0.
-func addTerms512(y *pieceRow, w []pieceRow, t *terms) {
+func addTerms512(y *panelRow, w []panelRow, t *terms) {
 	var a0, a1, a2, a3, b0, b1, b2, b3 archsimd.Float64x8
 	p0, p1, p2, p3 := &w[t.k[0]], &w[t.k[1]], &w[t.k[2]], &w[t.k[3]]
-	i, n := 0, min(t.n, pieceRows)
+	i, n := 0, min(t.n, panelRows)
 	for ; i+4 <= n; i += 4 {
 		k, x := (*[8]int64)(t.k[i:]), (*[4]float64)(t.x[i:])
 		next := &w[k[4]]
@@ -267,21 +268,21 @@ func addTerms512(y *pieceRow, w []pieceRow, t *terms) {
 }
 
 // addTerm returns y + x p, 32 numbers in four registers.
-func addTerm(y0, y1, y2, y3 archsimd.Float64x8, p *pieceRow, x float64) (_, _, _, _ archsimd.Float64x8) {
+func addTerm(y0, y1, y2, y3 archsimd.Float64x8, p *panelRow, x float64) (_, _, _, _ archsimd.Float64x8) {
 	v := archsimd.BroadcastFloat64x8(x)
 	y0, y1 = load512(p, 0).MulAdd(v, y0), load512(p, 8).MulAdd(v, y1)
 	return y0, y1, load512(p, 16).MulAdd(v, y2), load512(p, 24).MulAdd(v, y3)
 }
 
-func load512(p *pieceRow, i int) archsimd.Float64x8 {
+func load512(p *panelRow, i int) archsimd.Float64x8 {
 	return archsimd.LoadFloat64x8((*[8]float64)(p[i:]))
 }
 
 // addTerms256 is the same with registers half as wide, eight of them for a row, found one term ahead.
-func addTerms256(y *pieceRow, w []pieceRow, t *terms) {
+func addTerms256(y *panelRow, w []panelRow, t *terms) {
 	var a0, a1, a2, a3, a4, a5, a6, a7 archsimd.Float64x4
 	p := &w[t.k[0]]
-	for i := range min(t.n, pieceRows) {
+	for i := range min(t.n, panelRows) {
 		next, v := &w[t.k[i+1]], archsimd.BroadcastFloat64x4(t.x[i])
 		a0, a1 = load256(p, 0).MulAdd(v, a0), load256(p, 4).MulAdd(v, a1)
 		a2, a3 = load256(p, 8).MulAdd(v, a2), load256(p, 12).MulAdd(v, a3)
@@ -299,11 +300,11 @@ func addTerms256(y *pieceRow, w []pieceRow, t *terms) {
 	load256(y, 28).Add(a7).Store((*[4]float64)(y[28:]))
 }
 
-func load256(p *pieceRow, i int) archsimd.Float64x4 {
+func load256(p *panelRow, i int) archsimd.Float64x4 {
 	return archsimd.LoadFloat64x4((*[4]float64)(p[i:]))
 }
 
-// relu, mask, add and adam compute what the portable kernels do, bit for bit, several numbers at a time: memory
+// relu, mask, add and adam compute what the plain loops do, bit for bit, several numbers at a time: memory
 // is what they wait for. They are not inlined: the compiler would move their constants out of the caller's
 // loops, behind the last ClearAVXUpperBits, and scalar code (math.Exp above all) then takes three times as long.
 
@@ -317,16 +318,16 @@ func relu(y []float64) {
 		}
 		archsimd.ClearAVXUpperBits()
 	}
-	reluPortable(y)
+	reluPlain(y)
 }
 
 //go:noinline
 func add(y, x []float64) {
 	if fast() {
 		if archsimd.X86.AVX512() {
-			for ; len(x) >= pieceColumns; y, x = y[pieceColumns:], x[pieceColumns:] {
-				y, x := (*pieceRow)(y), (*pieceRow)(x)
-				for i := 0; i < pieceColumns; i += 8 {
+			for ; len(x) >= panelColumns; y, x = y[panelColumns:], x[panelColumns:] {
+				y, x := (*panelRow)(y), (*panelRow)(x)
+				for i := 0; i < panelColumns; i += 8 {
 					load512(y, i).Add(load512(x, i)).Store((*[8]float64)(y[i:]))
 				}
 			}
@@ -340,7 +341,7 @@ func add(y, x []float64) {
 		}
 		archsimd.ClearAVXUpperBits()
 	}
-	addPortable(y, x)
+	addPlain(y, x)
 }
 
 //go:noinline
@@ -354,29 +355,27 @@ func mask(t, h []float64) {
 		}
 		archsimd.ClearAVXUpperBits()
 	}
-	maskPortable(t, h)
+	maskPlain(t, h)
 }
 
 //go:noinline
-func adam(p, g, m, v, most []float64, r adamRate) {
+func adam(p, g, m, v []float64, r adamRate) {
 	if fast() {
 		b1, c1, b2, c2 := all(beta1), all(1-beta1), all(beta2), all(1-beta2)
 		lr, correct1, correct2, ε := all(r.lr), all(r.correct1), all(r.correct2), all(adamEpsilon)
-		for ; len(p) >= 4; p, g, m, v, most = p[4:], g[4:], m[4:], v[4:], most[4:] {
-			pp, pm, pv, pmost := (*[4]float64)(p), (*[4]float64)(m), (*[4]float64)(v), (*[4]float64)(most)
+		for ; len(p) >= 4; p, g, m, v = p[4:], g[4:], m[4:], v[4:] {
+			pp, pm, pv := (*[4]float64)(p), (*[4]float64)(m), (*[4]float64)(v)
 			g := archsimd.LoadFloat64x4((*[4]float64)(g))
 			m := b1.Mul(archsimd.LoadFloat64x4(pm)).Add(c1.Mul(g))
 			v := b2.Mul(archsimd.LoadFloat64x4(pv)).Add(c2.Mul(g).Mul(g))
 			m.Store(pm)
 			v.Store(pv)
-			v = archsimd.LoadFloat64x4(pmost).Max(v)
-			v.Store(pmost)
 			step := lr.Mul(m.Mul(correct1)).Div(v.Mul(correct2).Sqrt().Add(ε))
 			archsimd.LoadFloat64x4(pp).Sub(step).Store(pp)
 		}
 		archsimd.ClearAVXUpperBits()
 	}
-	adamPortable(p, g, m, v, most, r)
+	adamPlain(p, g, m, v, r)
 }
 
 func all(x float64) archsimd.Float64x4 { return archsimd.BroadcastFloat64x4(x) }

@@ -382,11 +382,7 @@ func (st *States) notTerminating() int {
 
 // evalBatch returns the head's values on all rows of b, in dst where there is room.
 func (n *Net) evalBatch(b *Batch, dst []float64) []float64 {
-	size := b.Len()
-	if start, _ := n.Head.slots(&b.States); start != nil {
-		size = int(start[b.Len()])
-	}
-	dst = resize(dst, size)
+	dst = resize(dst, n.Head.slot(&b.States, b.Len()))
 	n.Eval(&b.States, 0, b.Len(), dst)
 	return dst
 }
@@ -634,7 +630,6 @@ type Trainer struct {
 	back      Batch
 	r, a      []float64
 	val, dVal []float64
-	pool      *pool
 
 	// What evaluations report: modes sampled so far, if the environment defines modes, and sums since the last one.
 	mode      func(s []int) bool
@@ -650,7 +645,7 @@ func NewTrainer(env Env, c Config) (*Trainer, error) {
 	if err := c.Validate(); err != nil {
 		return nil, err
 	}
-	t := &Trainer{Config: c, Env: env, adamZ: NewAdam(1), pool: newPool(c.Workers)}
+	t := &Trainer{Config: c, Env: env, adamZ: NewAdam(1)}
 	t.Method, _ = MethodByName(c.Method)
 	t.logZ[0] = c.LogZ
 	t.mode = TraitsOf(env).Mode
@@ -719,7 +714,7 @@ func (t *Trainer) makeNetworks() error {
 				fmt.Sprintf("a network has %d parameters, and must have at most %d", n, maxParameters))
 		}
 		rng := stream(c.Seed, math.MaxUint64, uint64(r))
-		t.net[r] = newNet(&rng, shape, r.head(), c.hidden(r), t.pool)
+		t.net[r] = newNet(&rng, shape, r.head(), c.hidden(r), c.Workers)
 		if c.Tabular {
 			clear(t.net[r].Params)
 		}
@@ -729,7 +724,7 @@ func (t *Trainer) makeNetworks() error {
 	}
 	for _, r := range t.Method.targets() {
 		rng := stream(0, 0, 0)
-		t.target[r] = newNet(&rng, shape, r.head(), c.hidden(r), t.pool)
+		t.target[r] = newNet(&rng, shape, r.head(), c.hidden(r), c.Workers)
 		t.target[r].Scale = t.net[r].Scale
 		copy(t.target[r].Params, t.net[r].Params)
 	}
@@ -761,9 +756,6 @@ func (t *Trainer) newGuide() Guide {
 	}
 	return &Replayed{Capacity: 1e6}
 }
-
-// Close ends the trainer's worker goroutines. A later step starts them again.
-func (t *Trainer) Close() { t.pool.close() }
 
 // PF returns the forward policy learned so far. It and PB share the trainer's networks: they are for one goroutine, and
 // evaluate rows in order, one set of states at a time.
@@ -1055,7 +1047,6 @@ func (l *trustLog) note(s TrustStep) {
 // it calls progress, unless that is nil, with the evaluation or nil. When ctx is done it finishes the iteration, or leaves
 // an evaluation to the next Run, and returns ctx's error. The trainer can then be saved, and run on.
 func (t *Trainer) Run(ctx context.Context, progress func(loss float64, e *Evaluation)) error {
-	defer t.Close()
 	if progress == nil {
 		progress = func(float64, *Evaluation) {}
 	}

@@ -213,7 +213,6 @@ func (k *comparison) train(j job) (r result, err error) {
 	if err != nil {
 		return r, err
 	}
-	defer t.Close()
 	err = t.Run(k.ctx, func(_ float64, e *gfn.Evaluation) {
 		text := ""
 		if e != nil && e.Iteration == float64(j.Config.Iterations) {

@@ -137,7 +137,6 @@ func eval(c *call) error {
 	if err != nil {
 		return err
 	}
-	defer t.Close()
 	var more []figure
 	if *words != "" {
 		if more, err = correlations(t, *words, *paths, *seed); err != nil {
@@ -201,7 +200,6 @@ func sample(c *call) error {
 	if err != nil {
 		return err
 	}
-	defer t.Close()
 	w := csv.NewWriter(c.stdout)
 	w.Write([]string{"object", "log_reward", "log_pf", "steps"})
 	text := func(x float64) string { return strconv.FormatFloat(x, 'g', -1, 64) }
@@ -249,7 +247,6 @@ func edit(c *call) error {
 	if err != nil {
 		return err
 	}
-	defer t.Close()
 	var e *gfn.Editor
 	switch {
 	case *mutate != 0:

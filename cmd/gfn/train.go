@@ -43,7 +43,6 @@ func train(c *call) error {
 	if err != nil {
 		return a.inFlags(err)
 	}
-	defer t.Close()
 	if err := prepareDir(*a.out); err != nil {
 		return err
 	}
