@@ -6461,14 +6461,14 @@ func TestPolicyGradientSettings(t *testing.T) {
 func TestTrustRegionTraining(t *testing.T) {
 	for _, penalised := range []bool{false, true} {
 		c := quick("rl-t")
-		c.Penalised, c.KL, c.Schedule = penalised, 40, "linear"
+		c.Penalised, c.KL, c.Schedule = penalised, 0.4, "linear"
 		tr := trainer(t, parse(t, small[0]), c)
 		for range 6 {
 			step(t, tr)
 		}
 		was, _ := step(t, tr) // the seventh of twelve
 		b, region := tr.Batch(), gfn.DefaultTrustRegion()
-		region.KL, region.Penalised = 40*0.25, penalised
+		region.KL, region.Penalised = 0.4*0.25, penalised
 		var d gfn.Flows
 		d.Reset(b, false)
 		gfn.PolicyGradient(b, gfn.Forward, was.advantages(b, gfn.Forward, "f", c.Lambda, gfn.CentreBatch), &d)
