@@ -134,7 +134,7 @@ func (m Method) Applies(st *States) error {
 		return st.err
 	}
 	if err != nil {
-		return must(false, "Method", m.Name, strings.TrimPrefix(err.Error(), "gfn: "))
+		return &FieldError{"Method", m.Name, strings.TrimPrefix(err.Error(), "gfn: ")}
 	}
 	return nil
 }
@@ -219,6 +219,7 @@ func (noFlow) applies(*States) error                    { return nil }
 func (noFlow) fill(*[numRoles]*Net, *Batch, *Flows)     {}
 func (noFlow) logF(*Batch, *Flows, []float64) []float64 { return nil }
 
+// VarGrad has left mean_τ (log R(x) + Σ_t log PB − Σ_t log PF) in v.LogZ.
 func (noFlow) step(t *Trainer, v, d *Flows) {
 	t.descend(forwardPolicy, d.LogPF, nil)
 	t.logZ[0] = v.LogZ
@@ -239,6 +240,7 @@ func (stateFlow) roles() []role                                  { return []role
 func (stateFlow) values() []role                                 { return []role{stateValue} }
 func (stateFlow) logF(_ *Batch, f *Flows, _ []float64) []float64 { return f.LogF }
 
+// log F(s) = V(s)/α: the network's Scale is 1/α.
 func (stateFlow) fill(nets *[numRoles]*Net, b *Batch, f *Flows) {
 	f.LogF = nets[stateValue].evalBatch(b, f.LogF)
 }
@@ -279,7 +281,7 @@ func (shapedFlow) applies(st *States) error {
 //
 //	log PF(s'|s) = log F(s→s') − log F(s)    log F(s) = log Σ_{s→s'} F(s→s')
 //
-// A [ForwardHead] gives log PF, and log F(s) as its LSE.
+// A [ForwardHead] gives log PF, and log F(s) as its LSE. The cotangents of both go back to the one network.
 type edgeFlow struct{ noFlow }
 
 func (edgeFlow) values() []role                                 { return []role{forwardPolicy} }
@@ -295,6 +297,7 @@ type exitFlow struct{ noFlow }
 func (exitFlow) targets() []role              { return []role{forwardPolicy} }
 func (exitFlow) step(t *Trainer, _, d *Flows) { t.descend(forwardPolicy, d.LogPF, nil) }
 
+// With target networks log F of a child is that of the target policy.
 func (exitFlow) logF(b *Batch, f *Flows, dst []float64) []float64 {
 	dst = resize(dst, b.Len())
 	b.exitFlows(f.LogPF, dst)
@@ -319,6 +322,7 @@ func (twinFlow) roles() []role   { return []role{forwardPolicy, edgeValue1, edge
 func (twinFlow) values() []role  { return []role{edgeValue1, edgeValue2} }
 func (twinFlow) targets() []role { return []role{edgeValue1, edgeValue2} }
 
+// log F(s→s') = Q(s, a)/α of both critics: their Scale is 1/α.
 func (twinFlow) fill(nets *[numRoles]*Net, b *Batch, f *Flows) {
 	f.LogQ[0] = nets[edgeValue1].evalBatch(b, f.LogQ[0])
 	f.LogQ[1] = nets[edgeValue2].evalBatch(b, f.LogQ[1])
@@ -330,6 +334,7 @@ func (twinFlow) logF(b *Batch, f *Flows, dst []float64) []float64 {
 	return dst
 }
 
+// The actor's KL is in d.LogPF, the squared errors of the critics in d.LogQ.
 func (twinFlow) step(t *Trainer, _, d *Flows) {
 	t.descend(forwardPolicy, d.LogPF, nil)
 	t.descend(edgeValue1, d.LogQ[0], nil)
@@ -344,6 +349,7 @@ type valueFlow struct{ noFlow }
 func (valueFlow) roles() []role                { return []role{stateValue} }
 func (valueFlow) step(t *Trainer, _, d *Flows) { t.descend(stateValue, d.LogF, nil) }
 
+// log g(s) = Σ log A/B on a path to s.
 func (valueFlow) fill(nets *[numRoles]*Net, b *Batch, f *Flows) {
 	f.LogF = nets[stateValue].evalBatch(b, f.LogF)
 	f.LogG, _ = b.LogG(f.LogG) // b.err says what is wrong
@@ -351,7 +357,7 @@ func (valueFlow) fill(nets *[numRoles]*Net, b *Batch, f *Flows) {
 
 func (valueFlow) logF(b *Batch, f *Flows, dst []float64) []float64 {
 	dst = resize(dst, b.Len())
-	for row := range dst { // log (g F), which at s0 is log F
+	for row := range dst { // log V = log (g F), and g(s0) = 1
 		dst[row] = b.logValue(row, f.LogG, f.LogF)
 	}
 	return dst
@@ -488,7 +494,7 @@ func (e *FieldError) Error() string {
 	return fmt.Sprintf("gfn: Config.%s = %s: %s", e.Field, e.Value, e.Want)
 }
 
-// must returns a [FieldError] unless ok. The functions below are must of a common kind of field.
+// must returns a [FieldError] unless ok, and what follows does so for common kinds of fields.
 func must(ok bool, field string, value any, want string) error {
 	if ok {
 		return nil
@@ -679,8 +685,7 @@ func (t *Trainer) enumerate() (err error) {
 		return nil
 	}
 	if t.Graph == nil {
-		return must(false, "Tabular", true,
-			fmt.Sprintf("the space must be enumerated, and has more than %d states", c.Limit))
+		return &FieldError{"Tabular", "true", fmt.Sprintf("the space must be enumerated, and has over %d states", c.Limit)}
 	}
 	t.Env = Tabular(t.Graph)
 	t.Graph, err = Enumerate(t.Env, c.Limit)
@@ -710,8 +715,8 @@ func (t *Trainer) makeNetworks() error {
 	c, shape := &t.Config, t.Env.Shape()
 	for _, r := range t.Method.roles() {
 		if n := parameters(r.head().sizes(shape, c.hidden(r))); n > maxParameters {
-			return must(false, "Hidden", c.Hidden,
-				fmt.Sprintf("a network has %d parameters, and must have at most %d", n, maxParameters))
+			want := fmt.Sprintf("a network of %d parameters must have at most %d", n, maxParameters)
+			return &FieldError{"Hidden", fmt.Sprint(c.Hidden), want}
 		}
 		rng := stream(c.Seed, math.MaxUint64, uint64(r))
 		t.net[r] = newNet(&rng, shape, r.head(), c.hidden(r), c.Workers)
@@ -810,8 +815,11 @@ func (t *Trainer) Step() (float64, error) {
 // then the states that the objective reads beside those visited.
 func (t *Trainer) sample() (fresh int, err error) {
 	c, b := &t.Config, &t.batch
+
+	// ε goes linearly from Epsilon to EpsilonEnd
 	ε := c.Epsilon + c.progress(t.Iteration)*(c.EpsilonEnd-c.Epsilon)
 	o := Sampling{c.Seed, uint64(t.Iteration), ε, c.Temperature}
+
 	again := 0
 	if len(t.replay) > 0 {
 		again = c.Batch / 2
@@ -859,21 +867,29 @@ func (t *Trainer) balance() (loss float64, err error) {
 			return 0, err
 		}
 	}
+
+	// y
 	if t.evaluate(b, v); t.Method.Target {
 		t.bootstrap(b, v)
 	}
 	if b.err != nil {
 		return 0, b.err
 	}
+
+	// L and dy
 	if d.Reset(b, v.LogF != nil); v.LogQ[0] != nil {
 		d.ResetLogQ(b)
 	}
 	loss = t.objective(b, v, d)
+
+	// ∂L/∂θ, and a step of Adam
 	flow.step(t, v, d)
 	if t.Method.LearnPB {
 		t.descend(backwardPolicy, d.LogPB, nil)
 	}
-	for _, r := range t.Method.targets() { // θ̄ ← (1−τ) θ̄ + τ θ
+
+	// θ̄ ← (1−τ) θ̄ + τ θ
+	for _, r := range t.Method.targets() {
 		for i, θ := range t.net[r].Params {
 			t.target[r].Params[i] = (1-targetStep)*t.target[r].Params[i] + targetStep*θ
 		}
@@ -1018,6 +1034,7 @@ func (t *Trainer) reinforceBackward() error {
 	t.r, t.a = resize(t.r, len(b.Steps)), resize(t.a, len(b.Steps))
 	RewardsB(b, v, logPG, t.r)
 
+	// Â, and ∇_φ mean Σ_t log PB Â
 	if c.BackwardStep == "tb" {
 		residualB(b, v, t.r, t.a)
 	} else {
