@@ -2697,7 +2697,7 @@ func TestSimulate(t *testing.T) {
 	require.NotEqual(t, d.Rows, must(gfn.Simulate(5, 100, 5, 0.1, 1)).Rows)
 	require.Equal(t, []string{"A", "B", "C", "D", "E"}, d.Names)
 	require.Equal(t, []int{0, 8, 1, 0, 0}, d.Graph)
-	require.InDelta(t, -0.08358481092895313, d.Rows[99][4], 1e-12)
+	require.InDeltaSlice(t, []float64{0.09548042120380144, -0.08358481092895313}, []float64{d.Rows[99][1], d.Rows[99][4]}, 1e-12)
 	require.Equal(t, "AE", must(gfn.Simulate(31, 1, 0, 1, 0)).Names[30])
 	require.Equal(t, make([]int, 31), must(gfn.Simulate(31, 1, 0, 1, 0)).Graph)
 }
@@ -4900,6 +4900,9 @@ func TestResidualCertificate(t *testing.T) {
 	b = gfn.ResidualCertificate(g, normalised([]float64{0, math.Log(3) + 0.04, 0, 0}, g.FStart), logPB)
 	require.InDelta(t, math.Tanh(0.01), b.Right, 1e-14)
 	require.Less(t, b.Left, 0.01)
+	g = enumerate(t, dag(t, "nodes=1")) // one state, one trajectory
+	b = gfn.ResidualCertificate(g, g.Forward(gfn.UniformPF), nil)
+	require.Equal(t, []float64{0, 0}, []float64{b.Left, b.Right})
 }
 
 // Holds forgives rounding, 1e-9 of the larger side or of 1, and nothing else. What is infinite or NaN never holds.
@@ -4930,6 +4933,8 @@ func TestCheckKeepsTheWorst(t *testing.T) {
 	}
 	rounding := []gfn.Bound{is("c", 1e-12, 0), is("c", 1, 1.1)}
 	require.Equal(t, rounding[1:], gfn.Worst(rounding), "two sides of 0 say nothing")
+	larger := []gfn.Bound{is("d", -1, 0.5), is("d", 0.1, 1)} // 1.5 of 1, and 0.9 of 1
+	require.Equal(t, larger[1:], gfn.Worst(larger))
 	a := []gfn.Bound{is("a", 1, 2), is("b", 0, 1), is("a", 1, 1.5), is("a", 10, 11), is("a", 1, 3)}
 	require.Equal(t, []gfn.Bound{a[3], a[1]}, gfn.Worst(a))
 	for _, right := range []float64{1, math.Inf(-1)} { // and Left − Right over the larger side NaN

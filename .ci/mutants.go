@@ -1223,6 +1223,7 @@ var list = []place{
 		m("exits left out", "min(a, logPF[exit]-logR-most[x])", "min(a, -logR-most[x])"),
 		m("rewards left out", "max(b, logPF[exit]-logR-least[x])", "max(b, logPF[exit]-least[x])"),
 		m("half for a quarter", "(b - a) / 4", "(b - a) / 2"),
+		m("an exit from the source alone left out", "exit >= 0", "exit > 0"),
 		m("the spread itself", "math.Tanh((b - a) / 4)", "(b - a) / 4"),
 	}},
 	{"grad.go", "EvidenceBounds", []mutant{
@@ -1248,6 +1249,7 @@ var list = []place{
 	}},
 	{"grad.go", "relativeSlack", []mutant{
 		m("absolute", "b.Slack() / size", "b.Slack()"),
+		m("relative to the smaller side", "max(math.Abs(b.Left)", "min(math.Abs(b.Left)"),
 		m("rounding error is the worst case", "size < 1e-9", "false"),
 	}},
 	{"grad.go", "worst", []mutant{
@@ -1360,6 +1362,7 @@ var list = []place{
 	}},
 	{"envs.go", "Simulate", []mutant{
 		m("no noise in the children", "x[v] = noise * rng.NormFloat64()", "x[v] = noise * float64(1 - min(1, i)) * rng.NormFloat64()"),
+		m("parents subtracted", "x[v] += weight", "x[v] -= weight"),
 		m("every edge", "rng.Float64() < edges/pairs", "true || rng.Float64() < edges/pairs"),
 		m("weights drawn from [0, 1)", "weight[u][v] = rng.NormFloat64()", "weight[u][v] = rng.Float64()"),
 		m("the order of the names", "for i, v := range order {\n\t\tfor", "slices.Sort(order)\n\tfor i, v := range order {\n\t\tfor"),
