@@ -294,7 +294,8 @@ func ExampleGraph_RandomPolicyEvaluation() {
 	logG, err := g.LogG(nil)
 	logV, logPF, _ := g.RandomPolicyEvaluation()
 	fmt.Printf("g %.0f %.0f %.0f, error %v\n", math.Exp(logG[0]), math.Exp(logG[1]), math.Exp(logG[2]), err)
-	fmt.Printf("V(1) %.0f = 3·1, V(2) %.0f = 3·3, V(0) %.0f = (3 + 9 + 3·2)/3 = Z\n", math.Exp(logV[1]), math.Exp(logV[2]), math.Exp(logV[0]))
+	fmt.Printf("V(1) %.0f = 3·1, V(2) %.0f = 3·3, V(0) %.0f = (3 + 9 + 3·2)/3 = Z\n", math.Exp(logV[1]),
+		math.Exp(logV[2]), math.Exp(logV[0]))
 	fmt.Printf("PF(1|0) %.4f = 3/(3·6), PF(sf|0) %.4f = 2/6\n", math.Exp(logPF[0]), math.Exp(logPF[g.Exit(0)]))
 	// Output:
 	// g 1 3 3, error <nil>
@@ -316,7 +317,8 @@ func ExampleRPE() {
 	s0, one := b.Row([]int{0}), b.Row([]int{1})
 	v.LogG, _ = b.LogG(nil) // log 2 of 1 and 2, log 4 of 3
 	v.LogF[s0], v.LogF[one] = 1, 2
-	fmt.Printf("δ(0) %.4f = 1 − log ½(e² + 2·3), δ(1) %.4f = 2 − log ½(4·5 + 2·2·1)\n", 1-math.Log((math.Exp(2)+6)/2), 2-math.Log(12))
+	fmt.Printf("δ(0) %.4f = 1 − log ½(e² + 2·3), δ(1) %.4f = 2 − log ½(4·5 + 2·2·1)\n", 1-math.Log((math.Exp(2)+6)/2),
+		2-math.Log(12))
 	fmt.Printf("loss %.4f\n", gfn.RPE(b, v, d))
 	fmt.Printf("∂/∂log V(1) %.4f = 2 δ(1) − 2 δ(0) e²/(e² + 6)\n", d.LogF[one])
 	// Output:
@@ -436,7 +438,8 @@ func TestExactQuantities(t *testing.T) {
 	onDAGs(t, func(t *testing.T, rng *rand.Rand, g *gfn.Graph) {
 		n := g.Len()
 		logPF, logPB := randomPF(rng, g), randomPB(rng, g)
-		visits, terminating, count, flow, flowEdge := make([]float64, n), make([]float64, n), make([]float64, n), make([]float64, n), make([]float64, len(g.FAction))
+		visits, terminating, count, flow := make([]float64, n), make([]float64, n), make([]float64, n), make([]float64, n)
+		flowEdge := make([]float64, len(g.FAction))
 		z, elbo, eubo := 0.0, 0.0, 0.0
 		for row := range n {
 			if r := math.Exp(g.LogR[row]); r > 0 {
@@ -467,7 +470,8 @@ func TestExactQuantities(t *testing.T) {
 			}
 		}
 		closeTo(t, math.Log(z), g.LogZ(), 1e-10)
-		gotVisits, gotTerminating, gotCount, gotFlow := g.LogVisits(logPF), g.LogTerminating(logPF), g.LogTrajectories(), g.LogFlows(logPB)
+		gotVisits, gotTerminating := g.LogVisits(logPF), g.LogTerminating(logPF)
+		gotCount, gotFlow := g.LogTrajectories(), g.LogFlows(logPB)
 		for row := range n {
 			closeTo(t, math.Log(visits[row]), gotVisits[row], 1e-10)
 			closeTo(t, math.Log(terminating[row]), gotTerminating[row], 1e-10)
@@ -574,7 +578,8 @@ func TestZeroProbabilities(t *testing.T) {
 func TestEnumerateLimit(t *testing.T) {
 	known := parse(t, "hypergrid:dim=3,height=20")
 	unknown := struct{ gfn.Env }{known} // it does not tell its size
-	require.EqualError(t, failure(gfn.Enumerate(known, 100)), "gfn: too many states: there are 8000, limit 100; none was walked")
+	require.EqualError(t, failure(gfn.Enumerate(known, 100)),
+		"gfn: too many states: there are 8000, limit 100; none was walked")
 	err := failure(gfn.Enumerate(unknown, 100))
 	require.Regexp(t, `^gfn: too many states: 1\d\d states found, \d+ edges followed, limit 100$`, err.Error())
 	for _, env := range []gfn.Env{known, unknown} {
@@ -688,7 +693,7 @@ func TestCheckEnv(t *testing.T) {
 		}},
 		{"action 1 is not undone by 1", grid, func(e *variant) { e.undo = func(s []int, b int) int { s[b]--; return 0 } }},
 		{"is not undone by", grid, func(e *variant) { e.undo = func(s []int, b int) int { clear(s); return b } }},
-		{"state [1 1]: backward action 0 leads to [0 1] and returns 0, which is none of its legal [1 2]", grid, func(e *variant) {
+		{"state [1 1]: backward action 0 leads to [0 1] and returns 0, which is none of its legal", grid, func(e *variant) {
 			e.forward = func(dst, s []int) []int {
 				if slices.Equal(s, []int{0, 1}) {
 					return append(dst, 1, 2)
@@ -705,7 +710,12 @@ func TestCheckEnv(t *testing.T) {
 			}
 			e.undo = func(s []int, b int) int { s[b] = max(0, s[b]-1); return b }
 		}},
-		{"state [1 0]: the source has 1 backward actions", grid, func(e *variant) { e.source = func(s []int) { s[0], s[1] = 1, 0 } }},
+		{"state [1 0]: the source has 1 backward actions", grid, func(e *variant) {
+			e.source = func(s []int) {
+				s[0],
+					s[1] = 1, 0
+			}
+		}},
 		{"Source must write every entry", grid, func(e *variant) { e.source = func([]int) {} }},
 	} {
 		require.ErrorContains(t, gfn.CheckEnv(alter(c.env, c.change)), c.want)
@@ -715,14 +725,14 @@ func TestCheckEnv(t *testing.T) {
 	for node := range 20000 {
 		chain = append(chain, [2]int{node, node + 1})
 	}
-	for want, env := range map[string]gfn.Env{
-		"state [1]: backward action 1 undoes no edge":                  newWeb(exits, [2]int{0, 1}, [2]int{2, 1}),
-		"state [0]: the source has 1 backward actions":                 newWeb(exits, [2]int{0, 1}, [2]int{1, 2}, [2]int{2, 0}),
-		"state [2] is on a cycle":                                      newWeb(exits, [2]int{0, 3}, [2]int{0, 1}, [2]int{1, 2}, [2]int{2, 1}, [2]int{1, 3}),
-		"state [30000]: a walk back ends there, not at the source [0]": newWeb(func(node int) bool { return node == 20000 }, chain...),
-	} {
-		require.ErrorContains(t, gfn.CheckEnv(env), want)
-	}
+	refusals{
+		{gfn.CheckEnv(newWeb(exits, [2]int{0, 1}, [2]int{2, 1})), "state [1]: backward action 1 undoes no edge"},
+		{gfn.CheckEnv(newWeb(exits, [2]int{0, 1}, [2]int{1, 0})), "state [0]: the source has 1 backward actions"},
+		{gfn.CheckEnv(newWeb(exits, [2]int{0, 3}, [2]int{0, 1}, [2]int{1, 2}, [2]int{2, 1}, [2]int{1, 3})),
+			"state [2] is on a cycle"},
+		{gfn.CheckEnv(newWeb(func(node int) bool { return node == 20000 }, chain...)),
+			"state [30000]: a walk back ends there, not at the source [0]"},
+	}.check(t)
 	// what would spoil training is found before it
 	for _, env := range []gfn.Env{
 		alter(grid, func(e *variant) { e.reward = func([]int) float64 { return math.NaN() } }),
@@ -735,7 +745,8 @@ func TestCheckEnv(t *testing.T) {
 	// walks without end
 	var b gfn.Batch
 	b.Reset(newWeb(exits, [2]int{0, 1}, [2]int{1, 2}, [2]int{2, 0}))
-	require.ErrorContains(t, b.SampleBackward(gfn.UniformPB, [][]int{{1}}, gfn.Sampling{}), "1048576 backward actions do not lead to the source")
+	require.ErrorContains(t, b.SampleBackward(gfn.UniformPB, [][]int{{1}}, gfn.Sampling{}),
+		"1048576 backward actions do not lead to the source")
 	b.Reset(newWeb(func(int) bool { return false }, [2]int{0, 1}, [2]int{1, 2}, [2]int{2, 0}))
 	require.ErrorContains(t, b.Sample(gfn.UniformPF, 1, gfn.Sampling{}), "no exit within 1048576 steps")
 }
@@ -913,7 +924,7 @@ func TestMetrics(t *testing.T) {
 		b, _ := math.Lgamma(ν + 1)
 		c, _ := math.Lgamma(N - ν + 1)
 		want := 2 * ν * math.Exp(a-b-c+ν*math.Log(q)+(N-ν+1)*math.Log1p(-q)) / N
-		closeTo(t, want, gfn.PerfectTV(log(q, 1-q), 5000), 1e-9, q) // both outcomes have the same mean deviation, halved by TV
+		closeTo(t, want, gfn.PerfectTV(log(q, 1-q), 5000), 1e-9, q) // halved, of two outcomes
 	}
 
 	pearson, spearman := gfn.Correlation([]float64{1, 2, 3, 4}, []float64{1, 4, 9, 16})
@@ -966,7 +977,8 @@ func TestEmpirical(t *testing.T) {
 			different[b.Format(b.Endpoint(i))] = true
 		}
 		require.EqualValues(t, len(different), e.Distinct)
-		tv, jsd, distinct, modes, reward = tv+e.TV/runs, jsd+e.JSD/runs, distinct+e.Distinct/runs, modes+e.Modes/runs, reward+e.MeanReward/runs
+		tv, jsd, distinct = tv+e.TV/runs, jsd+e.JSD/runs, distinct+e.Distinct/runs
+		modes, reward = modes+e.Modes/runs, reward+e.MeanReward/runs
 	}
 	require.InDelta(t, e.TVPerfect, tv, 0.01)
 	require.InDelta(t, e.JSDPerfect, jsd, 0.005)
@@ -989,7 +1001,8 @@ func TestEstimateLogTerminating(t *testing.T) {
 			endpoints, want = append(endpoints, g.State(nil, row)), append(want, p)
 		}
 	}
-	exact, err := gfn.EstimateLogTerminating(g.Env, g.Policy(logPF), g.BackwardPolicy(g.BackwardOf(logPF)), endpoints, 1, 0)
+	exact, err := gfn.EstimateLogTerminating(g.Env, g.Policy(logPF), g.BackwardPolicy(g.BackwardOf(logPF)), endpoints,
+		1, 0)
 	require.NoError(t, err)
 	estimate, err := gfn.EstimateLogTerminating(g.Env, g.Policy(logPF), gfn.UniformPB, endpoints, 4000, 0)
 	require.NoError(t, err)
@@ -1046,7 +1059,8 @@ func TestWalk(t *testing.T) {
 			}
 		}
 	}
-	for actions, want := range map[[3]int]string{{0, 2, 2}: "1,0: action 2, number 2 of 3", {0, 0, 0}: "2,0: action 0, number 3 of 3",
+	for actions, want := range map[[3]int]string{{0, 2, 2}: "1,0: action 2, number 2 of 3", {0, 0,
+		0}: "2,0: action 0, number 3 of 3",
 		{0, 0, 1}: "action 1, number 3 of 3", {0, 7, 2}: "action 7, number 2 of 3"} {
 		n := len(again.Steps)
 		require.ErrorContains(t, again.Walk(actions[:]), want)
@@ -1088,7 +1102,8 @@ func TestWalk(t *testing.T) {
 
 // Rewards that a float64 does not hold: E[R] is left out, E[log R] is not.
 func TestMeanLogReward(t *testing.T) {
-	env, err := gfn.NewSequence(2, "AB", gfn.Append, gfn.WordReward{LogR: func(word []int) float64 { return 1000 + float64(2*word[0]+word[1]) }})
+	logR := func(word []int) float64 { return 1000 + float64(2*word[0]+word[1]) }
+	env, err := gfn.NewSequence(2, "AB", gfn.Append, gfn.WordReward{LogR: logR})
 	require.NoError(t, err)
 	c := quick("tb-u")
 	c.Limit = 0
@@ -1258,7 +1273,8 @@ func TestHyperGridTies(t *testing.T) {
 			if env.Traits().Mode([]int{x}) {
 				modes = append(modes, x)
 			}
-			require.Equal(t, env.LogReward([]int{x}), env.LogReward([]int{height - 1 - x}), "H %d: mirror image of %d", height, x)
+			require.Equal(t, env.LogReward([]int{x}), env.LogReward([]int{height - 1 - x}), "H %d: mirror image of %d",
+				height, x)
 		}
 		require.Equal(t, inner, modes, "H %d", height)
 	}
@@ -1461,7 +1477,9 @@ func TestTableReward(t *testing.T) {
 	}
 	reward := must(gfn.NewTableReward(strings.NewReader(envTableText), "t.csv", 2, "AB", 2, 1, 8, -0.25))
 	env := must(gfn.NewSequence(2, "AB", gfn.Append, reward))
-	require.Equal(t, "sequence:length=2,tokens=AB,order=append,reward=table,file=t.csv,beta=2,rmax=8,rmin=1,floor=-0.25", env.Traits().Spec)
+	require.Equal(t,
+		"sequence:length=2,tokens=AB,order=append,reward=table,file=t.csv,beta=2,rmax=8,rmin=1,floor=-0.25",
+		env.Traits().Spec)
 	require.Equal(t, uint32(0x620ab253), env.Traits().Checksum, "CRC-32 of the text, by another program")
 	require.Equal(t, -0.25, reward.LogR([]int{1, 1}), "the floor")
 	require.InDelta(t, math.Log(2), reward.LogR([]int{0, 1}), 1e-15)
@@ -1505,7 +1523,9 @@ func TestMotifReward(t *testing.T) {
 func TestModesReward(t *testing.T) {
 	file := envFile(t, "m.txt", "# two words\r\nABBA\r\n\r\nAAAA # plain\n")
 	env := parse(t, "sequence:length=4,tokens=AB,reward=modes,beta=1.5,floor=-2,file="+file).(*gfn.Sequence)
-	for word, logR := range map[string]float64{"ABBA": 0, "AAAA": 0, "ABAA": -1.5, "BBBA": -1.5, "BABB": -2 /* −3 or lower but for the floor */} {
+	for word, logR := range map[string]float64{
+		"ABBA": 0, "AAAA": 0, "ABAA": -1.5, "BBBA": -1.5, "BABB": -2, /* −3 or lower but for the floor */
+	} {
 		s := must(env.Parse(word))
 		require.Equal(t, logR, env.LogReward(s), word)
 		require.False(t, math.Signbit(env.LogReward(s)) && logR == 0, "log R of %s is −0", word)
@@ -1570,33 +1590,38 @@ func TestParseExplicit(t *testing.T) {
 func TestParseEnvSpecs(t *testing.T) {
 	table := envFile(t, "t.csv", envTableText)
 	graph := envFile(t, "g.txt", "edge 0 1\nreward 1 2\n")
-	for spec, want := range map[string]string{
-		"hypergrid":  "hypergrid:dim=2,height=8,r0=0.1,r1=0.5,r2=2,reward=standard,floor=-50",
-		"hypergrid:": "hypergrid:dim=2,height=8,r0=0.1,r1=0.5,r2=2,reward=standard,floor=-50",
-		"hypergrid:floor=-1e1,reward=standard,height=+9,r0=1e-3": "hypergrid:dim=2,height=9,r0=0.001,r1=0.5,r2=2,reward=standard,floor=-10",
-		"hypergrid:reward=cosine,dim=4,r1=1e30":                  "hypergrid:dim=4,height=8,r0=0.1,r1=1e+30,r2=2,reward=cosine,floor=-50",
-		"sequence":                                               "sequence:length=4,tokens=ACGT,order=append,reward=modes,modes=4,seed=0,beta=1,floor=-50",
-		"sequence:tokens=a=b:,order=any,file=":                   "sequence:length=4,tokens=a=b:,order=any,reward=modes,modes=4,seed=0,beta=1,floor=-50",
-		"sequence:reward=motif,order=ends,seed=00007":            "sequence:length=4,tokens=ACGT,order=ends,reward=motif,seed=7,beta=1,floor=-50",
-		"sequence:reward=factors,seed=3":                         "sequence:length=4,tokens=ACGT,order=append,reward=factors,seed=3,beta=1,floor=-50",
-		"sequence:reward=ising,field=.5":                         "sequence:length=9,tokens=01,order=append,reward=ising,lattice=ring,coupling=1,field=0.5,beta=1,floor=-50",
-		"sequence:reward=table,length=2,tokens=AB,file=" + table: "sequence:length=2,tokens=AB,order=append,reward=table,file=" + table +
-			",beta=3,rmax=10,rmin=0.001,floor=-50,top=0.005",
-		"explicit":                           "explicit:floor=-50",
-		"explicit:floor=-12.5,file=" + graph: "explicit:file=" + graph + ",floor=-12.5",
+	for _, c := range []struct{ name, given, canonical string }{
+		{"hypergrid", "", "dim=2,height=8,r0=0.1,r1=0.5,r2=2,reward=standard,floor=-50"},
+		{"hypergrid", ":", "dim=2,height=8,r0=0.1,r1=0.5,r2=2,reward=standard,floor=-50"},
+		{"hypergrid", ":floor=-1e1,height=+9,r0=1e-3", "dim=2,height=9,r0=0.001,r1=0.5,r2=2,reward=standard,floor=-10"},
+		{"hypergrid", ":reward=cosine,dim=4,r1=1e30", "dim=4,height=8,r0=0.1,r1=1e+30,r2=2,reward=cosine,floor=-50"},
+		{"sequence", "", "length=4,tokens=ACGT,order=append,reward=modes,modes=4,seed=0,beta=1,floor=-50"},
+		{"sequence", ":tokens=a=b:,file=", "length=4,tokens=a=b:,order=append,reward=modes,modes=4,seed=0,beta=1,floor=-50"},
+		{"sequence", ":reward=motif,order=ends,seed=00007",
+			"length=4,tokens=ACGT,order=ends,reward=motif,seed=7,beta=1,floor=-50"},
+		{"sequence", ":reward=factors,seed=3", "length=4,tokens=ACGT,order=append,reward=factors,seed=3,beta=1,floor=-50"},
+		{"sequence", ":reward=ising,field=.5",
+			"length=9,tokens=01,order=append,reward=ising,lattice=ring,coupling=1,field=0.5,beta=1,floor=-50"},
+		{"sequence", ":reward=table,length=2,tokens=AB,file=" + table,
+			"length=2,tokens=AB,order=append,reward=table,file=" + table + ",beta=3,rmax=10,rmin=0.001,floor=-50,top=0.005"},
+		{"explicit", "", "floor=-50"},
+		{"explicit", ":floor=-12.5,file=" + graph, "file=" + graph + ",floor=-12.5"},
 	} {
+		spec, want := c.name+c.given, c.name+":"+c.canonical
 		env := parse(t, spec)
 		named := gfn.TraitsOf(env)
 		require.Equal(t, want, named.Spec)
 		again := parse(t, want)
 		require.Equal(t, want, gfn.TraitsOf(again).Spec)
 		require.Equal(t, named.Checksum, gfn.TraitsOf(again).Checksum)
-		require.Equal(t, strings.Contains(spec, table) || strings.Contains(spec, graph), named.Checksum != 0, "checksum of %s", spec)
+		require.Equal(t, strings.Contains(spec, table) || strings.Contains(spec, graph), named.Checksum != 0,
+			"checksum of %s", spec)
 		if !strings.Contains(spec, "dim=4") {
 			require.Equal(t, enumerate(t, env).LogR, enumerate(t, again).LogR, spec)
 		}
 	}
-	require.Equal(t, uint32(0x631ac666), gfn.TraitsOf(parse(t, "explicit:file="+graph)).Checksum, "CRC-32 of the file, by another program")
+	require.Equal(t, uint32(0x631ac666), gfn.TraitsOf(parse(t, "explicit:file="+graph)).Checksum,
+		"CRC-32 of the file, by another program")
 	require.Equal(t, gfn.Fixture().Traits().Spec, gfn.TraitsOf(parse(t, "explicit")).Spec)
 
 	// Outside ParseEnv a spec tells environments apart; where ParseEnv cannot build one, it says so.
@@ -1635,7 +1660,8 @@ func TestConstructorErrors(t *testing.T) {
 		{grid(0, 8, standard), "dim is 0"}, {grid(2, 1, standard), "height is 1"}, {grid(1024, 1025, standard), "dim·height"},
 		{grid(math.MaxInt, math.MaxInt, standard), "dim·height"}, {grid(2, 8, gfn.GridReward{R0: -1}), "r0"},
 		{grid(2, 8, gfn.GridReward{R1: inf}), "r1"}, {grid(2, 8, gfn.GridReward{R2: nan}), "r2"},
-		{grid(2, 8, gfn.GridReward{R0: 1e308, R1: 1e308}), "sum"}, {grid(2, 8, gfn.GridReward{R0: 1, Floor: 0.5}), "floor is 0.5"},
+		{grid(2, 8, gfn.GridReward{R0: 1e308, R1: 1e308}), "sum"},
+		{grid(2, 8, gfn.GridReward{R0: 1, Floor: 0.5}), "floor is 0.5"},
 		{grid(2, 8, gfn.GridReward{Floor: -inf}), "floor is -Inf"},
 	}.check(t)
 
@@ -1666,11 +1692,14 @@ func TestConstructorErrors(t *testing.T) {
 		{explicit(map[int]float64{2: 1, 7: 1}, [2]int{0, 2}), "node 7 is not reached"},
 		{explicit(one, [2]int{0, 1}, [2]int{0, 2}), "state 1: no legal action"},
 		{explicit(one, [2]int{0, 1}, [2]int{1, 2}, [2]int{2, 3}, [2]int{3, 1}), "is on a cycle"},
-		{explicit(one, [2]int{2, 0}, [2]int{0, 2}), "every node"}, {explicit(one, [2]int{0, 2}, [2]int{2, 2}), "state 2 is on a cycle"},
+		{explicit(one, [2]int{2, 0}, [2]int{0, 2}), "every node"},
+		{explicit(one, [2]int{0, 2}, [2]int{2, 2}), "state 2 is on a cycle"},
 		// 5 and 2 are behind the cycle 8 → 9 → 8, not on it, and 5 is found before 9
-		{explicit(one, [2]int{0, 5}, [2]int{0, 8}, [2]int{8, 9}, [2]int{9, 8}, [2]int{9, 5}, [2]int{5, 2}), "state 9 is on a cycle"},
+		{explicit(one, [2]int{0, 5}, [2]int{0, 8}, [2]int{8, 9}, [2]int{9, 8}, [2]int{9, 5}, [2]int{5, 2}),
+			"state 9 is on a cycle"},
 		{explicit(nil, [2]int{0, 2}), "no rewards"}, {explicit(map[int]float64{2: inf}, [2]int{0, 2}), "node 2 is +Inf"},
-		{explicit(map[int]float64{2: 1, 0: -1}, [2]int{0, 2}), "node 0 is -1"}, {explicit(map[int]float64{2: nan}, [2]int{0, 2}), "node 2 is NaN"},
+		{explicit(map[int]float64{2: 1, 0: -1}, [2]int{0, 2}), "node 0 is -1"},
+		{explicit(map[int]float64{2: nan}, [2]int{0, 2}), "node 2 is NaN"},
 		{failure(gfn.NewExplicit([][2]int{{0, 2}}, one, 1)), "floor is 1"},
 	}.check(t)
 }
@@ -1691,16 +1720,25 @@ func TestRewardErrors(t *testing.T) {
 	scores := must(envTableReward(envTableText))
 	long := must(gfn.NewFactorReward(gfn.Motif(slices.Repeat([][]float64{{1, 2}}, 23)), 23, 2, 1, -50))
 	refusals{
-		{factors(1, 2, 1, -50), "factors"}, {factors(1, 2, nan, -50, fair), "beta is NaN"}, {factors(1, 2, 1, 0, fair), "floor is 0"},
-		{factors(2, 2, 1, -50, fair, on([]int{1}, 3)), "factor 1: 1 weights"}, {factors(1, 2, 1, -50, on([]int{0}, 1, nan)), "log R"},
-		{factors(1, 2, 1e308, -50, on([]int{0}, 1, 10)), "log R"}, {factors(3, 2, 1, -50, gfn.Ising(3, gfn.Ring(3), nan, 0)...), "log R"},
-		{factors(2, 2, 1, -50, on(nil)), "factor 0: 0 weights"}, {factors(2, 2, 1, -50, on([]int{0, 2}, 1, 2, 3, 4)), "factor 0: slot is 2"},
-		{factors(2, 2, 1, -50, on([]int{1, 1}, 1, 2, 3, 4)), "factor 0: slot 1"}, {factors(2, 2, 1, -50, on([]int{0, 1}, 1, 2, 3)), "factor 0: 3 weights"},
+		{factors(1, 2, 1, -50), "factors"}, {factors(1, 2, nan, -50, fair), "beta is NaN"},
+		{factors(1, 2, 1, 0, fair), "floor is 0"},
+		{factors(2, 2, 1, -50, fair, on([]int{1}, 3)), "factor 1: 1 weights"},
+		{factors(1, 2, 1, -50, on([]int{0}, 1, nan)), "log R"},
+		{factors(1, 2, 1e308, -50, on([]int{0}, 1, 10)), "log R"},
+		{factors(3, 2, 1, -50, gfn.Ising(3, gfn.Ring(3), nan, 0)...), "log R"},
+		{factors(2, 2, 1, -50, on(nil)), "factor 0: 0 weights"},
+		{factors(2, 2, 1, -50, on([]int{0, 2}, 1, 2, 3, 4)), "factor 0: slot is 2"},
+		{factors(2, 2, 1, -50, on([]int{1, 1}, 1, 2, 3, 4)), "factor 0: slot 1"},
+		{factors(2, 2, 1, -50, on([]int{0, 1}, 1, 2, 3)), "factor 0: 3 weights"},
 		{modes(1, "AB", "AB"), `"AB"`}, {modes(1, "AC"), `"AC"`}, {modes(1), "modes"}, {modes(-1, "AB"), "beta is -1"},
-		{table(nil, 0, 2, 1, 8, -50), "length is 0"}, {table(nil, 12, 2, 1, 8, -50), "4^12"}, {table(nil, 2, -1, 1, 8, -50), "beta is -1"},
-		{table(nil, 2, 2, 0, 8, -50), "rmin is 0"}, {table(nil, 2, 2, 1, inf, -50), "rmax is +Inf"}, {table(nil, 2, 2, 1, 8, 3), "floor is 3"},
-		{table(iotest.ErrReader(errors.New("broken")), 2, 2, 1, 8, -50), "t.csv: broken"}, {table(envZeros{}, 2, 2, 1, 8, -50), "64 MiB"},
-		{failure(scores.Top(0)), "top is 0"}, {failure(scores.Top(1.5)), "top is 1.5"}, {failure(scores.Top(nan)), "top is NaN"},
+		{table(nil, 0, 2, 1, 8, -50), "length is 0"}, {table(nil, 12, 2, 1, 8, -50), "4^12"},
+		{table(nil, 2, -1, 1, 8, -50), "beta is -1"},
+		{table(nil, 2, 2, 0, 8, -50), "rmin is 0"}, {table(nil, 2, 2, 1, inf, -50), "rmax is +Inf"},
+		{table(nil, 2, 2, 1, 8, 3), "floor is 3"},
+		{table(iotest.ErrReader(errors.New("broken")), 2, 2, 1, 8, -50), "t.csv: broken"},
+		{table(envZeros{}, 2, 2, 1, 8, -50), "64 MiB"},
+		{failure(scores.Top(0)), "top is 0"}, {failure(scores.Top(1.5)), "top is 1.5"},
+		{failure(scores.Top(nan)), "top is NaN"},
 		{failure(gfn.WordReward{LogR: scores.LogR}.Top(0.5)), "custom"}, {failure(long.Top(0.5)), "8.39e+06 words"},
 	}.check(t)
 }
@@ -1709,13 +1747,13 @@ func TestParseEnvErrors(t *testing.T) {
 	for spec, place := range map[string]string{
 		"":                                  `environment "", want one of hypergrid, sequence, dag, explicit`,
 		"hypergird":                         `did you mean hypergrid?`,
-		"hypergrid:eight=3":                 `hypergrid: unknown key "eight", want one of dim, floor, height, r0, r1, r2, reward; did you mean height?`,
+		"hypergrid:eight=3":                 `want one of dim, floor, height, r0, r1, r2, reward; did you mean height?`,
 		"explicit:reward=3":                 `explicit: unknown key "reward", want one of file, floor`,
 		"sequence:rmax=3":                   `sequence: unknown key "rmax"`,
 		"sequence:top=.1,reward=ising":      `sequence:reward=ising: unknown key "top"`,
 		"hypergrid:dim":                     `dim is ""`,
 		"hypergrid:reward=sine":             `reward is "sine", want one of standard, cosine; did you mean cosine?`,
-		"sequence:reward=motive":            `reward is "motive", want one of modes, motif, ising, factors, table; did you mean motif?`,
+		"sequence:reward=motive":            `"motive", want one of modes, motif, ising, factors, table; did you mean motif?`,
 		"hypergrid:dim=x":                   `dim is "x", want int`,
 		"hypergrid:r0=NaN":                  "r0",
 		"hypergrid:floor=0":                 "floor is 0",
@@ -1742,13 +1780,18 @@ func TestFileErrors(t *testing.T) {
 	score := func(line string) string { return strings.Replace(envTableText, "AB,2", line, 1) }
 	for _, c := range []struct{ reward, text, place string }{
 		{"table", "", ": empty"}, {"table", "\r\n\r\n", ": empty"}, {"table", "AA,4\nAB,2\n", `:1: header is "AA,4"`},
-		{"table", score("AB"), ":3: 1 fields"}, {"table", score("AB,2,3"), ":3: 3 fields"}, {"table", score("AB,two"), `:3: score is "two"`},
+		{"table", score("AB"), ":3: 1 fields"}, {"table", score("AB,2,3"), ":3: 3 fields"},
+		{"table", score("AB,two"), `:3: score is "two"`},
 		{"table", score("AB,NaN"), `:3: score is "NaN"`}, {"table", score("AB,-Inf"), `:3: score is "-Inf"`},
-		{"table", score("AB,1e999"), `:3: score is "1e999"`}, {"table", score("AB,"), `:3: score is ""`}, {"table", score("ABA,2"), `:3: word "ABA"`},
-		{"table", score("AC,2"), `:3: word "AC"`}, {"table", score("ab,2"), `:3: word "ab"`}, {"table", score("AA,0"), `:3: word "AA" stands twice`},
-		{"table", score("\r\n\r\nAB,2\r\nx"), ":6: 1 fields"}, {"table", score(`A"B,2`), `:3: bare "`}, {"table", score(`"AB,2`), ":3: "},
+		{"table", score("AB,1e999"), `:3: score is "1e999"`}, {"table", score("AB,"), `:3: score is ""`},
+		{"table", score("ABA,2"), `:3: word "ABA"`},
+		{"table", score("AC,2"), `:3: word "AC"`}, {"table", score("ab,2"), `:3: word "ab"`},
+		{"table", score("AA,0"), `:3: word "AA" stands twice`},
+		{"table", score("\r\n\r\nAB,2\r\nx"), ":6: 1 fields"}, {"table", score(`A"B,2`), `:3: bare "`},
+		{"table", score(`"AB,2`), ":3: "},
 		{"table", score(""), `: word "AB" is missing`}, {"table", "word,score\n", `: word "AA" is missing`},
-		{"motif", "1 2\n3 4 5\n", ":2: 3 weights"}, {"motif", "1 2\nx 4\n", `:2: weight is "x"`}, {"motif", "1 2\n4 +Inf\n", ":2: weight"},
+		{"motif", "1 2\n3 4 5\n", ":2: 3 weights"}, {"motif", "1 2\nx 4\n", `:2: weight is "x"`},
+		{"motif", "1 2\n4 +Inf\n", ":2: weight"},
 		{"motif", "1 2 # one\n# two\n", ": 1 lines"}, {"motif", "1 2\n3 4\n5 6", ": 3 lines"},
 		{"modes", "AB\n\nABA\n", `:3: word "ABA"`}, {"modes", "AB\nAX\n", `:2: word "AX"`},
 		{"modes", "AB\nBA\n#\nAB\n", `"AB" stands twice`}, {"modes", "# none\n", "no modes"},
@@ -1757,11 +1800,14 @@ func TestFileErrors(t *testing.T) {
 		{"factors", "factor x : 1 2\n", `:1: slot is "x"`}, {"factors", "\nfactor 2 : 1 2\n", ":2: slot is 2"},
 		{"factors", "factor 1 1 : 1 2 3 4\n", ":1: slot 1"}, {"factors", "factor 0 : 1 two\n", `:1: weight is "two"`},
 		{"factors", "factor 0 : 1e308 0\nfactor 1 : 1e308 0\n", "log R"},
-		{"explicit", "", ": explicit: no rewards"}, {"explicit", "edge 0 1\nedge 1\n", ":2: line"}, {"explicit", "edge 0 1 2\n", ":1: line"},
-		{"explicit", "Edge 0 1\n", ":1: line"}, {"explicit", "edge 0 a\n", `:1: node is "a"`}, {"explicit", "edge -1 0\n", `:1: node is "-1"`},
+		{"explicit", "", ": explicit: no rewards"}, {"explicit", "edge 0 1\nedge 1\n", ":2: line"},
+		{"explicit", "edge 0 1 2\n", ":1: line"},
+		{"explicit", "Edge 0 1\n", ":1: line"}, {"explicit", "edge 0 a\n", `:1: node is "a"`},
+		{"explicit", "edge -1 0\n", `:1: node is "-1"`},
 		{"explicit", "reward 1.5 1\n", `:1: node is "1.5"`}, {"explicit", "\nreward 1 x\n", `:2: reward is "x"`},
 		{"explicit", "reward 1 inf\n", `:1: reward is "inf"`}, {"explicit", "reward 1 -2\n", "node 1 is -2"},
-		{"explicit", "reward 1 2\nedge 0 1\nreward 1 3", ":3: node 1"}, {"explicit", "edge 0 1\nedge 2 1\nreward 1 2\r ", "node 2 is not reached"},
+		{"explicit", "reward 1 2\nedge 0 1\nreward 1 3", ":3: node 1"},
+		{"explicit", "edge 0 1\nedge 2 1\nreward 1 2\r ", "node 2 is not reached"},
 	} {
 		file := envFile(t, "f.txt", c.text)
 		spec, place := "explicit:file="+file, c.place
@@ -1779,8 +1825,10 @@ func TestFileErrors(t *testing.T) {
 func TestEnvAllocations(t *testing.T) {
 	table := envFile(t, "t.csv", envTableText)
 	for _, spec := range []string{
-		"hypergrid", "hypergrid:reward=cosine", "sequence:length=2,tokens=AB,modes=1", "sequence:length=2,tokens=AB,order=ends,reward=motif",
-		"sequence:length=2,tokens=AB,order=any,reward=table,file=" + table, "explicit", "sequence:reward=ising", "sequence:reward=factors,length=2",
+		"hypergrid", "hypergrid:reward=cosine", "sequence:length=2,tokens=AB,modes=1",
+		"sequence:length=2,tokens=AB,order=ends,reward=motif",
+		"sequence:length=2,tokens=AB,order=any,reward=table,file=" + table, "explicit",
+		"sequence:reward=ising", "sequence:reward=factors,length=2",
 	} {
 		env := parse(t, spec)
 		mode := gfn.TraitsOf(env).Mode
@@ -1862,8 +1910,10 @@ func TestRealTables(t *testing.T) {
 // No specification and no file makes the parser panic, and what it accepts is accepted again in its canonical form.
 func FuzzParseEnv(f *testing.F) {
 	for _, spec := range []string{
-		"", "hypergrid", "hypergrid:dim=2,height=8,r0=0.1,r1=0.5,r2=2,reward=standard,floor=-50", "hypergrid:reward=cosine,r0=-0",
-		"sequence:length=2,tokens=AB=:,order=any,reward=motif,seed=3", "sequence:length=99,modes=7,beta=0x1p-3", "explicit:floor=-1", "a:b=c,,=",
+		"", "hypergrid", "hypergrid:dim=2,height=8,r0=0.1,r1=0.5,r2=2,reward=standard,floor=-50",
+		"hypergrid:reward=cosine,r0=-0",
+		"sequence:length=2,tokens=AB=:,order=any,reward=motif,seed=3", "sequence:length=99,modes=7,beta=0x1p-3",
+		"explicit:floor=-1", "a:b=c,,=",
 	} {
 		f.Add(spec)
 	}
@@ -1932,7 +1982,8 @@ func TestTop(t *testing.T) {
 	for spec, want := range map[string]int{"": 1, ",top=0.5": 2, ",top=0.75": 4 /* BA and BB share rmin */} {
 		env := parse(t, "sequence:length=2,tokens=AB,reward=table,rmin=1,file="+table+spec)
 		require.Len(t, enumerate(t, env).Modes(), want, spec)
-		require.Contains(t, gfn.TraitsOf(env).Spec, ",rmin=1,floor=-50,top=0."+strings.TrimPrefix(cmp.Or(spec, "005"), ",top=0."))
+		require.Contains(t, gfn.TraitsOf(env).Spec, ",rmin=1,floor=-50,top=0."+strings.TrimPrefix(cmp.Or(spec, "005"),
+			",top=0."))
 	}
 }
 
@@ -2018,7 +2069,8 @@ func TestRingByTransferMatrix(t *testing.T) {
 		J, h, beta float64
 		order      string
 	}{{3, 1, 0, 1, "append"}, {9, 1, 0, 1, "ends"}, {10, -0.7, 0.3, 0.5, "append"}, {7, 0.4, -1.2, 1.5, "any"}} {
-		env := parse(t, fmt.Sprintf("sequence:reward=ising,length=%d,coupling=%v,field=%v,beta=%v,order=%s", c.length, c.J, c.h, c.beta, c.order))
+		env := parse(t, fmt.Sprintf("sequence:reward=ising,length=%d,coupling=%v,field=%v,beta=%v,order=%s", c.length,
+			c.J, c.h, c.beta, c.order))
 		root := math.Sqrt(math.Exp(2*c.beta*c.J)*math.Pow(math.Sinh(c.beta*c.h), 2) + math.Exp(-2*c.beta*c.J))
 		trace, n := math.Exp(c.beta*c.J)*math.Cosh(c.beta*c.h), float64(c.length)
 		closeTo(t, math.Log(math.Pow(trace+root, n)+math.Pow(trace-root, n)), enumerate(t, env).LogZ(), 1e-12)
@@ -2058,7 +2110,8 @@ func TestRingByTransferMatrix(t *testing.T) {
 func TestTorusByEnumeration(t *testing.T) {
 	for n, beta := range map[int]float64{2: 0.3, 3: 0.4, 4: 0.2} {
 		const J, h = -0.8, 0.25
-		env := parse(t, fmt.Sprintf("sequence:reward=ising,lattice=square,length=%d,tokens=du,coupling=%v,field=%v,beta=%v", n*n, J, h, beta)).(*gfn.Sequence)
+		spec := fmt.Sprintf("length=%d,tokens=du,coupling=%v,field=%v,beta=%v", n*n, J, h, beta)
+		env := parse(t, "sequence:reward=ising,lattice=square,"+spec)
 		word, z := make([]int, n*n), 0.0
 		envWords(word, 2, func() {
 			σ := func(x, y int) float64 { return float64(2*word[y%n*n+x%n] - 1) }
@@ -2093,7 +2146,8 @@ func partial(word string) (s []int) {
 
 // A factor graph from a file, by hand: log R and, of unfinished words, the factors that are all set.
 func TestFactorFile(t *testing.T) {
-	file := envFile(t, "f.txt", "factor 0 : 1 2 # A, B\n\nfactor 2 0 : 10 20\t30 40\r\nfactor 0 1 2 : 0 0 0 0 0 0 0 -500\n")
+	file := envFile(t, "f.txt",
+		"factor 0 : 1 2 # A, B\n\nfactor 2 0 : 10 20\t30 40\r\nfactor 0 1 2 : 0 0 0 0 0 0 0 -500\n")
 	spec := "sequence:length=3,tokens=AB,reward=factors,beta=2,floor=-60,file=" + file
 	env := parse(t, spec+",order=any").(*gfn.Sequence)
 	for word, want := range map[string]float64{
@@ -2108,7 +2162,8 @@ func TestFactorFile(t *testing.T) {
 	}
 	sum := env.Traits().Checksum
 	require.NotZero(t, sum)
-	require.Equal(t, "sequence:length=3,tokens=AB,order=any,reward=factors,file="+file+",beta=2,floor=-60", env.Traits().Spec)
+	require.Equal(t, "sequence:length=3,tokens=AB,order=any,reward=factors,file="+file+",beta=2,floor=-60",
+		env.Traits().Spec)
 	require.NoError(t, gfn.CheckEnv(env))
 }
 
@@ -2118,7 +2173,8 @@ func TestLogIntermediate(t *testing.T) {
 	table := envFile(t, "t.csv", envTableText)
 	fldb, err := gfn.MethodByName("fldb")
 	require.NoError(t, err)
-	_, advice, _ := strings.Cut(fldb.Applies(&enumerate(t, parse(t, "sequence:length=2,order=ends")).States).Error(), "such as sequence with ")
+	_, advice, _ := strings.Cut(fldb.Applies(&enumerate(t, parse(t, "sequence:length=2,order=ends")).States).Error(),
+		"such as sequence with ")
 	for _, reward := range []string{"modes,modes=1", "motif", "factors", "ising", "table,file=" + table} {
 		for _, order := range []string{"append", "ends", "any"} {
 			env := parse(t, "sequence:length=2,tokens=AB,order="+order+",reward="+reward)
@@ -2142,7 +2198,8 @@ func TestLogIntermediate(t *testing.T) {
 		}
 	}
 	// of modes: mismatches in the slots that are set, with the mode that fits them best
-	env := parse(t, "sequence:length=3,tokens=AB,order=any,reward=modes,file="+envFile(t, "m.txt", "AAA\nABB\n")).(*gfn.Sequence)
+	env := parse(t, "sequence:length=3,tokens=AB,order=any,reward=modes,file="+envFile(t, "m.txt",
+		"AAA\nABB\n")).(*gfn.Sequence)
 	for word, want := range map[string]float64{"---": 0, "B--": -1, "-B-": 0, "BB-": -1, "-BA": -1, "BBA": -2} {
 		s := partial(word)
 		require.Equal(t, want, env.Traits().LogIntermediate(s), word)
@@ -5666,14 +5723,17 @@ func TestLogG(t *testing.T) {
 			try(enumerate(t, env))
 		}
 	}
-	for _, spec := range []string{"hypergrid:dim=2,height=8", "hypergrid:dim=3,height=4", "hypergrid:dim=2,height=3", "dag:nodes=3", "explicit"} {
+	for _, spec := range []string{
+		"hypergrid", "hypergrid:dim=3,height=4", "hypergrid:height=3", "dag:nodes=3", "explicit",
+	} {
 		differ = 0
 		try(enumerate(t, parse(t, spec)))
 		require.Equal(t, 1, differ, spec)
 	}
 	_, err := enumerate(t, parse(t, "hypergrid:height=8")).LogG(nil)
 	// A = 3 away from the edges: 3·3/2·3/2 by way of 1,1, where both coordinates have grown, and 3·3·3/2 by way of 2,0
-	require.EqualError(t, err, `gfn: g depends on the path: log g of "2,1" is 1.90954 by way of "1,1" and 2.60269 by way of "2,0"`)
+	require.EqualError(t, err,
+		`gfn: g depends on the path: log g of "2,1" is 1.90954 by way of "1,1" and 2.60269 by way of "2,0"`)
 }
 
 // In a batch of any trajectories, and of single states, log g is what it is on the graph.
@@ -5775,7 +5835,9 @@ func TestRandomPolicyBias(t *testing.T) {
 // g grows with A/B: in words of n letters to Kⁿ, in any order times the ways to choose their slots, and beyond the
 // floating-point numbers in 1,200 steps, each of which halves what is left. Nothing overflows.
 func TestLargeG(t *testing.T) {
-	for _, spec := range []string{"ACGT,order=append", "ACGT,order=ends", "ACGT,order=any", "ABCDEFGHIJKLMNOPQRST,order=any"} {
+	for _, spec := range []string{
+		"ACGT,order=append", "ACGT,order=ends", "ACGT,order=any", "ABCDEFGHIJKLMNOPQRST,order=any",
+	} {
 		var b gfn.Batch
 		env := parse(t, "sequence:length=10,tokens="+spec)
 		b.Reset(env)
@@ -5923,7 +5985,12 @@ func TestValuePolicy(t *testing.T) {
 	}
 	// a broken environment is for the batch to report
 	var b gfn.Batch
-	b.Reset(alter(parse(t, "hypergrid:height=4"), func(e *variant) { e.backward = func(dst, _ []int) []int { return dst } }))
+	b.Reset(alter(parse(t, "hypergrid:height=4"), func(e *variant) {
+		e.backward = func(dst,
+			_ []int) []int {
+			return dst
+		}
+	}))
 	require.Error(t, b.Sample(gfn.ValuePolicy(func(*gfn.States, int, int, []float64) {}), 9, gfn.Sampling{}))
 }
 
@@ -5950,8 +6017,10 @@ func TestPathIndependent(t *testing.T) {
 		env            gfn.Env
 		beyond, within string
 	}{
-		{parse(t, "hypergrid:dim=2,height=4"), unknown, depends}, {promising{parse(t, "hypergrid:dim=2,height=4"), true}, "", depends},
-		{tree, unknown, ""}, {promising{tree, false}, unknown, ""}, {promising{tree, true}, "", ""}, {parse(t, "sequence:length=4,order=ends"), "", ""},
+		{parse(t, "hypergrid:dim=2,height=4"), unknown, depends},
+		{promising{parse(t, "hypergrid:dim=2,height=4"), true}, "", depends},
+		{tree, unknown, ""}, {promising{tree, false}, unknown, ""}, {promising{tree, true}, "", ""},
+		{parse(t, "sequence:length=4,order=ends"), "", ""},
 	} {
 		for limit, want := range map[int]string{0: c.beyond, 1000: c.within} {
 			if tr, err := start(c.env, limit); want != "" {
@@ -5986,7 +6055,12 @@ func TestPathIndependent(t *testing.T) {
 
 // An environment whose backward actions do not lead back is an error, not an endless walk.
 func TestLogGEnds(t *testing.T) {
-	stays := promising{alter(parse(t, "hypergrid:height=4"), func(e *variant) { e.undo = func([]int, int) int { return 0 } }), true}
+	stays := promising{alter(parse(t, "hypergrid:height=4"), func(e *variant) {
+		e.undo = func([]int,
+			int) int {
+			return 0
+		}
+	}), true}
 	const want = "gfn: state [1 1]: 1048576 backward actions do not lead to the source"
 	var b gfn.Batch
 	b.Reset(stays)
@@ -6208,7 +6282,8 @@ func TestEditorBaselines(t *testing.T) {
 		}
 		mutator, tail := must(gfn.NewMutator(c.Env, rate)), must(gfn.NewTailEditor(c.Env, c.Policy(c.logPF), n))
 		k := float64(c.Shape.Forward - 1)
-		mutants, tails := editing{c.Graph, nil, 0, 0, 0, c.seed, mutator}.exact(), editing{c.Graph, nil, 0, 0, 0, c.seed, tail}.exact()
+		mutants := editing{c.Graph, nil, 0, 0, 0, c.seed, mutator}.exact()
+		tails := editing{c.Graph, nil, 0, 0, 0, c.seed, tail}.exact()
 		for row := range c.Len() {
 			if c.Exit(row) < 0 {
 				continue
@@ -6264,11 +6339,15 @@ func TestEditorErrors(t *testing.T) {
 	require.NoError(t, editor(words, 0, 0, 0))
 	require.NoError(t, editor(gfn.Tabular(enumerate(t, words)), 1, 5, 0.999))
 	refusals{
-		{editor(words, 1.5, 0, 0), "delta is 1.5"}, {editor(words, math.NaN(), 0, 0), "delta is NaN"}, {editor(words, 0, -1, 0), "sigma is -1"},
+		{editor(words, 1.5, 0, 0), "delta is 1.5"}, {editor(words, math.NaN(), 0, 0), "delta is NaN"},
+		{editor(words, 0, -1, 0), "sigma is -1"},
 		{editor(words, 0, math.Inf(1), 0), "sigma is +Inf"}, {editor(words, 0, 0, 1), "lambda is 1"},
-		{failure(gfn.NewMutator(words, 1.01)), "rate is 1.01"}, {tail(words, -1), "tail is -1"}, {tail(words, 4), "tail is 4"},
-		{editor(parse(t, "hypergrid"), 0, 0, 0), "HyperGrid"}, {editor(parse(t, "sequence:order=ends,length=2"), 0, 0, 0), "order=ends"},
-		{tail(gfn.Fixture(), 1), "Explicit"}, {failure(gfn.NewMutator(parse(t, "sequence:order=any,length=2"), 0.5)), "order=any"},
+		{failure(gfn.NewMutator(words, 1.01)), "rate is 1.01"}, {tail(words, -1), "tail is -1"},
+		{tail(words, 4), "tail is 4"},
+		{editor(parse(t, "hypergrid"), 0, 0, 0), "HyperGrid"},
+		{editor(parse(t, "sequence:order=ends,length=2"), 0, 0, 0), "order=ends"},
+		{tail(gfn.Fixture(), 1), "Explicit"},
+		{failure(gfn.NewMutator(parse(t, "sequence:order=any,length=2"), 0.5)), "order=any"},
 	}.check(t)
 	e := must(gfn.NewEditor(words, gfn.UniformPF, 1, 0, 0))
 	for _, seed := range [][]int{{0, 1}, {0, 1, 2}} {
