@@ -1761,6 +1761,9 @@ func ParseEnv(spec string) (Env, error) { return parseEnv(spec, readFile) }
 
 // parseEnv is ParseEnv where readFile returns a file by its name.
 func parseEnv(spec string, readFile func(name string) (source, error)) (Env, error) {
+	if strings.ContainsFunc(spec, unicode.IsControl) {
+		return nil, fmt.Errorf("gfn: a control character in %q", spec)
+	}
 	name, rest, _ := strings.Cut(spec, ":")
 	items := strings.FieldsFunc(rest, func(r rune) bool { return r == ',' })
 	entry, err := findEnvironment(name, items)

@@ -647,7 +647,10 @@ type Trainer struct {
 
 // NewTrainer returns a trainer at iteration 0. It enumerates env if that has at most Config.Limit states. The error holds
 // every problem of the configuration, or says what is wrong with env.
-func NewTrainer(env Env, c Config) (*Trainer, error) {
+func NewTrainer(env Env, c Config) (*Trainer, error) { return newTrainer(env, c, maxParameters) }
+
+// newTrainer is NewTrainer with networks of at most some number of parameters.
+func newTrainer(env Env, c Config, most int) (*Trainer, error) {
 	if err := c.Validate(); err != nil {
 		return nil, err
 	}
@@ -661,7 +664,7 @@ func NewTrainer(env Env, c Config) (*Trainer, error) {
 	if err := t.applies(); err != nil {
 		return nil, err
 	}
-	if err := t.makeNetworks(); err != nil {
+	if err := t.makeNetworks(most); err != nil {
 		return nil, err
 	}
 	t.forward, t.backward = t.policies()
@@ -711,11 +714,11 @@ func (t *Trainer) source() *Batch {
 
 // makeNetworks makes the method's networks, each from a random stream of its own, and their targets, which begin as
 // copies. Tabular networks begin as the uniform policy and values of 0: no state's start depends on chance.
-func (t *Trainer) makeNetworks() error {
+func (t *Trainer) makeNetworks(most int) error {
 	c, shape := &t.Config, t.Env.Shape()
 	for _, r := range t.Method.roles() {
-		if n := parameters(r.head().sizes(shape, c.hidden(r))); n > maxParameters {
-			want := fmt.Sprintf("a network of %d parameters must have at most %d", n, maxParameters)
+		if n := parameters(r.head().sizes(shape, c.hidden(r))); n > most {
+			want := fmt.Sprintf("a network of %d parameters must have at most %d", n, most)
 			return &FieldError{"Hidden", fmt.Sprint(c.Hidden), want}
 		}
 		rng := stream(c.Seed, math.MaxUint64, uint64(r))
@@ -1511,12 +1514,17 @@ func LoadFile(path string, env Env, change func(*Config)) (*Trainer, error) {
 	return t, nil
 }
 
-// Load reads a checkpoint. With env nil it builds the environment from the recorded spec. A file that the environment
-// reads must have the recorded checksum; it is looked for in the current directory and then in dir. The environment must
-// have the recorded spec, or type if its [Traits] have none, shape and rewards. Rewards are compared by log Z*, if the
-// space is enumerated, and by log R on fixed trajectories, to nine digits. change, where not nil, may alter Iterations,
-// Workers and EvalEvery. The error says whether the data is not a whole checkpoint, or of another version, or of another
-// environment.
+// Load reads a checkpoint. If env is nil, it builds the environment from the recorded spec. A file that the environment
+// reads must have the recorded checksum; it is looked for in the current directory and then in dir.
+//
+// The environment must have the recorded spec, or type if its [Traits] have none, shape and rewards. Rewards are
+// compared by log Z*, if the space is enumerated, and by log R on fixed trajectories, to nine digits.
+//
+// change, unless it is nil, may alter Iterations, EvalEvery, Workers and Limit. The recorded Workers and Limit count up
+// to those of [DefaultConfig], and networks must fit in the file. So a file decides on no more memory than its reader
+// would spend by default, or than is in proportion to its size.
+//
+// The error says whether the data is not a whole checkpoint, or of another version, or of another environment.
 func Load(r io.Reader, dir string, env Env, change func(*Config)) (*Trainer, error) {
 	c, err := readCheckpoint(r)
 	if err != nil {
@@ -1528,19 +1536,24 @@ func Load(r io.Reader, dir string, env Env, change func(*Config)) (*Trainer, err
 			return nil, err
 		}
 	}
-	if err := c.fits(env); err != nil {
-		return nil, err
+	if is := identify(env); is != c.Env {
+		return nil, fmt.Errorf("gfn: checkpoint: it was trained on %v, not on %v", c.Env, is)
 	}
-	config := c.Config
+	if err := c.Config.Validate(); err != nil {
+		return nil, fmt.Errorf("gfn: checkpoint: its configuration: %q", err.Error())
+	}
+	config, own := c.Config, DefaultConfig("")
+	config.Workers, config.Limit = min(config.Workers, own.Workers), min(config.Limit, own.Limit)
 	if change != nil {
 		change(&config)
 	}
 	same := config
-	same.Iterations, same.Workers, same.EvalEvery = c.Config.Iterations, c.Config.Workers, c.Config.EvalEvery
+	same.Iterations, same.EvalEvery = c.Config.Iterations, c.Config.EvalEvery
+	same.Workers, same.Limit = c.Config.Workers, c.Config.Limit
 	if same != c.Config {
-		return nil, errors.New("gfn: checkpoint: only Iterations, Workers and EvalEvery may differ from its own")
+		return nil, errors.New("gfn: checkpoint: only Iterations, EvalEvery, Workers and Limit may differ from its own")
 	}
-	t, err := NewTrainer(env, config)
+	t, err := newTrainer(env, config, len(c.data)/8)
 	if err == nil {
 		err = c.restore(t)
 	}
@@ -1579,32 +1592,14 @@ func readCheckpoint(r io.Reader) (*checkpoint, error) {
 	return c, nil
 }
 
-// fits returns an error if the checkpoint is not of env, or claims more numbers than it has bytes. So what a file makes
-// a program allocate is in proportion to its size.
-func (c *checkpoint) fits(env Env) error {
-	if err := c.Config.Validate(); err != nil {
-		return err
-	}
-	if is := identify(env); is != c.Env {
-		return fmt.Errorf("gfn: checkpoint: it was trained on %v, not on %v", c.Env, is)
-	}
-	method, _ := MethodByName(c.Config.Method)
-	networks := 0
-	for _, r := range slices.Concat(method.roles(), method.targets()) {
-		networks += parameters(r.head().sizes(env.Shape(), c.Config.hidden(r)))
-	}
-	for _, n := range append(c.Lengths[:], networks) {
-		if n < 0 || n > len(c.data) {
-			return fmt.Errorf("gfn: checkpoint: damaged: %d numbers in %d bytes", n, len(c.data))
-		}
-	}
-	return nil
-}
-
 // restore gives t the recorded numbers.
 func (c *checkpoint) restore(t *Trainer) error {
-	t.Curve = make([]Evaluation, c.Lengths[0]/figures)
-	replay, guide, modes := make([]int32, c.Lengths[1]), make([]int32, c.Lengths[2]), make([]int32, c.Lengths[3])
+	n, dim := c.Lengths, t.Env.Shape().Dim
+	if slices.Min(n[:]) < 0 || slices.Max(n[:]) > len(c.data) || n[0]%figures+n[2]%dim+n[3]%dim != 0 {
+		return fmt.Errorf("gfn: checkpoint: damaged: lists of %d numbers in %d bytes", n, len(c.data))
+	}
+	t.Curve = make([]Evaluation, n[0]/figures)
+	replay, guide, modes := make([]int32, n[1]), make([]int32, n[2]), make([]int32, n[3])
 	tensors := t.tensors(replay, guide, modes)
 	text, size, err := header(*c, tensors, crc32.ChecksumIEEE(c.data))
 	valid := bytes.Equal(text, c.header) && size == len(c.data) && min(c.Iteration, c.Trajectories, c.LossCount) >= 0
@@ -1614,7 +1609,8 @@ func (c *checkpoint) restore(t *Trainer) error {
 	is, was := t.rewards(), c.Rewards
 	for i := range min(len(is), len(was)) { // a reader may enumerate less
 		if math.Abs(is[i]-was[i]) > 1e-9*max(1, math.Abs(was[i])) {
-			return fmt.Errorf("gfn: checkpoint: it was trained on other rewards: Σ u log R and log Z* are %v, and were %v", is, was)
+			return fmt.Errorf("gfn: checkpoint: it was trained on other rewards: Σ u log R and log Z* are %v, and were %v",
+				is, was)
 		}
 	}
 	data := bytes.NewReader(c.data)
@@ -1632,23 +1628,19 @@ func (c *checkpoint) restore(t *Trainer) error {
 	return t.recall(replay, guide, modes)
 }
 
-// readRecorded returns the file of a name and a checksum from the current directory or else from dir.
+// readRecorded returns the file of a name and a checksum from the current directory or else from dir. It opens regular
+// files only: another may never end, or never begin.
 func readRecorded(name, dir string, sum uint32) (source, error) {
-	if filepath.IsAbs(name) {
-		dir = ""
-	}
-	var wrong []string
-	for _, place := range slices.Compact([]string{filepath.Clean(name), filepath.Join(dir, name)}) {
-		file, err := readFile(place)
-		if err == nil && file.sum() != sum {
-			err = fmt.Errorf("%s has changed since (CRC-32 %08x, was %08x)", place, file.sum(), sum)
+	for _, place := range []string{name, filepath.Join(dir, name)} {
+		if info, err := os.Stat(place); err != nil || !info.Mode().IsRegular() {
+			continue
 		}
-		if err == nil {
+		if file, err := readFile(place); err == nil && file.sum() == sum {
 			return source{name: name, text: file.text}, nil
 		}
-		wrong = append(wrong, strings.TrimPrefix(err.Error(), "gfn: "))
 	}
-	return source{}, errors.New("gfn: checkpoint: its data file: " + strings.Join(wrong, "; "))
+	return source{}, fmt.Errorf("gfn: checkpoint: its data, a file %q with CRC-32 %08x, is neither here nor in %q",
+		name, sum, dir)
 }
 
 // memories returns the tensors replay, guide and modes.
@@ -1675,9 +1667,9 @@ func (t *Trainer) recall(replay, guide, modes []int32) (err error) {
 			err = fmt.Errorf("gfn: checkpoint: damaged: a recorded state is not the environment's: %v", p)
 		}
 	}()
-	var b Batch
-	b.Reset(t.Env)
+	dim, b := t.Env.Shape().Dim, new(Batch)
 	for len(replay) > 0 {
+		b.Reset(t.Env)
 		n := 1 + slices.Index(replay, int32(b.Shape.Forward-1)) // 0, which Walk refuses, where there is no exit
 		actions := integers(replay[:n])
 		if err := b.Walk(actions); err != nil {
@@ -1686,11 +1678,11 @@ func (t *Trainer) recall(replay, guide, modes []int32) (err error) {
 		t.replay = append(t.replay, actions)
 		replay = replay[n:]
 	}
-	for s := range slices.Chunk(modes, len(b.s)) {
+	for s := range slices.Chunk(modes, dim) {
 		t.found.Add(integers(s))
 	}
 	if r, ok := t.guide.(*Replayed); ok {
-		for s := range slices.Chunk(guide, len(b.s)) {
+		for s := range slices.Chunk(guide, dim) {
 			r.add(t.Env, integers(s))
 		}
 		return cmp.Or(t.found.err, r.index.err)

@@ -942,26 +942,26 @@ var list = []place{
 	}},
 	{"trainer.go", "Load", []mutant{
 		m("anything may change", "same != c.Config", "false"),
+		m("of any environment", "is != c.Env", "is != is"),
+		m("the checkpoint's limit", "min(config.Limit, own.Limit)", "config.Limit"),
+		m("networks that the file cannot hold", "len(c.data)/8", "maxParameters"),
 	}},
 	{"trainer.go", "readCheckpoint", []mutant{
 		m("any checksum", `h.Metadata.CRC32 != fmt.Sprintf("%08x", sum)`, "sum == 0"),
 		m("any version", "v != checkpointVersion", "false"),
-	}},
-	{"trainer.go", "checkpoint.fits", []mutant{
-		m("of any environment", "is != c.Env", "is != is"),
-		m("numbers that the file cannot hold", "n > len(c.data)", "false"),
-		m("fewer numbers than none", "n < 0", "false"),
 	}},
 	{"trainer.go", "Trainer.rewards", []mutant{
 		m("without log Z*", "[]float64{sum, t.Graph.LogZ()}", "[]float64{sum}"),
 		m("trajectories without rewards", "sum += u * t.Env.LogReward(s)", "_ = sum"),
 	}},
 	{"trainer.go", "checkpoint.restore", []mutant{
+		m("lists that the file cannot hold", "slices.Max(n[:]) > len(c.data)", "false"),
+		m("lists of fewer numbers than none", "slices.Min(n[:]) < 0", "false"),
 		m("any rewards", "1e-9*max", "1e9*max"),
 		m("any header", "bytes.Equal(text, c.header)", "len(text) > 0"),
 		m("counts below 0", " && min(c.Iteration, c.Trajectories, c.LossCount) >= 0", ""),
 		m("bytes that are no tensor's", "size == len(c.data)", "size <= len(c.data)"),
-		m("the networks' Adam begins anew", "n.T = t.Iteration", "n.T = 0"),
+		m("the networks' Adam begins anew", "t.net[r].T = t.Iteration", "t.net[r].T = 0"),
 		m("log Z's Adam begins anew", "t.adamZ.T = t.Iteration", ""),
 		m("the loss since the last evaluation forgotten", "t.lossSum, t.lossCount, t.trust = c.LossSum, c.LossCount, c.Trust", ""),
 	}},
@@ -1511,9 +1511,9 @@ var list = []place{
 
 	{"trainer.go", "Trainer.Samples", []mutant{m("deaf to interrupts", "err := ctx.Err()", "err := error(nil)")}},
 	{"trainer.go", "readRecorded", []mutant{
-		m("any file of that name", "file.sum() != sum", "false"),
+		m("any file of that name", "file.sum() == sum", "true"),
 		m("not beside the checkpoint", "filepath.Join(dir, name)", "filepath.Clean(name)"),
-		m("one place twice", "slices.Compact(", "slices.Clone("),
+		m("a file that never ends", "!info.Mode().IsRegular()", "info.IsDir()"),
 	}},
 }
 

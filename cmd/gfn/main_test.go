@@ -147,7 +147,7 @@ func TestUnusableArguments(t *testing.T) {
 		{"train -tabular -limit 10", "-tabular is true: the space must be enumerated"},
 		{"train -out file", "name a directory"},
 		{"train -resume absent.gfn", "absent.gfn is no file; name a checkpoint"},
-		{"train -resume " + checkpoint + " -seed 1", "only -iters -workers -eval-every -out -json may differ"},
+		{"train -resume " + checkpoint + " -seed 1", "only -iters -workers -eval-every -limit -out -json may differ"},
 		{"train -resume " + checkpoint + " -hidden 9", "only -iters"},
 		{"train -resume " + checkpoint + " -env hypergrid:height=9", "only -iters"},
 		{"train -resume " + checkpoint + " -env explicit:x=1", "only -iters"},
@@ -543,6 +543,15 @@ func TestEvalBeyondEnumeration(t *testing.T) {
 	assert.Equal(t, 30.0, a["samples"])
 	assert.NotEqual(t, a["elbo"], b["elbo"])
 	assert.Equal(t, a["seed"], b["seed"])
+
+	c := gfn.DefaultConfig("tb-u")
+	c.Limit, c.Hidden, c.EvalSamples = 0, 8, 1<<30 // nobody waits for so many
+	trainer, err := gfn.NewTrainer(gfn.Fixture(), c)
+	require.NoError(t, err)
+	_, err = trainer.Step()
+	require.NoError(t, err)
+	require.NoError(t, trainer.SaveFile(checkpoint))
+	assert.Equal(t, 30.0, last(t, must(t, "eval", checkpoint, "-json", "-samples", "30"))["samples"])
 }
 
 func TestExact(t *testing.T) {

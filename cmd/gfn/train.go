@@ -34,7 +34,7 @@ func train(c *call) error {
 	a := newTraining(c)
 	a.flags.StringVar(&a.Method, "method", a.Method, "what to train by; \"gfn help methods\" lists them")
 	checkpoint := a.flags.String("resume", "", "continue from the checkpoint `FILE`;\n"+
-		"only -iters -workers -eval-every -out -json may differ then")
+		"only -iters -workers -eval-every -limit -out -json may differ then")
 	if _, err := c.parse(a.flags, 0, 0); err != nil {
 		return err
 	}
@@ -74,19 +74,19 @@ func (a *training) resume(checkpoint string) (*gfn.Trainer, error) {
 	t, err := load(checkpoint, func(c *gfn.Config) {
 		was = *c
 		a.override(*c)
-		c.Iterations, c.Workers, c.EvalEvery = a.Iterations, a.Workers, a.EvalEvery
+		c.Iterations, c.EvalEvery, c.Workers, c.Limit = a.Iterations, a.EvalEvery, a.Workers, a.Limit
 	})
 	if err != nil {
 		return nil, err
 	}
 	is, spec := a.Config, t.Spec()
-	is.Iterations, is.Workers, is.EvalEvery = was.Iterations, was.Workers, was.EvalEvery
+	is.Iterations, is.EvalEvery, is.Workers, is.Limit = was.Iterations, was.EvalEvery, was.Workers, was.Limit
 	if given, ok := a.given["env"]; ok {
 		env, _ := gfn.ParseEnv(given)
 		spec = gfn.TraitsOf(env).Spec // empty if there is no such environment
 	}
 	if is != was || spec != t.Spec() {
-		return nil, usagef("only -iters -workers -eval-every -out -json may differ from the checkpoint; leave others out")
+		return nil, usagef("only -iters -workers -eval-every -limit -out -json may differ from the checkpoint; leave others out")
 	}
 	return t, nil
 }
@@ -168,8 +168,10 @@ func (c *call) interrupted(t *gfn.Trainer, a *training) error {
 
 // final returns the last evaluation of t, with figures of n samples. Beyond enumeration it is of these samples alone.
 func final(ctx context.Context, t *gfn.Trainer, n int, seed uint64) (e gfn.Evaluation, err error) {
-	if n := len(t.Curve); n > 0 && t.Curve[n-1].Iteration == float64(t.Iteration) {
-		e = t.Curve[n-1]
+	if last := len(t.Curve) - 1; last >= 0 && t.Curve[last].Iteration == float64(t.Iteration) {
+		e = t.Curve[last]
+	} else if t.Graph == nil {
+		return t.EvaluateSampled(ctx, n, seed)
 	} else if e, err = t.Evaluate(ctx); err != nil { // interrupted, or not one iteration was asked for
 		return e, err
 	}
