@@ -6616,7 +6616,7 @@ func TestMethods(t *testing.T) {
 	}{
 		{"fm", "edgeFlow", gfn.FM}, {"db-u db-b", "stateFlow", gfn.DB}, {"tb-u tb-b", "totalFlow", gfn.TB},
 		{"subtb-u subtb-b", "stateFlow", gfn.SubTB(0.7)}, {"rl-u rl-b rl-t rl-g subeb subeb-b", "totalFlow", nil},
-		{"vargrad vargrad-b", "noFlow", gfn.VarGrad}, {"mdb", "exitFlow", gfn.MDB}, {"fldb", "shapedFlow", gfn.FLDB},
+		{"vargrad vargrad-b", "totalFlow", gfn.VarGrad}, {"mdb", "exitFlow", gfn.MDB}, {"fldb", "shapedFlow", gfn.FLDB},
 		{"pcl", "stateFlow", gfn.PCL(0.7, 0.6)}, {"sql", "edgeFlow", gfn.SQL(0.6)}, {"pisql", "exitFlow", gfn.PiSQL(0.6)},
 		{"sac", "twinFlow", gfn.SAC(0.6)}, {"rpe", "valueFlow", gfn.RPE},
 	} {

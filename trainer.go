@@ -79,9 +79,9 @@ func Methods() []Method {
 
 		// balance losses without state flows of their own, or with an intermediate reward in them (spec §3)
 		{Name: "vargrad", Title: "log-partition variance (Richter et al. 2020), uniform PB",
-			Loss: plain(VarGrad), Flow: noFlow{}, Lambda: none, Least: 2},
+			Loss: plain(VarGrad), Flow: totalFlow{}, Lambda: none, Least: 2},
 		{Name: "vargrad-b", Title: "log-partition variance, learned PB",
-			Loss: plain(VarGrad), Flow: noFlow{}, LearnPB: true, Lambda: none, Least: 2},
+			Loss: plain(VarGrad), Flow: totalFlow{}, LearnPB: true, Lambda: none, Least: 2},
 		{Name: "mdb", Title: "modified detailed balance (Deleu et al. 2022): every state terminating",
 			Loss: plain(MDB), Flow: exitFlow{}, Lambda: none},
 		{Name: "fldb", Title: "forward-looking DB (Pan et al. 2023): every state terminating, or an intermediate reward",
@@ -184,10 +184,16 @@ func (r role) head() Head {
 // policy says whether a role has the size and the rate of policies.
 func (r role) policy() bool { return r == forwardPolicy || r == backwardPolicy }
 
+// of returns where f has what the network of a role gives; nil for V_B, which no objective reads.
+func (r role) of(f *Flows) *[]float64 {
+	return []*[]float64{&f.LogPF, &f.LogPB, &f.LogF, nil, &f.LogQ[0], &f.LogQ[1]}[r]
+}
+
 // ---- kinds of flow ----
 
 // Kind is a kind of flow: what a method learns beside PB, and how its objective reads flows from that. No other code
-// asks which kind it is.
+// asks which kind it is. A batch is evaluated into [Flows], where each network has its place ([role.of]); the objective
+// gives cotangents for them, and each network moves down its own.
 type Kind interface {
 	// roles lists the networks. The outputs of values are V or Q of spec §6, which are read over α. A method with target
 	// networks has them for targets.
@@ -198,68 +204,40 @@ type Kind interface {
 	// applies says at which state of st the objective is not defined.
 	applies(st *States) error
 
-	// fill adds to f what networks give on the rows of b, where f has the policies, and the forward network has been
-	// evaluated. nets are the trainer's networks or their targets.
+	// fill adds to f what is no network's own value. nets have been evaluated on b: the trainer's networks or their targets.
 	fill(nets *[numRoles]*Net, b *Batch, f *Flows)
 
 	// logF returns log F(s) by row of a filled f, perhaps in dst. It is nil where only log Z is learned.
 	logF(b *Batch, f *Flows, dst []float64) []float64
-
-	// step moves what is learned one step down the cotangents d of v.
-	step(t *Trainer, v, d *Flows)
 }
 
-// noFlow learns PF alone. log Z is the last batch's estimate ([VarGrad]). The other kinds say in what they differ.
-type noFlow struct{}
+// totalFlow learns PF, and log Z as a free parameter or as the estimate of the last batch ([VarGrad]). In the other kinds
+// log Z is log F(s0). They say in what else they differ.
+type totalFlow struct{}
 
-func (noFlow) roles() []role                            { return []role{forwardPolicy} }
-func (noFlow) values() []role                           { return nil }
-func (noFlow) targets() []role                          { return nil }
-func (noFlow) applies(*States) error                    { return nil }
-func (noFlow) fill(*[numRoles]*Net, *Batch, *Flows)     {}
-func (noFlow) logF(*Batch, *Flows, []float64) []float64 { return nil }
+func (totalFlow) roles() []role                            { return []role{forwardPolicy} }
+func (totalFlow) values() []role                           { return nil }
+func (totalFlow) targets() []role                          { return nil }
+func (totalFlow) applies(*States) error                    { return nil }
+func (totalFlow) fill(*[numRoles]*Net, *Batch, *Flows)     {}
+func (totalFlow) logF(*Batch, *Flows, []float64) []float64 { return nil }
 
-// VarGrad has left mean_τ (log R(x) + Σ_t log PB − Σ_t log PF) in v.LogZ.
-func (noFlow) step(t *Trainer, v, d *Flows) {
-	t.descend(forwardPolicy, d.LogPF, nil)
-	t.logZ[0] = v.LogZ
-}
-
-// totalFlow learns log Z, one free parameter, beside PF.
-type totalFlow struct{ noFlow }
-
-func (totalFlow) step(t *Trainer, _, d *Flows) {
-	t.descend(forwardPolicy, d.LogPF, nil)
-	t.descendLogZ(d.LogZ)
-}
-
-// stateFlow learns a network of V(s) = α log F(s) beside PF. log Z = log F(s0), as in all kinds below.
-type stateFlow struct{ noFlow }
+// stateFlow learns a network of V(s) = α log F(s) beside PF.
+type stateFlow struct{ totalFlow }
 
 func (stateFlow) roles() []role                                  { return []role{forwardPolicy, stateValue} }
 func (stateFlow) values() []role                                 { return []role{stateValue} }
 func (stateFlow) logF(_ *Batch, f *Flows, _ []float64) []float64 { return f.LogF }
 
-// log F(s) = V(s)/α: the network's Scale is 1/α.
-func (stateFlow) fill(nets *[numRoles]*Net, b *Batch, f *Flows) {
-	f.LogF = nets[stateValue].evalBatch(b, f.LogF)
-}
-
-func (stateFlow) step(t *Trainer, _, d *Flows) {
-	t.descend(forwardPolicy, d.LogPF, nil)
-	t.descend(stateValue, d.LogF, nil)
-}
-
 // shapedFlow learns a network of log F̃(s) beside PF, and log F(s) = log F̃(s) + log R̂(s) ([FLDB]). The intermediate
 // reward R̂ is R where a state is terminating. Elsewhere the environment has to define it.
 type shapedFlow struct{ stateFlow }
 
-func (shapedFlow) fill(nets *[numRoles]*Net, b *Batch, f *Flows) {
-	f.LogF = nets[stateValue].evalBatch(b, f.LogF)
+func (shapedFlow) fill(_ *[numRoles]*Net, b *Batch, f *Flows) {
 	f.LogRhat = b.LogIntermediate(f.LogRhat)
 }
 
-func (shapedFlow) logF(b *Batch, f *Flows, dst []float64) []float64 {
+func (shapedFlow) logF(_ *Batch, f *Flows, dst []float64) []float64 {
 	dst = append(dst[:0], f.LogF...)
 	for row, r := range f.LogRhat {
 		dst[row] += r
@@ -282,20 +260,18 @@ func (shapedFlow) applies(st *States) error {
 //	log PF(s'|s) = log F(s→s') − log F(s)    log F(s) = log Σ_{s→s'} F(s→s')
 //
 // A [ForwardHead] gives log PF, and log F(s) as its LSE. The cotangents of both go back to the one network.
-type edgeFlow struct{ noFlow }
+type edgeFlow struct{ totalFlow }
 
 func (edgeFlow) values() []role                                 { return []role{forwardPolicy} }
 func (edgeFlow) targets() []role                                { return []role{forwardPolicy} }
 func (edgeFlow) fill(nets *[numRoles]*Net, _ *Batch, f *Flows)  { f.LogF = nets[forwardPolicy].LSE }
 func (edgeFlow) logF(_ *Batch, f *Flows, _ []float64) []float64 { return f.LogF }
-func (edgeFlow) step(t *Trainer, _, d *Flows)                   { t.descend(forwardPolicy, d.LogPF, d.LogF) }
 
 // exitFlow learns PF alone. Every state is terminating, so that the balance of its exit gives log F(s) = log R(s) −
 // log PF(sf|s) ([MDB]).
-type exitFlow struct{ noFlow }
+type exitFlow struct{ totalFlow }
 
-func (exitFlow) targets() []role              { return []role{forwardPolicy} }
-func (exitFlow) step(t *Trainer, _, d *Flows) { t.descend(forwardPolicy, d.LogPF, nil) }
+func (exitFlow) targets() []role { return []role{forwardPolicy} }
 
 // With target networks log F of a child is that of the target policy.
 func (exitFlow) logF(b *Batch, f *Flows, dst []float64) []float64 {
@@ -316,17 +292,11 @@ func (exitFlow) applies(st *States) error {
 // twinFlow learns two networks of Q(s→s') = α log F(s→s') beside PF ([SAC]), and
 //
 //	log F(s) = V(s)/α = Σ_a π(a|s) (min Q(s, a)/α − log π(a|s))    ([SoftState])
-type twinFlow struct{ noFlow }
+type twinFlow struct{ totalFlow }
 
 func (twinFlow) roles() []role   { return []role{forwardPolicy, edgeValue1, edgeValue2} }
 func (twinFlow) values() []role  { return []role{edgeValue1, edgeValue2} }
 func (twinFlow) targets() []role { return []role{edgeValue1, edgeValue2} }
-
-// log F(s→s') = Q(s, a)/α of both critics: their Scale is 1/α.
-func (twinFlow) fill(nets *[numRoles]*Net, b *Batch, f *Flows) {
-	f.LogQ[0] = nets[edgeValue1].evalBatch(b, f.LogQ[0])
-	f.LogQ[1] = nets[edgeValue2].evalBatch(b, f.LogQ[1])
-}
 
 func (twinFlow) logF(b *Batch, f *Flows, dst []float64) []float64 {
 	dst = resize(dst, b.Len())
@@ -334,26 +304,14 @@ func (twinFlow) logF(b *Batch, f *Flows, dst []float64) []float64 {
 	return dst
 }
 
-// The actor's KL is in d.LogPF, the squared errors of the critics in d.LogQ.
-func (twinFlow) step(t *Trainer, _, d *Flows) {
-	t.descend(forwardPolicy, d.LogPF, nil)
-	t.descend(edgeValue1, d.LogQ[0], nil)
-	t.descend(edgeValue2, d.LogQ[1], nil)
-}
-
 // valueFlow learns one network, of log V(s), V the value of the uniform policy (spec §7). PF is its [ValuePolicy], and
 // log Z = log V(s0). It applies where g does not depend on the path. An enumerated graph shows that; elsewhere the
 // environment has to promise it.
-type valueFlow struct{ noFlow }
+type valueFlow struct{ totalFlow }
 
-func (valueFlow) roles() []role                { return []role{stateValue} }
-func (valueFlow) step(t *Trainer, _, d *Flows) { t.descend(stateValue, d.LogF, nil) }
+func (valueFlow) roles() []role { return []role{stateValue} }
 
-// log g(s) = Σ log A/B on a path to s.
-func (valueFlow) fill(nets *[numRoles]*Net, b *Batch, f *Flows) {
-	f.LogF = nets[stateValue].evalBatch(b, f.LogF)
-	f.LogG, _ = b.LogG(f.LogG) // b.err says what is wrong
-}
+func (valueFlow) fill(_ *[numRoles]*Net, b *Batch, f *Flows) { f.LogG, _ = b.LogG(f.LogG) } // b.err says what is wrong
 
 func (valueFlow) logF(b *Batch, f *Flows, dst []float64) []float64 {
 	dst = resize(dst, b.Len())
@@ -620,6 +578,7 @@ type Trainer struct {
 	Curve        []Evaluation
 
 	// What is learned. A network is nil where the method learns none; forward and backward are PF and PB.
+	roles             []role
 	net, target       [numRoles]*Net
 	logZ              [1]float64
 	adamZ             Adam
@@ -661,7 +620,11 @@ func newTrainer(env Env, c Config, most int) (*Trainer, error) {
 	if err := t.enumerate(); err != nil {
 		return nil, err
 	}
-	if err := t.applies(); err != nil {
+	states := &t.source().States
+	if t.Graph != nil {
+		states = &t.Graph.States
+	}
+	if err := t.Method.Applies(states); err != nil {
 		return nil, err
 	}
 	if err := t.makeNetworks(most); err != nil {
@@ -695,14 +658,6 @@ func (t *Trainer) enumerate() (err error) {
 	return err
 }
 
-// applies is [Method.Applies] on the graph or, where there is none, on s0.
-func (t *Trainer) applies() error {
-	if t.Graph != nil {
-		return t.Method.Applies(&t.Graph.States)
-	}
-	return t.Method.Applies(&t.source().States)
-}
-
 // source returns a batch of s0 alone.
 func (t *Trainer) source() *Batch {
 	b := new(Batch)
@@ -716,7 +671,8 @@ func (t *Trainer) source() *Batch {
 // copies. Tabular networks begin as the uniform policy and values of 0: no state's start depends on chance.
 func (t *Trainer) makeNetworks(most int) error {
 	c, shape := &t.Config, t.Env.Shape()
-	for _, r := range t.Method.roles() {
+	t.roles = t.Method.roles()
+	for _, r := range t.roles {
 		if n := parameters(r.head().sizes(shape, c.hidden(r))); n > most {
 			want := fmt.Sprintf("a network of %d parameters must have at most %d", n, most)
 			return &FieldError{"Hidden", fmt.Sprint(c.Hidden), want}
@@ -864,7 +820,7 @@ func (t *Trainer) find(b *Batch, row int) {
 //
 // The last product is [Net.Backward]'s.
 func (t *Trainer) balance() (loss float64, err error) {
-	b, v, d, flow := &t.batch, &t.v, &t.d, t.Method.Flow
+	b, v, d := &t.batch, &t.v, &t.d
 	if t.Graph == nil { // else NewTrainer has looked at all states
 		if err := t.Method.Applies(&b.States); err != nil {
 			return 0, err
@@ -885,10 +841,11 @@ func (t *Trainer) balance() (loss float64, err error) {
 	}
 	loss = t.objective(b, v, d)
 
-	// ∂L/∂θ, and a step of Adam
-	flow.step(t, v, d)
-	if t.Method.LearnPB {
-		t.descend(backwardPolicy, d.LogPB, nil)
+	// ∂L/∂θ, and a step of Adam. VarGrad has set v.LogZ to its estimate
+	t.logZ[0] = v.LogZ
+	t.descendLogZ(d.LogZ)
+	for _, r := range t.roles {
+		t.descend(r, *r.of(d), t.outflow(r, d))
 	}
 
 	// θ̄ ← (1−τ) θ̄ + τ θ
@@ -900,11 +857,28 @@ func (t *Trainer) balance() (loss float64, err error) {
 	return loss, nil
 }
 
-// evaluate fills v with what the policies and the kind of flow give on the rows of b.
+// outflow returns the cotangents of the LSE of a network: those of log F, if that is the forward network's out-flow.
+func (t *Trainer) outflow(r role, d *Flows) []float64 {
+	if r == forwardPolicy && t.net[stateValue] == nil {
+		return d.LogF
+	}
+	return nil
+}
+
+// evaluate fills v with what the networks give on the rows of b.
 func (t *Trainer) evaluate(b *Batch, v *Flows) {
+	v.LogZ = t.logZ[0]
 	if t.net[forwardPolicy] != nil { // else the objective reads no policy
 		b.Evaluate(t.forward, t.backward)
-		v.LogPF, v.LogPB, v.LogZ = b.LogPF, b.LogPB, t.logZ[0]
+		v.LogPF, v.LogPB = b.LogPF, b.LogPB
+	}
+	if t.Method.Loss == nil { // critics are evaluated when they step
+		return
+	}
+	for _, r := range t.roles {
+		if !r.policy() {
+			*r.of(v) = t.net[r].evalBatch(b, *r.of(v))
+		}
 	}
 	t.Method.Flow.fill(&t.net, b, v)
 }
@@ -912,10 +886,11 @@ func (t *Trainer) evaluate(b *Batch, v *Flows) {
 // bootstrap fills v.Next with log F by the target networks.
 func (t *Trainer) bootstrap(b *Batch, v *Flows) {
 	w := &t.w
-	if pf := t.target[forwardPolicy]; pf != nil {
-		w.LogPF = pf.evalBatch(b, w.LogPF)
-	} else {
+	if t.target[forwardPolicy] == nil {
 		w.LogPF = v.LogPF
+	}
+	for _, r := range t.Method.targets() {
+		*r.of(w) = t.target[r].evalBatch(b, *r.of(w))
 	}
 	t.Method.Flow.fill(&t.target, b, w)
 	v.Next = t.Method.Flow.logF(b, w, v.Next)

@@ -808,7 +808,6 @@ var list = []place{
 		m("tb-u learns PB", "plain(TB), Flow: totalFlow{}, Lambda", "plain(TB), Flow: totalFlow{}, LearnPB: true, Lambda"),
 		m("db-u trains by TB", "plain(DB), Flow: stateFlow{}, Lambda", "plain(TB), Flow: stateFlow{}, Lambda"),
 		m("Sub-EB by λ-returns", "SubEB: true, Lambda", "Lambda"),
-		m("tb-b learns no log Z", "plain(TB), Flow: totalFlow{}, LearnPB", "plain(TB), Flow: noFlow{}, LearnPB"),
 		m("FM without parents", ", Neighbours: (*Batch).AddParents", ""),
 		m("RPE without children", ", Neighbours: (*Batch).AddChildren", ""),
 		m("RPE rolls out its own policy", ", Rollout: UniformPF", ""),
@@ -820,17 +819,22 @@ var list = []place{
 		m("broken environments too", "st.err != nil", "false"),
 	}},
 
-	{"trainer.go", "noFlow.step", []mutant{
-		m("PF stands still", "t.descend(forwardPolicy, d.LogPF, nil)", ""),
-		m("no estimate of log Z", "t.logZ[0] = v.LogZ", "_ = v"),
+	{"trainer.go", "role.of", []mutant{
+		m("the critics of SAC are one", "&f.LogQ[0], &f.LogQ[1]", "&f.LogQ[0], &f.LogQ[0]"),
+		m("PB learns from PF's cotangents", "&f.LogPB, &f.LogF", "&f.LogPF, &f.LogF"),
+	}},
+	{"trainer.go", "edgeFlow.fill", []mutant{m("log F is 0", "nets[forwardPolicy].LSE", "make([]float64, len(nets[forwardPolicy].LSE))")}},
+	{"trainer.go", "Trainer.outflow", []mutant{
+		m("out-flows have no gradient", "return d.LogF", "return nil"),
+		m("an out-flow beside a network of log F", " && t.net[stateValue] == nil", ""),
 	}},
 	{"trainer.go", "Trainer.evaluate", []mutant{
-		m("no log Z", ", t.logZ[0]", ", 0"),
-		m("kinds of flow not asked", "t.Method.Flow.fill(&t.net, b, v)", "if v.LogF == nil && v.LogQ[0] == nil { t.Method.Flow.fill(&t.net, b, v) }"),
+		m("no log Z", "v.LogZ = t.logZ[0]", ""),
+		m("kinds of flow not asked", "t.Method.Flow.fill(&t.net, b, v)", "if v.LogRhat == nil && v.LogG == nil && v.LogF == nil { t.Method.Flow.fill(&t.net, b, v) }"),
 	}},
 	{"trainer.go", "Trainer.bootstrap", []mutant{
-		m("targets of the networks themselves", "fill(&t.target, b, w)", "fill(&t.net, b, w)"),
-		m("π-SQL's target of the network itself", "pf.evalBatch(b, w.LogPF)", "append(w.LogPF[:0], v.LogPF...)"),
+		m("targets of the networks themselves", "t.target[r].evalBatch", "t.net[r].evalBatch"),
+		m("SQL's targets of the network itself", "fill(&t.target, b, w)", "fill(&t.net, b, w)"),
 		m("no targets", "v.Next = ", "_ = "),
 	}},
 	{"trainer.go", "Trainer.LogZ", []mutant{
@@ -841,7 +845,6 @@ var list = []place{
 		m("the forward policy deaf to interrupts", "pf.table(ctx", "pf.table(context.Background()"),
 	}},
 	{"trainer.go", "shapedFlow.logF", []mutant{m("without log R̂", "dst[row] += r", "dst[row] += 0 * r")}},
-	{"trainer.go", "twinFlow.fill", []mutant{m("one critic twice", "nets[edgeValue2]", "nets[edgeValue1]")}},
 	{"trainer.go", "twinFlow.logF", []mutant{m("SAC's is 0", "SoftState(&b.States, f, dst)", "_ = f")}},
 	{"trainer.go", "exitFlow.logF", []mutant{m("MDB's is 0", "b.exitFlows(f.LogPF, dst)", "clear(dst)")}},
 	{"trainer.go", "valueFlow.fill", []mutant{
@@ -850,15 +853,9 @@ var list = []place{
 	{"trainer.go", "valueFlow.logF", []mutant{
 		m("log V of a source that only exits learned", "b.logValue(row, f.LogG, f.LogF)", "f.LogF[row]"),
 	}},
-	{"trainer.go", "totalFlow.step", []mutant{
-		m("PF stands still", "t.descend(forwardPolicy, d.LogPF, nil)", ""),
-		m("log Z stands still", "t.descendLogZ(d.LogZ)", ""),
-	}},
+
 	{"trainer.go", "stateFlow.values", []mutant{m("V without α", "[]role{stateValue}", "nil")}},
-	{"trainer.go", "stateFlow.step", []mutant{
-		m("PF stands still", "t.descend(forwardPolicy, d.LogPF, nil)", ""),
-		m("flows stand still", "t.descend(stateValue, d.LogF, nil)", ""),
-	}},
+
 	{"trainer.go", "shapedFlow.applies", []mutant{
 		m("FL-DB everywhere", "row < 0", "true"),
 		m("nowhere an intermediate reward", " || TraitsOf(st.Env).LogIntermediate != nil", ""),
@@ -866,17 +863,9 @@ var list = []place{
 	}},
 	{"trainer.go", "edgeFlow.values", []mutant{m("Q without α", "[]role{forwardPolicy}", "nil")}},
 
-	{"trainer.go", "edgeFlow.step", []mutant{m("out-flows have no gradient", "d.LogF)", "nil)")}},
 	{"trainer.go", "exitFlow.applies", []mutant{m("MDB everywhere", "row < 0", "true")}},
 
 	{"trainer.go", "twinFlow.values", []mutant{m("Q without α", "[]role{edgeValue1, edgeValue2}", "nil")}},
-
-	{"trainer.go", "twinFlow.step", []mutant{
-		m("the actor stands still", "t.descend(forwardPolicy, d.LogPF, nil)", ""),
-		m("a critic stands still", "t.descend(edgeValue2, d.LogQ[1], nil)", ""),
-		m("a critic learns from the other's cotangents", "d.LogQ[1]", "d.LogQ[0]"),
-	}},
-	{"trainer.go", "valueFlow.step", []mutant{m("log V stands still", "t.descend(stateValue, d.LogF, nil)", "")}},
 
 	{"trainer.go", "valueFlow.applies", []mutant{
 		m("promises count where the space is enumerated", "!slices.Contains(st.Child, -1)", "false"),
@@ -911,8 +900,6 @@ var list = []place{
 		m("what is replayed remembered again", "range fresh", "range max(fresh, b.Trajectories())"),
 	}},
 	{"trainer.go", "Trainer.balance", []mutant{
-		m("PB stands still", "t.descend(backwardPolicy, d.LogPB, nil)", ""),
-		m("PB learns from PF's cotangents", "d.LogPB, nil", "d.LogPF[:len(d.LogPB)], nil"),
 		m("targets stand still", "(1-targetStep)*t.target[r].Params[i] + targetStep*θ", "t.target[r].Params[i] + 0*θ"),
 		m("targets are the networks", "(1-targetStep)*t.target[r].Params[i] + targetStep*θ", "θ"),
 		m("no target values", "t.bootstrap(b, v)", ""),
