@@ -80,8 +80,9 @@ func compare(c *call) error {
 	if err := cmp.Or(prepareDir(*k.out), k.load()); err != nil {
 		return err
 	}
-	defer c.interruptible()()
+	c.keeping.Lock()
 	k.run()
+	k.mu.Lock() // for good: runs that an interrupt has left going are not kept, not by half either
 	note := "nothing was kept; -out DIR keeps the runs and curves there"
 	if *k.out != "" {
 		note = fmt.Sprintf("%d of %d runs kept in %s", len(k.results), len(k.jobs), filepath.Join(*k.out, runsName))
@@ -168,7 +169,7 @@ func (k *comparison) run() {
 	todo := slices.DeleteFunc(slices.Clone(k.jobs), func(j job) bool { return k.results[j].Final != nil })
 	fmt.Fprintf(k.stderr, "%s: %d runs found, %d to do\n", k.jobs[0].Env, len(k.results), len(todo))
 	k.bar = newProgress(k.stderr, 0, len(todo)*k.Iterations)
-	next := make(chan job)
+	next, done := make(chan job, len(todo)), make(chan bool)
 	var all sync.WaitGroup
 	for range min(k.workers, len(todo)) {
 		all.Go(func() {
@@ -181,7 +182,14 @@ func (k *comparison) run() {
 		next <- j
 	}
 	close(next)
-	all.Wait()
+	go func() {
+		all.Wait()
+		close(done)
+	}()
+	select {
+	case <-done:
+	case <-k.ctx.Done():
+	}
 	k.bar.clear()
 }
 

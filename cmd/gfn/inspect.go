@@ -41,6 +41,7 @@ func (c *call) graph(flags *flag.FlagSet) (g *gfn.Graph, spec string, asJSON boo
 	if _, err := c.parse(flags, 0, 0); err != nil {
 		return nil, "", false, err
 	}
+	c.begin(enumerating)
 	env, err := parseEnv(*name)
 	if err != nil {
 		return nil, "", false, err
@@ -58,7 +59,9 @@ func (c *call) checkpoint(flags *flag.FlagSet, more int) (*gfn.Trainer, []string
 	if err != nil {
 		return nil, nil, err
 	}
+	c.begin(enumerating)
 	t, err := load(positional[0], nil)
+	c.begin("evaluating or drawing")
 	return t, positional[1:], err
 }
 
@@ -97,6 +100,7 @@ func check(c *call) error {
 	if err != nil {
 		return err
 	}
+	c.begin("trying random policies")
 	return c.printBounds(spec, gfn.Check(g, *policies, *seed), asJSON)
 }
 
@@ -200,7 +204,8 @@ func sample(c *call) error {
 	if err != nil {
 		return err
 	}
-	w := csv.NewWriter(c.stdout)
+	var lines strings.Builder
+	w := csv.NewWriter(&lines)
 	w.Write([]string{"object", "log_reward", "log_pf", "steps"})
 	text := func(x float64) string { return strconv.FormatFloat(x, 'g', -1, 64) }
 	for b, err := range t.Samples(c.ctx, *n, *seed) {
@@ -215,9 +220,11 @@ func sample(c *call) error {
 			x := b.Endpoint(i)
 			w.Write([]string{b.Format(x), text(b.LogR[x]), text(logPF), strconv.Itoa(len(b.Trajectory(i)))})
 		}
-		if w.Flush(); w.Error() != nil {
-			return w.Error()
+		w.Flush()
+		if _, err := io.WriteString(c.stdout, lines.String()); err != nil {
+			return err
 		}
+		lines.Reset()
 	}
 	return nil
 }
@@ -263,6 +270,7 @@ func edit(c *call) error {
 	var source io.Reader = strings.NewReader(strings.Join(args, "\n"))
 	if len(args) == 0 {
 		source = os.Stdin
+		c.begin("reading words from standard input")
 	}
 	words, err := readWords(q, source, "words")
 	if err != nil {

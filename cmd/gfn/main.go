@@ -13,8 +13,11 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"slices"
 	"strings"
+	"sync"
 	"syscall"
+	"time"
 
 	"gfn"
 )
@@ -27,12 +30,17 @@ type command struct {
 	run                   func(c *call) error
 }
 
-// call is one use of a command.
+// call is one use of a command. An interrupt ends ctx. A command that then has work to keep holds keeping, and returns
+// by itself. Any other is left where it is, and prints no more.
 type call struct {
 	command
 	ctx            context.Context
 	args           []string
 	stdout, stderr io.Writer
+	keeping        sync.Mutex
+	stage          string // what the command is doing
+	patience       time.Duration
+	slow           *time.Timer
 }
 
 func commands() []command {
@@ -57,23 +65,82 @@ type failure struct {
 // usagef returns an error about arguments. It says what to write instead.
 func usagef(format string, args ...any) error { return failure{fmt.Errorf(format, args...), 2} }
 
-// run executes a command line and returns its exit status.
+// run executes a command line and returns its exit status. Each error is a line that begins with the command.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	if len(args) == 0 {
 		args = []string{""}
 	}
-	c, err := findCommand(args[0])
+	found, err := findCommand(args[0])
+	name := strings.TrimSpace("gfn " + found.name)
 	if err == nil {
-		err = c.run(&call{command: c, ctx: ctx, args: args[1:], stdout: stdout, stderr: stderr})
+		err = found.runUntil(ctx, args[1:], stdout, stderr)
 	}
 	if err == nil || errors.Is(err, flag.ErrHelp) {
 		return 0
 	}
-	fmt.Fprintf(stderr, "gfn: %s\n", oneLine(err))
+	fmt.Fprintf(stderr, "%s: %s\n", name, oneLine(err))
 	if f, ok := errors.AsType[failure](err); ok {
 		return f.status
 	}
 	return 1
+}
+
+// runUntil runs a command until an interrupt: SIGINT, SIGTERM or SIGHUP. A second one kills as usual. Signals that the
+// program was started to ignore, as nohup does, are no interrupts.
+func (found command) runUntil(ctx context.Context, args []string, stdout, stderr io.Writer) (err error) {
+	signals := slices.DeleteFunc([]os.Signal{os.Interrupt, syscall.SIGHUP}, signal.Ignored)
+	ctx, stop := signal.NotifyContext(ctx, append(signals, syscall.SIGTERM)...)
+	defer stop()
+	context.AfterFunc(ctx, stop)
+	results, messages := &output{w: stdout}, &output{w: stderr}
+	defer results.close()
+	defer messages.close()
+	c := &call{command: found, ctx: ctx, args: args, stdout: results, stderr: messages, patience: patience}
+	done := make(chan error, 1)
+	go func() { done <- c.run(c) }()
+	select {
+	case err = <-done:
+	case <-ctx.Done():
+		if c.keeping.TryLock() {
+			return failure{errors.New("stopped"), 130}
+		}
+		err = <-done
+	}
+	return err
+}
+
+// output is a writer that can be closed while others write to it. What is written at once is written whole or not at all.
+type output struct {
+	mu sync.Mutex
+	w  io.Writer
+}
+
+func (o *output) Write(p []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.w == nil {
+		return 0, io.ErrClosedPipe
+	}
+	return o.w.Write(p)
+}
+
+func (o *output) close() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.w = nil
+}
+
+// patience is how long a stage of a command may take without a word.
+var patience = 5 * time.Second
+
+// begin begins a stage of c, which ends when the next one begins. If it takes long, a line says so, once.
+func (c *call) begin(stage string) {
+	said := c.slow != nil && !c.slow.Stop()
+	if said && stage == c.stage {
+		return
+	}
+	c.stage = stage
+	c.slow = time.AfterFunc(c.patience, func() { fmt.Fprintf(c.stderr, "gfn %s: still %s\n", c.name, stage) })
 }
 
 func findCommand(name string) (command, error) {
@@ -103,13 +170,6 @@ func didYouMean(typed string, names []string, prefix string) string {
 		return fmt.Sprintf("; did you mean %s%s?", prefix, near)
 	}
 	return ""
-}
-
-// interruptible lets an interrupt end the context of c. A second interrupt kills as usual.
-func (c *call) interruptible() (stop func()) {
-	c.ctx, stop = signal.NotifyContext(c.ctx, os.Interrupt, syscall.SIGTERM)
-	context.AfterFunc(c.ctx, stop)
-	return stop
 }
 
 // newFlags returns a set of flags without any.

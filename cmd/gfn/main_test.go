@@ -17,6 +17,7 @@ import (
 	"runtime"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -108,15 +109,16 @@ func named(t *testing.T, dir string) (names []string) {
 	return names
 }
 
-// canceller is a writer that calls do when it has been written to times times.
+// canceller is a writer that calls do when it has been written to times times, or at a text.
 type canceller struct {
 	bytes.Buffer
 	times int
+	at    string
 	do    func()
 }
 
 func (c *canceller) Write(p []byte) (int, error) {
-	if c.times--; c.times == 0 {
+	if c.times--; c.times == 0 || c.at != "" && strings.Contains(string(p), c.at) {
 		c.do()
 	}
 	return c.Buffer.Write(p)
@@ -329,30 +331,63 @@ func TestInterruptAndResume(t *testing.T) {
 // Without -out, an interrupt overwrites no checkpoint.
 func TestInterruptKeepsCheckpoints(t *testing.T) {
 	t.Chdir(t.TempDir())
-	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
+	interrupt := func(more ...string) string {
+		ctx, cancel := context.WithCancel(t.Context())
+		stderr := &canceller{times: 1, do: cancel} // the headline
+		require.Equal(t, 130, run(ctx, small(more...), io.Discard, stderr), stderr)
+		return stderr.String()
+	}
 	for _, name := range []string{"checkpoint.gfn", "checkpoint-1.gfn", "checkpoint-2.gfn"} {
-		stderr := new(bytes.Buffer)
-		require.Equal(t, 130, run(ctx, small(), io.Discard, stderr))
-		assert.Contains(t, stderr.String(), "wrote "+name+";")
+		assert.Contains(t, interrupt(), "wrote "+name+";")
 	}
 	assert.Equal(t, []string{"checkpoint-1.gfn", "checkpoint-2.gfn", "checkpoint.gfn"}, named(t, "."))
 	dir := filepath.Join("a new", "dir")
-	require.Equal(t, 130, run(ctx, small("-out", dir), io.Discard, io.Discard))
+	interrupt("-out", dir)
 	assert.Equal(t, []string{checkpointName}, named(t, dir))
 }
 
 // A signal interrupts as the end of the context does.
 func TestSignal(t *testing.T) {
-	if runtime.GOOS == "windows" || runtime.GOOS == "js" || signal.Ignored(os.Interrupt) {
-		t.Skip("a process cannot interrupt itself here")
-	}
-	t.Chdir(t.TempDir())
 	self, err := os.FindProcess(os.Getpid())
 	require.NoError(t, err)
-	stdout := &canceller{times: 1, do: func() { self.Signal(os.Interrupt) }}
-	require.Equal(t, 130, run(t.Context(), small("-json", "-iters", "1000000"), stdout, io.Discard))
-	assert.FileExists(t, checkpointName)
+	for _, s := range []os.Signal{os.Interrupt, syscall.SIGTERM, syscall.SIGHUP} {
+		if runtime.GOOS == "windows" || runtime.GOOS == "js" || signal.Ignored(s) {
+			t.Skip("a process cannot interrupt itself here")
+		}
+		t.Chdir(t.TempDir())
+		stdout := &canceller{times: 1, do: func() { self.Signal(s) }}
+		require.Equal(t, 130, run(t.Context(), small("-json", "-iters", "1000000"), stdout, io.Discard))
+		assert.FileExists(t, checkpointName)
+	}
+}
+
+// Every command says what it does that takes long, can be interrupted there, and leaves nothing half done.
+func TestInterruptedAnywhere(t *testing.T) {
+	checkpoint := trained(t, "-env", "sequence:length=4,tokens=AB,order=append,modes=2")
+	defer func(d time.Duration, f *os.File) { patience, os.Stdin = d, f }(patience, os.Stdin)
+	patience = 20 * time.Millisecond
+	stdin, w, err := os.Pipe()
+	require.NoError(t, err)
+	defer w.Close() // until then, standard input does not end
+	os.Stdin = stdin
+	dir := t.TempDir()
+	for args, at := range map[string]string{
+		"exact -env hypergrid:dim=6,height=8":               "still reading the environment and enumerating",
+		"train -env hypergrid:dim=6,height=8 -out " + dir:   "still reading the environment and enumerating",
+		"compare -env hypergrid:dim=6,height=8 -out " + dir: "0 runs found",
+		"check -env hypergrid:dim=3,height=6":               "still trying random policies",
+		"sample " + checkpoint + " -n 1000000000":           "still evaluating or drawing",
+		"eval " + checkpoint + " -samples 1000000000":       "still evaluating or drawing",
+		"edit " + checkpoint:                                "still reading words from standard input",
+	} {
+		ctx, cancel := context.WithCancel(t.Context())
+		stdout, stderr := new(bytes.Buffer), &canceller{at: at, do: cancel}
+		assert.Equal(t, 130, run(ctx, strings.Fields(args), stdout, stderr), args)
+		assert.Regexp(t, "\ngfn "+args[:4]+".*: stopped.*\n$", stderr.String())
+		text := stdout.String()
+		assert.True(t, text == "" || strings.HasSuffix(text, "\n"), "%s: whole lines", args)
+	}
+	assert.Empty(t, named(t, dir))
 }
 
 // An interrupt in the last evaluation, of more samples than anyone waits for, ends it. Training is done.

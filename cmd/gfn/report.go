@@ -1,12 +1,12 @@
 package main
 
 import (
-	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
 	"math"
 	"slices"
+	"strings"
 	"text/tabwriter"
 
 	"gfn"
@@ -196,9 +196,12 @@ func (c *call) printFinal(t *gfn.Trainer, e gfn.Evaluation, asJSON bool, more ..
 	return c.printFigures(asJSON, record("final", t.Spec(), t.Config), title+"\tlearned\tperfect sampler\n", all)
 }
 
-// printTable prints text whose cells end with tabs, in columns.
+// printTable prints text whose cells end with tabs, in columns, at once.
 func printTable(w io.Writer, text string) error {
-	table := tabwriter.NewWriter(w, 0, 0, 3, ' ', 0)
-	_, err := io.WriteString(table, text)
-	return cmp.Or(err, table.Flush())
+	var aligned strings.Builder
+	table := tabwriter.NewWriter(&aligned, 0, 0, 3, ' ', 0)
+	io.WriteString(table, text)
+	table.Flush()
+	_, err := io.WriteString(w, aligned.String())
+	return err
 }

@@ -19,6 +19,7 @@ import (
 const (
 	defaultMethod  = "tb-b"
 	checkpointName = "checkpoint.gfn"
+	enumerating    = "reading the environment and enumerating its states"
 
 	trainAbout = `Trains a sampler and reports how far it is from the exact target.
 The target is exact if the space can be enumerated; otherwise the report is of
@@ -38,11 +39,12 @@ func train(c *call) error {
 	if _, err := c.parse(a.flags, 0, 0); err != nil {
 		return err
 	}
-	defer c.interruptible()()
+	c.begin(enumerating)
 	t, err := a.start(*checkpoint)
 	if err != nil {
 		return a.inFlags(err)
 	}
+	c.keeping.Lock() // an interrupt finishes the iteration
 	if err := prepareDir(*a.out); err != nil {
 		return err
 	}
@@ -120,7 +122,10 @@ func (c *call) train(t *gfn.Trainer, a *training) error {
 	fmt.Fprintf(c.stderr, "%s on %s: %s\n", t.Config.Method, t.Spec(), size)
 	bar := newProgress(c.stderr, t.Iteration, t.Config.Iterations)
 	saved, failed := time.Now(), error(nil)
+	const training = "at an iteration or its evaluation; with -eval-every 0 the end alone is evaluated"
+	c.begin(training)
 	err := t.Run(c.ctx, func(_ float64, e *gfn.Evaluation) {
+		defer c.begin(training)
 		if e == nil {
 			bar.step("")
 			return
@@ -138,6 +143,7 @@ func (c *call) train(t *gfn.Trainer, a *training) error {
 	})
 	bar.clear()
 	if err == nil { // first the files: the last evaluation may take long, and be interrupted
+		c.begin("at the last evaluation")
 		failed = cmp.Or(failed, writeResults(t, *a.out))
 		var e gfn.Evaluation
 		if e, err = final(c.ctx, t, t.Config.EvalSamples, 0); err == nil {
@@ -224,6 +230,9 @@ type progress struct {
 
 func newProgress(w io.Writer, done, total int) *progress {
 	p := &progress{w: w, begin: time.Now(), from: done, done: done, total: total}
+	if o, ok := w.(*output); ok {
+		w = o.w
+	}
 	if f, ok := w.(*os.File); ok && os.Getenv("TERM") != "dumb" && runtime.GOOS != "windows" {
 		info, err := f.Stat()
 		p.bar = err == nil && info.Mode()&os.ModeCharDevice != 0
