@@ -232,6 +232,9 @@ func (k *comparison) train(j job) (r result, err error) {
 		return r, err
 	}
 	e, err := final(k.ctx, t, j.Config.EvalSamples, 0)
+	if err = cmp.Or(err, sound(t, e)); err != nil {
+		return r, err
+	}
 	r = result{j, []numbers{}, numbersOf(figures(t, e))}
 	var late []numbers
 	for _, e := range t.Curve {
@@ -244,7 +247,7 @@ func (k *comparison) train(j job) (r result, err error) {
 		r.Final.put(c.key+"_late", meanOf(late, c.key).mean)
 	}
 	r.Final.put("ms_per_iteration", 1000*e.TrainSeconds/float64(t.Iteration))
-	return r, err
+	return r, nil
 }
 
 // report writes the curves and prints the results.

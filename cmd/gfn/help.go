@@ -38,7 +38,8 @@ dag:file=…                      data: a line of names, then lines of numbers,
 
 train -out DIR writes each file whole or not at all:
   checkpoint.gfn            what it takes to continue, evaluate or sample; also
-                            written at evaluations, some seconds apart
+                            written every minute
+  curve.jsonl               the evaluations, as with -json
   curves.svg                learning curves
   target.png, learned.png   heat maps of a two-dimensional grid, x to the right,
                             y upwards, on one scale from black (0) to white

@@ -148,7 +148,7 @@ func eval(c *call) error {
 		}
 	}
 	e, err := final(c.ctx, t, *n, *seed)
-	if err != nil {
+	if err = cmp.Or(err, sound(t, e)); err != nil {
 		return err
 	}
 	return c.printFinal(t, e, *asJSON, more...)
@@ -216,6 +216,9 @@ func sample(c *call) error {
 			logPF := 0.0
 			for _, s := range b.Trajectory(i) {
 				logPF += b.LogPF[s.F]
+			}
+			if !isFinite(logPF) {
+				return fmt.Errorf("log PF is %v, which is not finite: the training failed", logPF)
 			}
 			x := b.Endpoint(i)
 			w.Write([]string{b.Format(x), text(b.LogR[x]), text(logPF), strconv.Itoa(len(b.Trajectory(i)))})

@@ -316,7 +316,7 @@ func TestInterruptAndResume(t *testing.T) {
 			require.Equal(t, 130, run(ctx, small(more...), stdout, stderr), stderr)
 			assert.Len(t, objects(t, stdout.String()), 2, "no final object")
 			assert.Contains(t, stderr.String(), "stopped after 20 of 40 iterations; wrote checkpoint.gfn; "+
-				`to continue: gfn train -resume "checkpoint.gfn" -out "DIR"`)
+				"to continue: gfn train -resume checkpoint.gfn -out DIR")
 
 			resumed := must(t, "train", "-resume", "checkpoint.gfn", "-json", "-workers", "2", "-out", "out")
 			assert.Len(t, objects(t, resumed), 3)
@@ -407,9 +407,11 @@ func TestInterruptedAtTheEnd(t *testing.T) {
 func TestOut(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "a", "b")
 	stdout := must(t, small("-out", dir, "-env", "hypergrid:height=100")...)
+	evaluations := timeless(t, must(t, small("-env", "hypergrid:height=100", "-json")...))
+	assert.Equal(t, evaluations[:4], timeless(t, read(t, filepath.Join(dir, "curve.jsonl"))))
 	assert.Contains(t, stdout, "total variation")
 	assert.Contains(t, stdout, "│")
-	assert.Equal(t, []string{checkpointName, "curves.svg", "learned.png", "target.png"}, named(t, dir))
+	assert.Equal(t, []string{checkpointName, "curve.jsonl", "curves.svg", "learned.png", "target.png"}, named(t, dir))
 	for _, name := range []string{"learned.png", "target.png"} {
 		f, err := os.Open(filepath.Join(dir, name))
 		require.NoError(t, err)
@@ -425,6 +427,88 @@ func TestOut(t *testing.T) {
 	assert.Equal(t, 0, code)
 	assert.Contains(t, stdout, "seed 0, iterations: 40, trajectories: 320, ")
 	assert.Contains(t, stderr, "nothing was kept; -out DIR")
+}
+
+// A run is lengthened exactly under a constant schedule. Under another, a line says that it is another run.
+func TestMoreIterations(t *testing.T) {
+	for schedule, said := range map[string]bool{"constant": false, "cosine": true} {
+		checkpoint := trained(t, "-iters", "20", "-schedule", schedule)
+		code, stdout, stderr := gfnRun(t, "train", "-resume", checkpoint, "-iters", "40", "-json")
+		assert.Equal(t, 0, code)
+		assert.Equal(t, said, strings.Contains(stderr, "stretches the "+schedule+" schedule: the rates jump"), stderr)
+		assert.Equal(t, !said, assert.ObjectsAreEqual(last(t, must(t, small("-schedule", schedule, "-json")...)), last(t, stdout)))
+	}
+	_, _, stderr := gfnRun(t, "train", "-resume", trained(t), "-json")
+	assert.NotContains(t, stderr, "stretches")
+}
+
+// A training that overflows fails. It leaves no checkpoint, and a good one as it was.
+func TestNotFinite(t *testing.T) {
+	fails := func(args ...string) {
+		t.Helper()
+		code, stdout, stderr := gfnRun(t, args...)
+		assert.Equal(t, 1, code, args)
+		assert.Contains(t, stderr, "finite")
+		assert.NotContains(t, stdout, "final")
+		assert.NotContains(t, stdout, "NaN")
+	}
+	dir := t.TempDir()
+	overflow := small("-lr", "1e200", "-iters", "1", "-json", "-out", dir)
+	fails(overflow...)
+	assert.Empty(t, named(t, dir))
+	fails(append(overflow, "-limit", "3")...)
+	must(t, small("-out", dir)...)
+	good := read(t, filepath.Join(dir, checkpointName))
+	fails(overflow...)
+	assert.Equal(t, good, read(t, filepath.Join(dir, checkpointName)))
+	fails("compare", "-lr", "1e200", "-iters", "1", "-hidden", "8", "-methods", "tb-u", "-seeds", "1", "-json")
+
+	c := gfn.DefaultConfig("tb-b")
+	c.LR, c.Hidden = 1e200, 8
+	trainer, err := gfn.NewTrainer(gfn.Fixture(), c)
+	require.NoError(t, err)
+	_, err = trainer.Step()
+	require.NoError(t, err)
+	bad := filepath.Join(dir, "bad.gfn")
+	require.NoError(t, trainer.SaveFile(bad), "its parameters are finite, and what follows from them is not")
+	fails("eval", bad)
+	fails("sample", bad)
+}
+
+// Checkpoints are written in the course of a training without evaluations, too.
+func TestCheckpointsInBetween(t *testing.T) {
+	defer func(d time.Duration) { savePeriod = d }(savePeriod)
+	savePeriod = 0
+	dir := t.TempDir()
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan int)
+	go func() {
+		done <- run(ctx, small("-eval-every", "0", "-iters", "1000000", "-out", dir), io.Discard, io.Discard)
+	}()
+	written := func() bool { _, err := os.Stat(filepath.Join(dir, checkpointName)); return err == nil }
+	assert.Eventually(t, written, 20*time.Second, time.Millisecond)
+	cancel()
+	assert.Equal(t, 130, <-done)
+}
+
+// A directory that has gone is made again. A word for the shell is quoted where it needs it.
+func TestDirectoryGone(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "it's gone")
+	for i, code := range []int{0, 130} {
+		ctx, cancel := context.WithCancel(t.Context())
+		stdout, stderr := &canceller{times: 1 + i, do: func() {
+			os.RemoveAll(dir)
+			if code == 130 {
+				cancel()
+			}
+		}}, new(bytes.Buffer)
+		require.Equal(t, code, run(ctx, small("-json", "-out", dir), stdout, stderr), stderr)
+		assert.FileExists(t, filepath.Join(dir, checkpointName))
+		if code == 130 {
+			assert.Contains(t, stderr.String(), `it'\''s gone/checkpoint.gfn' -out '/`)
+		}
+		cancel()
+	}
 }
 
 // What could not be written is said at the end. What can be written and printed is.

@@ -39,8 +39,8 @@ func figures(t *gfn.Trainer, e gfn.Evaluation) []figure {
 		{"logz", "logz_exact", "log Z", e.LogZ, e.LogZExact},
 		{"logz_error", "", "log Z error", e.LogZ - e.LogZExact, 0},
 		{"abs_logz_error", "", "", math.Abs(e.LogZ - e.LogZExact), none},
-		{"elbo", "", "ELBO ≤ log Z", e.ELBO, e.LogZExact},
-		{"eubo", "", "EUBO ≥ log Z", e.EUBO, e.LogZExact},
+		{"elbo", "", "ELBO ≤ log Z*", e.ELBO, e.LogZExact},
+		{"eubo", "", "EUBO ≥ log Z*", e.EUBO, e.LogZExact},
 		{"mean_reward", "mean_reward_exact", "mean reward", e.MeanReward, mean},
 		{"mean_log_reward", "mean_log_reward_exact", "mean log R", e.MeanLogReward, meanLog},
 		{"modes_found", "", "modes found in training", e.ModesFound, none},
@@ -62,6 +62,25 @@ func figures(t *gfn.Trainer, e gfn.Evaluation) []figure {
 			figure{"modes", "modes_perfect", "  different modes", s.Modes, s.ModesPerfect})
 	}
 	return all
+}
+
+// sound returns an error if a figure of e is not finite that ought to be, or if what t has learned is not: then no figure
+// means anything.
+func sound(t *gfn.Trainer, e gfn.Evaluation) error {
+	figures := []float64{e.LogZ, e.ELBO, e.MeanLogReward}
+	if t.Graph != nil {
+		figures = append(figures, e.EUBO, e.TV, e.JSD, e.KL)
+	}
+	if t.Iteration > 0 {
+		figures = append(figures, e.Loss)
+	}
+	for _, x := range figures {
+		if !isFinite(x) {
+			return fmt.Errorf("a figure is not finite after %d iterations: log Z %v, ELBO %v, loss %v; try a smaller -lr",
+				t.Iteration, e.LogZ, e.ELBO, e.Loss)
+		}
+	}
+	return t.Save(io.Discard) // an error if a parameter is not finite
 }
 
 // structureFigures compares, for structure learning, the sampler's probabilities of edges, paths and Markov blankets
@@ -163,6 +182,11 @@ func (o object) with(n numbers) object {
 // record returns the object of an event, without figures.
 func record(event, env string, c gfn.Config) object {
 	return object{"event": event, "env": env, "method": c.Method, "seed": c.Seed}
+}
+
+// evalRecord returns the object of an evaluation.
+func evalRecord(t *gfn.Trainer, e gfn.Evaluation) object {
+	return record("eval", t.Spec(), t.Config).with(numbersOf(figures(t, e)))
 }
 
 // printJSON prints a value on a line.

@@ -3,11 +3,13 @@ package main
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"math"
 	"os"
 	"path/filepath"
+	"regexp"
 	"runtime"
 	"strings"
 	"sync"
@@ -25,10 +27,12 @@ const (
 The target is exact if the space can be enumerated; otherwise the report is of
 samples. Without flags it learns the 8×8 grid with R0 = 0.1. Ctrl-C finishes the
 iteration and writes a checkpoint; from it, -resume continues exactly, with the
-same build. Parentheses name the methods that use a flag. Of some, the default
-depends on the method: -lambda is in "gfn help methods", -lambda-v is 0.9 for
-subeb*, -lr-v 0.005 for rl* subeb* sac, -epsilon and -epsilon-end 1 for rpe, and
--replay 1000 for sql pisql sac; on dag, -lr-z is 1.`
+same build. With other -iters a schedule that decays is stretched, so that the
+rates jump: a run to be lengthened wants -schedule constant. Parentheses name
+the methods that use a flag. Of some, the default depends on the method: -lambda
+is in "gfn help methods", -lambda-v is 0.9 for subeb*, -lr-v 0.005 for rl*
+subeb* sac, -epsilon and -epsilon-end 1 for rpe, and -replay 1000 for sql pisql
+sac; on dag, -lr-z is 1.`
 )
 
 func train(c *call) error {
@@ -40,7 +44,7 @@ func train(c *call) error {
 		return err
 	}
 	c.begin(enumerating)
-	t, err := a.start(*checkpoint)
+	t, err := a.start(c, *checkpoint)
 	if err != nil {
 		return a.inFlags(err)
 	}
@@ -58,9 +62,9 @@ func train(c *call) error {
 }
 
 // start returns the trainer of a checkpoint, or a new one if none is named.
-func (a *training) start(checkpoint string) (*gfn.Trainer, error) {
+func (a *training) start(c *call, checkpoint string) (*gfn.Trainer, error) {
 	if checkpoint != "" {
-		return a.resume(checkpoint)
+		return a.resume(c, checkpoint)
 	}
 	env, err := parseEnv(*a.env)
 	if err != nil {
@@ -71,7 +75,7 @@ func (a *training) start(checkpoint string) (*gfn.Trainer, error) {
 }
 
 // resume returns the trainer of a checkpoint. Other flags than those that may differ must say what the checkpoint says.
-func (a *training) resume(checkpoint string) (*gfn.Trainer, error) {
+func (a *training) resume(c *call, checkpoint string) (*gfn.Trainer, error) {
 	var was gfn.Config
 	t, err := load(checkpoint, func(c *gfn.Config) {
 		was = *c
@@ -89,6 +93,10 @@ func (a *training) resume(checkpoint string) (*gfn.Trainer, error) {
 	}
 	if is != was || spec != t.Spec() {
 		return nil, usagef("only -iters -workers -eval-every -limit -out -json may differ from the checkpoint; leave others out")
+	}
+	if a.Iterations != was.Iterations && was.Schedule != "constant" && t.Iteration > 0 {
+		fmt.Fprintf(c.stderr, "-iters %d in place of %d stretches the %s schedule: the rates jump, and this is no run of %[1]d from "+
+			"the start; a run to be lengthened wants -schedule constant\n", a.Iterations, was.Iterations, was.Schedule)
 	}
 	return t, nil
 }
@@ -113,6 +121,9 @@ func prepareDir(dir string) error {
 	return nil
 }
 
+// savePeriod is the time from one checkpoint to the next.
+var savePeriod = time.Minute
+
 // train runs t and reports.
 func (c *call) train(t *gfn.Trainer, a *training) error {
 	size := fmt.Sprintf("more than %d states, evaluated by samples", t.Config.Limit)
@@ -126,6 +137,10 @@ func (c *call) train(t *gfn.Trainer, a *training) error {
 	c.begin(training)
 	err := t.Run(c.ctx, func(_ float64, e *gfn.Evaluation) {
 		defer c.begin(training)
+		if *a.out != "" && time.Since(saved) >= savePeriod {
+			t.SaveFile(filepath.Join(*a.out, checkpointName)) // its error shows at the end, if it lasts
+			saved = time.Now()
+		}
 		if e == nil {
 			bar.step("")
 			return
@@ -133,15 +148,13 @@ func (c *call) train(t *gfn.Trainer, a *training) error {
 		bar.step(evaluationLine(e))
 		if *a.json {
 			bar.clear()
-			o := record("eval", t.Spec(), t.Config)
-			failed = cmp.Or(failed, printJSON(c.stdout, o.with(numbersOf(figures(t, *e)))))
-		}
-		if *a.out != "" && time.Since(saved) > 5*time.Second {
-			t.SaveFile(filepath.Join(*a.out, checkpointName)) // its error shows at the end, if it lasts
-			saved = time.Now()
+			failed = cmp.Or(failed, printJSON(c.stdout, evalRecord(t, *e)))
 		}
 	})
 	bar.clear()
+	if n := len(t.Curve); err == nil && n > 0 {
+		err = sound(t, t.Curve[n-1])
+	}
 	if err == nil { // first the files: the last evaluation may take long, and be interrupted
 		c.begin("at the last evaluation")
 		failed = cmp.Or(failed, writeResults(t, *a.out))
@@ -150,7 +163,7 @@ func (c *call) train(t *gfn.Trainer, a *training) error {
 			err = c.printFinal(t, e, *a.json)
 		}
 	}
-	if err != nil && c.ctx.Err() != nil {
+	if errors.Is(err, context.Canceled) {
 		return c.interrupted(t, a)
 	}
 	return cmp.Or(err, failed)
@@ -165,11 +178,20 @@ func (c *call) interrupted(t *gfn.Trainer, a *training) error {
 		}
 		path = fmt.Sprintf("checkpoint-%d.gfn", i)
 	}
+	os.MkdirAll(filepath.Dir(path), 0o777) // it may have gone
 	if err := t.SaveFile(path); err != nil {
-		return fmt.Errorf("stopped after %d iterations, and the checkpoint could not be written: %w", t.Iteration, err)
+		return fmt.Errorf("stopped after %d iterations, and %s could not be written: %w", t.Iteration, path, err)
 	}
-	return failure{fmt.Errorf("stopped after %d of %d iterations; wrote %s; to continue: gfn train -resume %[3]q -out %q",
-		t.Iteration, t.Config.Iterations, path, cmp.Or(*a.out, "DIR")), 130}
+	return failure{fmt.Errorf("stopped after %d of %d iterations; wrote %s; to continue: gfn train -resume %s -out %s",
+		t.Iteration, t.Config.Iterations, path, quoted(path), quoted(cmp.Or(*a.out, "DIR"))), 130}
+}
+
+// quoted returns text as one word for a shell.
+func quoted(text string) string {
+	if regexp.MustCompile(`^[\w./:=,+-]+$`).MatchString(text) {
+		return text
+	}
+	return "'" + strings.ReplaceAll(text, "'", `'\''`) + "'"
 }
 
 // final returns the last evaluation of t, with figures of n samples. Beyond enumeration it is of these samples alone.
@@ -197,6 +219,7 @@ func writeResults(t *gfn.Trainer, dir string) (err error) {
 	if dir == "" {
 		return nil
 	}
+	os.MkdirAll(dir, 0o777) // it may have gone
 	write := func(name string, content func(io.Writer) error) {
 		err = cmp.Or(err, gfn.WriteFile(filepath.Join(dir, name), content))
 	}
@@ -206,6 +229,12 @@ func writeResults(t *gfn.Trainer, dir string) (err error) {
 	for _, e := range t.Curve {
 		run.Curve = append(run.Curve, numbersOf(figures(t, e)))
 	}
+	write("curve.jsonl", func(w io.Writer) (err error) {
+		for _, e := range t.Curve {
+			err = cmp.Or(err, printJSON(w, evalRecord(t, e)))
+		}
+		return err
+	})
 	write("curves.svg", func(w io.Writer) error { return writeCharts(w, title, "iteration", "iteration", []runs{{run}}) })
 	if target, learned, ok := gridMaps(t, math.MaxInt32); ok {
 		scale := max(target.max(), learned.max())
