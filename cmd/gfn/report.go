@@ -71,7 +71,7 @@ func sound(t *gfn.Trainer, e gfn.Evaluation) error {
 	if t.Graph != nil {
 		figures = append(figures, e.EUBO, e.TV, e.JSD, e.KL)
 	}
-	if t.Iteration > 0 {
+	if !math.IsNaN(e.Loss) { // it is if no iteration was done since the evaluation before
 		figures = append(figures, e.Loss)
 	}
 	for _, x := range figures {
