@@ -1435,8 +1435,26 @@ func header(c checkpoint, tensors []tensor, sum uint32) (text []byte, size int, 
 	return append(text, strings.Repeat(" ", -len(text)&7)...), size, err
 }
 
-// Save writes a checkpoint, a safetensors file of named tensors, from which [Load] continues bit for bit.
+// usable returns an error if a parameter or a moment of one is not finite, or log PF(s0) is not, because parameters are
+// so large that the network's outputs overflow.
+func (t *Trainer) usable() error {
+	logPF := tensor{name: "log PF(s0)", values: t.source().Forward(t.forward)}
+	for _, x := range append(t.tensors(nil, nil, nil), logPF) {
+		list, _ := x.values.([]float64)
+		if slices.ContainsFunc(list, func(v float64) bool { return !finite(v) }) {
+			return fmt.Errorf("gfn: %s is not finite after iteration %d: "+
+				"continue from an earlier checkpoint, train at smaller rates, or clip gradients", x.name, t.Iteration)
+		}
+	}
+	return nil
+}
+
+// Save writes a checkpoint, a safetensors file of named tensors, from which [Load] continues bit for bit. It writes
+// nothing if a number in it that training moves is not finite; the error names the number and the iteration.
 func (t *Trainer) Save(w io.Writer) error {
+	if err := t.usable(); err != nil {
+		return err
+	}
 	replay, guide, modes := t.memories()
 	tensors := t.tensors(replay, guide, modes)
 	var data []byte
@@ -1460,12 +1478,24 @@ func (t *Trainer) Save(w io.Writer) error {
 // SaveFile is [Trainer.Save] by [WriteFile].
 func (t *Trainer) SaveFile(path string) error { return WriteFile(path, t.Save) }
 
-// WriteFile writes a file that is either whole or not there: write fills a temporary file beside it, which is synced
-// and renamed.
+// WriteFile writes a file that is either whole or not there: write fills a temporary file beside it, .NAME-NUMBER,
+// which is synced and renamed. It also removes such files that were last written to over an hour ago: killed programs
+// have left them.
 func WriteFile(path string, write func(io.Writer) error) error {
-	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+"-*")
+	dir, prefix := filepath.Dir(path), "."+filepath.Base(path)+"-"
+	f, err := os.CreateTemp(dir, prefix+"*")
 	if err != nil {
 		return err
+	}
+	beside, _ := os.ReadDir(dir)
+	for _, other := range beside {
+		number, ours := strings.CutPrefix(other.Name(), prefix)
+		if !ours || strings.Trim(number, "0123456789") != "" || !other.Type().IsRegular() {
+			continue
+		}
+		if info, err := other.Info(); err == nil && time.Since(info.ModTime()) > time.Hour {
+			os.Remove(filepath.Join(dir, other.Name()))
+		}
 	}
 	defer os.Remove(f.Name()) // once renamed it is no longer there
 	err = cmp.Or(write(f), f.Chmod(0o644), f.Sync())
@@ -1584,8 +1614,8 @@ func (c *checkpoint) restore(t *Trainer) error {
 	is, was := t.rewards(), c.Rewards
 	for i := range min(len(is), len(was)) { // a reader may enumerate less
 		if math.Abs(is[i]-was[i]) > 1e-9*max(1, math.Abs(was[i])) {
-			return fmt.Errorf("gfn: checkpoint: it was trained on other rewards: Σ u log R and log Z* are %v, and were %v",
-				is, was)
+			const other = "gfn: checkpoint: it was trained on other rewards: Σ u log R and log Z* are %v, and were %v"
+			return fmt.Errorf(other, is, was)
 		}
 	}
 	data := bytes.NewReader(c.data)
@@ -1600,7 +1630,7 @@ func (c *checkpoint) restore(t *Trainer) error {
 		t.net[r].T = t.Iteration
 	}
 	t.adamZ.T = t.Iteration
-	return t.recall(replay, guide, modes)
+	return cmp.Or(t.usable(), t.recall(replay, guide, modes))
 }
 
 // readRecorded returns the file of a name and a checksum from the current directory or else from dir. It opens regular

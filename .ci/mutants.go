@@ -937,6 +937,13 @@ var list = []place{
 		m("any checksum", `h.Metadata.CRC32 != fmt.Sprintf("%08x", sum)`, "sum == 0"),
 		m("any version", "v != checkpointVersion", "false"),
 	}},
+	{"trainer.go", "Trainer.usable", []mutant{
+		m("infinite numbers", "!finite(v)", "math.IsNaN(v)"),
+		m("outputs that overflow", "t.source().Forward(t.forward)", "[]float64{0}"),
+	}},
+	{"trainer.go", "WriteFile", []mutant{
+		m("files of other programs that run", "> time.Hour", "> time.Minute"),
+	}},
 	{"trainer.go", "Trainer.rewards", []mutant{
 		m("without log Z*", "[]float64{sum, t.Graph.LogZ()}", "[]float64{sum}"),
 		m("trajectories without rewards", "sum += u * t.Env.LogReward(s)", "_ = sum"),
@@ -944,6 +951,7 @@ var list = []place{
 	{"trainer.go", "checkpoint.restore", []mutant{
 		m("lists that the file cannot hold", "slices.Max(n[:]) > len(c.data)", "false"),
 		m("lists of fewer numbers than none", "slices.Min(n[:]) < 0", "false"),
+		m("NaN loaded", "t.usable()", "nil"),
 		m("any rewards", "1e-9*max", "1e9*max"),
 		m("any header", "bytes.Equal(text, c.header)", "len(text) > 0"),
 		m("counts below 0", " && min(c.Iteration, c.Trajectories, c.LossCount) >= 0", ""),
