@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"cmp"
+	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -11,7 +12,9 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"runtime/debug"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 
@@ -26,12 +29,13 @@ The tables give means over the seeds with their standard errors: at the end, and
 of the means over the last tenth of the iterations, since single points wobble.
 Each run has one processor; seconds are of training alone. With -out DIR a run
 that is done is kept in DIR/runs.jsonl, and a command of the same build does not
-do it again: Ctrl-C loses no more than the runs that are going.`
+do it again: Ctrl-C loses no more than the runs that are going. Files of several
+machines can be put together: give each its part of the seeds, -seeds FROM-TO.`
 )
 
 // job says what a run depends on: equal jobs have equal results.
 type job struct {
-	Build    string     `json:"build"` // compiler and processor, which the last bits depend on
+	Build    string     `json:"build"` // what the last bits depend on
 	Env      string     `json:"env"`
 	Checksum uint32     `json:"checksum"`
 	Config   gfn.Config `json:"config"` // Workers is 1
@@ -102,22 +106,26 @@ func compare(c *call) error {
 func (k *comparison) read() (err error) {
 	k.training = newTraining(k.call)
 	methods := k.flags.String("methods", "tb-u,db-u,subtb-u,rl-u,rl-b,rl-g", "what to train by, `A,B,…`")
-	seeds := k.flags.Int("seeds", 3, "runs of each method; their seeds count up from -seed")
+	seeds := k.flags.String("seeds", "3", "runs of each method, `N`, their seeds counted up from -seed; or FROM-TO")
 	k.flags.Lookup("workers").Usage = "runs at once; results do not depend on it"
 	k.flags.Lookup("eval-every").DefValue = "a fiftieth of -iters"
 	if _, err := k.parse(k.flags, 0, 0); err != nil {
 		return err
 	}
+	if err := k.readSeeds(*seeds); err != nil {
+		return err
+	}
+	k.begin(enumerating)
 	if k.target, err = parseEnv(*k.env); err != nil {
 		return err
 	}
-	k.seeds, k.workers = *seeds, k.Workers
+	k.workers = k.Workers
 	var configs []gfn.Config
 	for method := range strings.SplitSeq(*methods, ",") {
 		c := k.defaults(method, k.target)
 		c.EvalEvery = max(1, k.Iterations/50)
 		k.override(c)
-		if err := k.Validate(); err != nil {
+		if _, err := gfn.NewTrainer(k.target, k.Config); err != nil { // this one would fail with every seed
 			return usagef("for %s: %w", method, k.inFlags(err))
 		}
 		k.Config.Workers = 1
@@ -125,7 +133,7 @@ func (k *comparison) read() (err error) {
 			configs = append(configs, k.Config)
 		}
 	}
-	traits, build := gfn.TraitsOf(k.target), runtime.Version()+" "+runtime.GOARCH
+	traits, build := gfn.TraitsOf(k.target), build()
 	for range k.seeds {
 		for i := range configs {
 			k.jobs = append(k.jobs, job{build, traits.Spec, traits.Checksum, configs[i]})
@@ -135,7 +143,42 @@ func (k *comparison) read() (err error) {
 	return nil
 }
 
-// load finds the runs in the file that are wanted. It does not use damaged lines.
+// readSeeds reads -seeds. FROM takes the place of -seed.
+func (k *comparison) readSeeds(text string) error {
+	const most = 1000
+	from, to, isRange := strings.Cut(text, "-")
+	n, err := strconv.ParseUint(from, 10, 64)
+	if isRange && err == nil {
+		k.flags.Set("seed", from)
+		first := n
+		n, err = strconv.ParseUint(to, 10, 64)
+		n = n - first + 1
+	}
+	if err != nil || n < 1 || n > most {
+		return usagef("-seeds is %s; write a number from 1 to %d, or FROM-TO for so many", text, most)
+	}
+	k.seeds = int(n)
+	return nil
+}
+
+// build names what compiled this program and from what: the revision or, where that does not say all, the program itself.
+func build() string {
+	name := runtime.Version() + " " + runtime.GOARCH
+	settings := map[string]string{}
+	if info, ok := debug.ReadBuildInfo(); ok {
+		for _, s := range info.Settings {
+			settings[s.Key] = s.Value
+		}
+	}
+	if settings["vcs.modified"] == "false" {
+		return fmt.Sprintf("%s %s %s", name, settings["GO"+strings.ToUpper(runtime.GOARCH)], settings["vcs.revision"])
+	}
+	path, _ := os.Executable()
+	text, _ := os.ReadFile(path)
+	return fmt.Sprintf("%s %x", name, sha256.Sum256(text))
+}
+
+// load finds the runs in the file that are wanted. It does not use lines that are not whole, and says how many.
 func (k *comparison) load() error {
 	if *k.out == "" {
 		return nil
@@ -145,29 +188,60 @@ func (k *comparison) load() error {
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
+	damaged := 0
 	for line := range bytes.Lines(text) {
 		var r result
-		whole := json.Unmarshal(line, &r) == nil && r.Final != nil && r.Curve != nil
-		if whole && slices.Contains(k.jobs, r.job) {
+		switch {
+		case len(bytes.TrimSpace(line)) == 0:
+		case json.Unmarshal(line, &r) != nil || !r.whole():
+			damaged++
+		case slices.Contains(k.jobs, r.job):
 			k.results[r.job] = r
 		}
+	}
+	if damaged > 0 {
+		fmt.Fprintf(k.stderr, "%s: lines that are not whole runs, and not used: %d\n", path, damaged)
 	}
 	return nil
 }
 
-// keep appends a run to the file, with one write: other commands may append to it at the same time.
+// whole says whether r has its last figures and every point of its curve.
+func (r result) whole() bool {
+	points := 1
+	if every := r.Config.EvalEvery; every > 0 {
+		points = (r.Config.Iterations + every - 1) / every
+	}
+	noPoint := func(n numbers) bool { _, ok := n["iteration"]; return !ok }
+	return r.Final != nil && len(r.Curve) == points && !slices.ContainsFunc(r.Curve, noPoint)
+}
+
+// keep appends a run to the file, with one write: other commands may append to it at the same time. A line that was
+// torn off is ended first.
 func (k *comparison) keep(r result) error {
-	f, err := os.OpenFile(filepath.Join(*k.out, runsName), os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o644)
+	f, err := os.OpenFile(filepath.Join(*k.out, runsName), os.O_RDWR|os.O_CREATE|os.O_APPEND, 0o644)
 	if err != nil {
 		return err
 	}
-	return cmp.Or(printJSON(f, r), f.Close())
+	line, err := json.Marshal(r)
+	line = append(line, '\n')
+	last := []byte{'\n'}
+	if info, failed := f.Stat(); failed == nil && info.Size() > 0 {
+		f.ReadAt(last, info.Size()-1)
+	}
+	if last[0] != '\n' {
+		line = append([]byte{'\n'}, line...)
+	}
+	if err == nil {
+		_, err = f.Write(line)
+	}
+	return cmp.Or(err, f.Close())
 }
 
 // run does the jobs that have no result, as many at once as -workers says, until the context is done.
 func (k *comparison) run() {
 	todo := slices.DeleteFunc(slices.Clone(k.jobs), func(j job) bool { return k.results[j].Final != nil })
 	fmt.Fprintf(k.stderr, "%s: %d runs found, %d to do\n", k.jobs[0].Env, len(k.results), len(todo))
+	k.begin("training; a line follows on each run that is done")
 	k.bar = newProgress(k.stderr, 0, len(todo)*k.Iterations)
 	next, done := make(chan job, len(todo)), make(chan bool)
 	var all sync.WaitGroup

@@ -179,7 +179,11 @@ func correlations(t *gfn.Trainer, name string, paths int, seed uint64) ([]figure
 
 // readWords reads a word from each line that is not blank. An error names the line of the source.
 func readWords(q *gfn.Sequence, r io.Reader, source string) (words [][]int, err error) {
-	text, err := io.ReadAll(r)
+	const most = 16 << 20
+	text, err := io.ReadAll(io.LimitReader(r, most+1))
+	if len(text) > most {
+		return nil, usagef("%s has more than %d bytes; split the list", source, most)
+	}
 	for i, line := range strings.Split(strings.TrimPrefix(string(text), "\ufeff"), "\n") {
 		if line = strings.TrimSpace(line); line == "" {
 			continue
@@ -279,6 +283,7 @@ func edit(c *call) error {
 	if err != nil {
 		return err
 	}
+	c.begin("editing")
 	logReward, err := judgeOf(*judge, q)
 	if err != nil {
 		return err

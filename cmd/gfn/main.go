@@ -48,7 +48,7 @@ func commands() []command {
 		{"train", "[flags]", trainAbout, train},
 		{"exact", "[-env SPEC] [flags]", exactAbout, exact},
 		{"check", "[-env SPEC] [flags]", checkAbout, check},
-		{"compare", "[-env SPEC] [-methods A,B,…] [-seeds N] [flags]", compareAbout, compare},
+		{"compare", "[-env SPEC] [-methods A,B,…] [-seeds N|FROM-TO] [flags]", compareAbout, compare},
 		{"eval", "CHECKPOINT [flags]", evalAbout, eval},
 		{"sample", "CHECKPOINT [flags]", sampleAbout, sample},
 		{"edit", "CHECKPOINT [flags] WORD…", editAbout, edit},
@@ -193,7 +193,7 @@ func (c *call) parse(flags *flag.FlagSet, least, most int) (positional []string,
 	if n := len(positional); n < least || n > most {
 		return nil, usagef("arguments beside flags: %d; write gfn %s %s", n, c.name, c.synopsis)
 	}
-	for _, name := range []string{"n", "samples", "policies", "paths", "seeds"} {
+	for _, name := range []string{"n", "samples", "policies", "paths"} {
 		if f := flags.Lookup(name); f != nil && (f.Value.String() == "0" || f.Value.String()[0] == '-') {
 			return nil, usagef("-%s is %s; write a number from 1", name, f.Value)
 		}

@@ -156,6 +156,11 @@ func TestUnusableArguments(t *testing.T) {
 		{"train -resume " + checkpoint + " -workers 0", "-workers is 0: must lie in 1"},
 		{"exact -env explicit:file=nope.gfn", "open nope.gfn: no such file"},
 		{"compare -seeds 0", "-seeds is 0; write a number from 1"},
+		{"compare -seeds 16777216", "-seeds is 16777216; write a number from 1 to 1000"},
+		{"compare -seeds 3-2", "-seeds is 3-2; write"},
+		{"compare -seeds 0-1000", "-seeds is 0-1000; write"},
+		{"compare -seeds -3", "-seeds is -3; write"},
+		{"compare -methods tb-u,rpe -out new", "for rpe: -method is rpe: g depends on the path"},
 		{"check -policies 0", "-policies is 0; write a number from 1"},
 		{"sample " + checkpoint + " -n -5", "-n is -5; write a number from 1"},
 		{"eval " + checkpoint + " -samples 0 -paths 0", "is 0; write a number from 1"},
@@ -191,7 +196,7 @@ func TestFailures(t *testing.T) {
 		{"train -resume damaged", "damaged: "},
 		{"exact -limit 10", "too many states: there are 64, limit 10; "},
 		{"check -limit 10", "too many states: there are 64, limit 10"},
-		{"compare -methods tb-u,rpe -seeds 2 -iters 3 -hidden 8", "2 of 4 runs failed, the first with: rpe seed "},
+		{"compare -methods tb-u -seeds 2 -iters 1 -hidden 8 -lr 1e200", "2 of 2 runs failed, the first with: tb-u seed "},
 	} {
 		code, stdout, stderr := gfnRun(t, strings.Fields(c.args)...)
 		assert.Equal(t, 1, code, c.args)
@@ -828,10 +833,30 @@ func TestCompareResumes(t *testing.T) {
 
 	text = read(t, path)
 	curveless := regexp.MustCompile(`"curve":\[.*\],`).ReplaceAllString(text, "")
-	text = "{\"foreign\": 1}\n\n" + curveless + text[:len(text)-99] + "\n"
-	require.NoError(t, os.WriteFile(path, []byte(text), 0o666))
-	resume("8 runs found, 1 to do\n", "-methods", "tb-u,rl-t,fm", "-seeds", "3") // damaged lines are not used
-	assert.True(t, strings.HasPrefix(read(t, path), text), "what was there stays")
+	shorter := regexp.MustCompile(`"curve":\[\{[^}]*\},`).ReplaceAllString(text, `"curve":[`)
+	pointless := regexp.MustCompile(`"curve":\[\{[^}]*\}`).ReplaceAllString(text, `"curve":[null`)
+	torn := text[:len(text)-99]
+	damaged := "{\"foreign\": 1}\n\nno JSON\n" + curveless + shorter + pointless
+	require.NoError(t, os.WriteFile(path, []byte(damaged+torn), 0o666))
+	// 2 lines, 3 × 13 runs, and 1 that is torn off
+	resume("lines that are not whole runs, and not used: 42\n", "-methods", "tb-u,rl-t,fm", "-seeds", "3")
+	assert.True(t, strings.HasPrefix(read(t, path), damaged+torn+"\n{"), "what was there stays, and a torn line is ended")
+	resume("9 runs found, 0 to do\n", "-methods", "tb-u,rl-t,fm", "-seeds", "3")
+}
+
+// Parts of the seeds, done elsewhere, are found where their files are put together.
+func TestCompareInParts(t *testing.T) {
+	whole, dir, lines := must(t, smallCompare("-json")...), t.TempDir(), ""
+	for _, seeds := range []string{"0-0", "1-1"} {
+		must(t, smallCompare("-seeds", seeds, "-seed", "7", "-out", filepath.Join(dir, seeds))...)
+		lines += read(t, filepath.Join(dir, seeds, runsName))
+	}
+	require.NoError(t, os.WriteFile(filepath.Join(dir, runsName), []byte(lines), 0o666))
+	code, stdout, stderr := gfnRun(t, smallCompare("-seeds", "0-1", "-json", "-out", dir)...)
+	require.Equal(t, 0, code)
+	assert.Contains(t, stderr, "4 runs found, 0 to do\n")
+	assert.Equal(t, timeless(t, whole), timeless(t, stdout))
+	assert.Regexp(t, `^go.* \w+ .*[0-9a-f]{40}`, build(), "the program or its revision")
 }
 
 // TestKeepTogether appends from many comparisons at once.
@@ -847,7 +872,8 @@ func TestKeepTogether(t *testing.T) {
 	}
 	all.Wait()
 	seeds := map[any]bool{}
-	for _, o := range objects(t, read(t, filepath.Join(dir, runsName))) {
+	text := read(t, filepath.Join(dir, runsName)) // blank lines end what looked torn
+	for _, o := range objects(t, strings.TrimSpace(regexp.MustCompile("\n+").ReplaceAllString(text, "\n"))) {
 		seeds[o["config"].(map[string]any)["Seed"]] = true
 	}
 	assert.Len(t, seeds, 20)
@@ -897,7 +923,9 @@ func TestEvalWords(t *testing.T) {
 	require.Contains(t, out, "pearson")
 	require.Contains(t, out, "spearman")
 	require.NoError(t, os.WriteFile(words, []byte("AAAA\nABX\n"), 0o600))
-	wants := map[string]string{words: "words.txt:2: ", os.DevNull: "has no words", "absent": "no such file"}
+	long := filepath.Join(t.TempDir(), "long.txt")
+	require.NoError(t, os.WriteFile(long, bytes.Repeat([]byte("AAAA\n"), 1<<22), 0o600))
+	wants := map[string]string{words: "words.txt:2: ", long: "long.txt has more than 16777216 bytes", os.DevNull: "has no words", "absent": "no such file"}
 	for file, want := range wants {
 		code, _, stderr := gfnRun(t, "eval", checkpoint, "-words", file)
 		require.Equal(t, 2, code)
