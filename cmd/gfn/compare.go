@@ -12,7 +12,6 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
-	"runtime/debug"
 	"slices"
 	"strconv"
 	"strings"
@@ -161,21 +160,11 @@ func (k *comparison) readSeeds(text string) error {
 	return nil
 }
 
-// build names what compiled this program and from what: the revision or, where that does not say all, the program itself.
+// build names this program by its compiler, processor and content.
 func build() string {
-	name := runtime.Version() + " " + runtime.GOARCH
-	settings := map[string]string{}
-	if info, ok := debug.ReadBuildInfo(); ok {
-		for _, s := range info.Settings {
-			settings[s.Key] = s.Value
-		}
-	}
-	if settings["vcs.modified"] == "false" {
-		return fmt.Sprintf("%s %s %s", name, settings["GO"+strings.ToUpper(runtime.GOARCH)], settings["vcs.revision"])
-	}
 	path, _ := os.Executable()
-	text, _ := os.ReadFile(path)
-	return fmt.Sprintf("%s %x", name, sha256.Sum256(text))
+	content, _ := os.ReadFile(path)
+	return fmt.Sprintf("%s %s %x", runtime.Version(), runtime.GOARCH, sha256.Sum256(content))
 }
 
 // load finds the runs in the file that are wanted. It does not use lines that are not whole, and says how many.

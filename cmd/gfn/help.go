@@ -46,12 +46,13 @@ train -out DIR writes each file whole or not at all:
 compare -out DIR writes runs.jsonl (the runs that are done, each a JSON object
 on a line), compare-iterations.svg and compare-seconds.svg (means over seeds,
 with bands of their standard errors).
-sample writes CSV with the header object,log_reward,log_pf,steps.
+sample writes CSV with the header object,log_reward,log_pf,steps, and
+eval -objects FILE with object,log_probability,log_target,log_reward.
 
 With -json, each line is a JSON object. What cannot be computed is absent.
   train     event eval, and event final at the end; accepted, rejected,
             step_fraction and step_kl are of the trust-region steps since the
-            evaluation before
+            evaluation before; tv_certified bounds tv by the residuals
   compare   event run, with the figures of train's final, KEY_late for means
             over the last tenth of the iterations, and ms_per_iteration; then
             event method, with means over seeds, and KEY_se, standard errors
@@ -64,6 +65,42 @@ With -json, each line is a JSON object. What cannot be computed is absent.
             modes
   check     env, name, left, right, slack, ok, and equal if left = right is
             stated, not left ≤ right
+`
+
+// explanations says of each guarantee what it states, its function, its section of doc.go and its test.
+const explanations = `sampling error | TV(PF⊤, R/Z*) ≤ √(½ KL(PF ‖ PB R/Z*)) | SamplingError | 5 | TestGuaranteesByDefinition
+evidence lower bound | ELBO ≤ log Z* | EvidenceBounds | 5 | TestGuaranteesByDefinition
+evidence upper bound | log Z* ≤ EUBO | EvidenceBounds | 5 | TestGuaranteesByDefinition
+marginal gap | KL(PF ‖ PB R/Z*) = KL(PF⊤ ‖ R/Z*) + E_x KL(PF(τ|x) ‖ PB(τ|x)) | MarginalGap | 4 | TestGuarantees
+performance difference | J' − J = E_P'[Σ A] + KL(P' ‖ P) | Improvement | 5 | TestGuaranteesByDefinition
+improvement, TV | J' − J ≤ L + KL(P' ‖ P) + 2εH TV(P', P) | Improvement | 5 | TestGuaranteesByDefinition
+improvement, KL | J' − J ≤ L + KL(P' ‖ P) + εH √(2 KL(P' ‖ P)) | Improvement | 5 | TestGuaranteesByDefinition
+improvement, worst state | J' − J ≤ L + Hκ + εH √(2Hκ) | Improvement | 5 | TestGuaranteesByDefinition
+trajectory KL | KL(P' ‖ P) ≤ Hκ | Improvement | 5 | TestGuaranteesByDefinition
+visits | Σ_s |d'(s) − d(s)| ≤ 2H TV(P', P) | Improvement | 5 | TestGuaranteesByDefinition
+Pinsker | TV(P', P) ≤ √(½ KL(P' ‖ P)) | Improvement | 5 | TestGuaranteesByDefinition
+trajectory TV | TV(P', P) ≤ Σ_s d(s) TV(P'(·|s), P(·|s)) | Improvement | 5 | TestGuaranteesByDefinition
+guided difference | J^G − J = E_PF[log PB(τ|x) − log PG(τ|x)] | Guiding | 5 | TestGuidingByDefinition
+guided coupling | |J^G − J − J_B^G| ≤ M √(2 KL(PF ‖ ρPB)) | Guiding | 5 | TestGuidingByDefinition
+coupling KL | KL(PF ‖ ρPB) ≤ KL(PF ‖ PB R/Z*) | Guiding | 5 | TestGuidingByDefinition
+residual certificate | TV(PF⊤, R/Z*) ≤ tanh((max c − min c)/4) | ResidualCertificate | 5 | TestResidualCertificate
+path consistency | E[path's control residual] = −α E[SubTB's] | Control | 6 | TestControlIsBalance
+soft Q-learning | E[Σ (Q − r − V)²] = E[Σ (α DB)²] | Control | 6 | TestControlIsBalance
+π-SQL | the same, with flows log R(s) − log PF(sf|s) | Control | 6 | TestControlIsBalance
+forward-looking | the same, with the reward shaped by α log R̂ | Control | 6 | TestControlIsBalance
+soft value | V(s0) = α log Z*, corrected reward | Control | 6 | TestSoftValue
+soft policy | TV(π⊤, R/Z*) = 0, corrected reward | Control | 6 | TestSoftValue
+uncorrected soft value | V(s0) = α log Σ n(x) R(x) | Control | 6 | TestSoftValue
+uncorrected soft policy | TV(π⊤, n R/Σ n R) = 0 | Control | 6 | TestSoftValue
+random policy value | log V(s0) = log Σ d(x) g(x) R(x) | UniformValue | 7 | TestRandomPolicyEvaluation
+random policy | TV(PF⊤, d g R/V(s0)) = 0 | UniformValue | 7 | TestRandomPolicyEvaluation
+random policy bias | TV(PF⊤, R/Z*) ≤ √(½ KL(PF ‖ PB R/Z*)), PB uniform | UniformValue | 7 | TestRandomPolicyEvaluation
+random policy target | TV(PF⊤, R/Z*) = 0 where g does not depend on the path | UniformValue | 7 | TestRandomPolicyEvaluation
+random policy flows | max |log V − log g − log F*| = 0, likewise | UniformValue | 7 | TestRandomPolicyEvaluation
+random policy visits | max |log d + log g| = 0, likewise | UniformValue | 7 | TestRandomPolicyEvaluation
+edit distance | E[lev(x, x̂)] ≤ E[Hamming(x, x̂)] | Editing | 8 | TestEditingBounds
+edited letters | E[Hamming(x, x̂)] ≤ T (1−λ)(1 − Φ(−δ/σ)) | Editing | 8 | TestEditingBounds
+edited reward | [(1−λ)(1 − Φ((1−δ)/σ))]^T E_π[R] ≤ E[R(x̂)] | Editing | 8 | TestEditingBounds
 `
 
 // topic returns the text of a topic that is no command, empty if there is none of that name.

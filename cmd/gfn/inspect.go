@@ -96,12 +96,18 @@ func check(c *call) error {
 	flags := c.newFlags()
 	policies := flags.Int("policies", 30, "random policies; some are near each other, or optimal")
 	seed := flags.Uint64("seed", 0, "seed of the policies")
+	explain := flags.Bool("explain", false, "print what each row states, its function, its section of doc.go and its test")
 	g, spec, asJSON, err := c.graph(flags)
 	if err != nil {
 		return err
 	}
 	c.begin("trying random policies")
-	return c.printBounds(spec, gfn.Check(g, *policies, *seed), asJSON)
+	bounds := gfn.Check(g, *policies, *seed)
+	err = c.printBounds(spec, bounds, asJSON)
+	if *explain {
+		err = cmp.Or(err, c.explainBounds(bounds))
+	}
+	return err
 }
 
 // printBounds prints guarantees. Its error names the first one that does not hold.
@@ -125,9 +131,22 @@ func (c *call) printBounds(spec string, bounds []gfn.Bound, asJSON bool) (err er
 		}
 	}
 	if !asJSON {
-		err = printTable(c.stdout, table)
+		err = printTable(c.stdout, table+"\ntolerance: 1e-9 of the larger side, or of 1\n")
 	}
 	return cmp.Or(err, broken)
+}
+
+// explainBounds prints the lines of [explanations] on bounds.
+func (c *call) explainBounds(bounds []gfn.Bound) error {
+	table := "\nguarantee\tstates\tfunction\tdoc.go\ttest\n"
+	for _, b := range bounds {
+		for line := range strings.Lines(explanations) {
+			if strings.HasPrefix(line, b.Name+" | ") {
+				table += strings.ReplaceAll(line, " | ", "\t")
+			}
+		}
+	}
+	return printTable(c.stdout, table)
 }
 
 func eval(c *call) error {
@@ -136,6 +155,7 @@ func eval(c *call) error {
 	n := flags.Int("samples", gfn.DefaultConfig(defaultMethod).EvalSamples, "samples to draw")
 	seed := flags.Uint64("seed", 0, "seed of the samples")
 	words := flags.String("words", "", "correlate log PF⊤ and log R over the words of `FILE`, one on a line")
+	objects := flags.String("objects", "", "write the probability of each terminating state to `FILE`, as CSV")
 	paths := flags.Int("paths", 100, "trajectories drawn back from a word, if the space is not enumerated")
 	t, _, err := c.checkpoint(flags, 0)
 	if err != nil {
@@ -151,8 +171,37 @@ func eval(c *call) error {
 	if err = cmp.Or(err, sound(t, e)); err != nil {
 		return err
 	}
+	if *objects != "" {
+		if err := c.writeObjects(t, *objects); err != nil {
+			return err
+		}
+	}
 	return c.printFinal(t, e, *asJSON, more...)
 }
+
+// writeObjects writes each terminating state with its probabilities by the sampler and by the target.
+func (c *call) writeObjects(t *gfn.Trainer, path string) error {
+	if t.Graph == nil {
+		return usagef("-objects is for enumerated spaces, and this one has more than %d states", t.Config.Limit)
+	}
+	c.keeping.Lock()
+	logPF, _ := t.Policies()
+	learned, target := t.Graph.LogTerminating(logPF), t.Graph.LogTarget()
+	return gfn.WriteFile(path, func(w io.Writer) error {
+		lines := csv.NewWriter(w)
+		lines.Write([]string{"object", "log_probability", "log_target", "log_reward"})
+		for x, logR := range t.Graph.LogR {
+			if t.Graph.Exit(x) >= 0 {
+				lines.Write([]string{t.Graph.Format(x), decimal(learned[x]), decimal(target[x]), decimal(logR)})
+			}
+		}
+		lines.Flush()
+		return lines.Error()
+	})
+}
+
+// decimal returns x in as many digits as give it back.
+func decimal(x float64) string { return strconv.FormatFloat(x, 'g', -1, 64) }
 
 // correlations returns those of log PF⊤ and log R over the words of a file.
 func correlations(t *gfn.Trainer, name string, paths int, seed uint64) ([]figure, error) {
@@ -211,7 +260,6 @@ func sample(c *call) error {
 	var lines strings.Builder
 	w := csv.NewWriter(&lines)
 	w.Write([]string{"object", "log_reward", "log_pf", "steps"})
-	text := func(x float64) string { return strconv.FormatFloat(x, 'g', -1, 64) }
 	for b, err := range t.Samples(c.ctx, *n, *seed) {
 		if err != nil {
 			return err
@@ -221,11 +269,8 @@ func sample(c *call) error {
 			for _, s := range b.Trajectory(i) {
 				logPF += b.LogPF[s.F]
 			}
-			if !isFinite(logPF) {
-				return fmt.Errorf("log PF is %v, which is not finite: the training failed", logPF)
-			}
 			x := b.Endpoint(i)
-			w.Write([]string{b.Format(x), text(b.LogR[x]), text(logPF), strconv.Itoa(len(b.Trajectory(i)))})
+			w.Write([]string{b.Format(x), decimal(b.LogR[x]), decimal(logPF), strconv.Itoa(len(b.Trajectory(i)))})
 		}
 		w.Flush()
 		if _, err := io.WriteString(c.stdout, lines.String()); err != nil {

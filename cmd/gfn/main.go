@@ -101,10 +101,12 @@ func (found command) runUntil(ctx context.Context, args []string, stdout, stderr
 	select {
 	case err = <-done:
 	case <-ctx.Done():
-		if c.keeping.TryLock() {
-			return failure{errors.New("stopped"), 130}
+		if err = ctx.Err(); !c.keeping.TryLock() {
+			err = <-done
 		}
-		err = <-done
+	}
+	if errors.Is(err, context.Canceled) {
+		err = failure{errors.New("stopped"), 130}
 	}
 	return err
 }

@@ -15,6 +15,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"runtime"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -648,7 +649,25 @@ func TestEvalAndSample(t *testing.T) {
 	checkpoint := filepath.Join(dir, checkpointName)
 	final := last(t, must(t, small("-json", "-out", dir)...))
 	assert.Equal(t, final, last(t, must(t, "eval", checkpoint, "-json")))
-	assert.Contains(t, must(t, "eval", "-samples", "7", checkpoint, "-seed", "2"), "samples                       7")
+	assert.Regexp(t, `\nsamples +7 +\n`, must(t, "eval", "-samples", "7", checkpoint, "-seed", "2"))
+
+	table := filepath.Join(dir, "objects.csv")
+	must(t, "eval", checkpoint, "-objects", table)
+	objects, err := csv.NewReader(strings.NewReader(read(t, table))).ReadAll()
+	require.NoError(t, err)
+	require.Len(t, objects, 65)
+	assert.Equal(t, []string{"object", "log_probability", "log_target", "log_reward"}, objects[0])
+	tv := 0.0
+	for _, o := range objects[1:] {
+		p, _ := strconv.ParseFloat(o[1], 64)
+		q, _ := strconv.ParseFloat(o[2], 64)
+		logR, _ := strconv.ParseFloat(o[3], 64)
+		assert.InDelta(t, 3.109061, logR-q, 1e-6)
+		tv += math.Abs(math.Exp(p)-math.Exp(q)) / 2
+	}
+	assert.InDelta(t, final["tv"], tv, 1e-12)
+	assert.Less(t, final["tv"], final["tv_certified"])
+	assert.LessOrEqual(t, final["tv_certified"], 1.0)
 
 	text := must(t, "sample", checkpoint, "-n", "20", "-seed", "5")
 	assert.Equal(t, text, must(t, "sample", "-seed", "5", "-n", "20", checkpoint))
@@ -661,6 +680,9 @@ func TestEvalAndSample(t *testing.T) {
 
 func TestEvalBeyondEnumeration(t *testing.T) {
 	checkpoint := trained(t, "-limit", "10", "-eval-samples", "10")
+	code, _, stderr := gfnRun(t, "eval", checkpoint, "-objects", filepath.Join(t.TempDir(), "objects.csv"))
+	assert.Equal(t, 2, code)
+	assert.Contains(t, stderr, "-objects is for enumerated spaces")
 	a := last(t, must(t, "eval", checkpoint, "-json", "-samples", "30"))
 	b := last(t, must(t, "eval", checkpoint, "-json", "-samples", "30", "-seed", "1"))
 	assert.Equal(t, 30.0, a["samples"])
@@ -725,6 +747,8 @@ func TestCheck(t *testing.T) {
 	}
 	assert.NotEqual(t, table, must(t, "check", "-env", "hypergrid:height=3", "-policies", "3", "-seed", "1"))
 
+	assert.Contains(t, table, "\ntolerance: 1e-9 of the larger side, or of 1\n")
+
 	var out bytes.Buffer
 	bounds := []gfn.Bound{{Name: "a", Left: 1, Right: 2}, {Name: "b", Left: 2, Right: 1}, {Name: "c", Left: math.NaN()}}
 	err := (&call{stdout: &out}).printBounds("spec", bounds, true)
@@ -736,6 +760,27 @@ func TestCheck(t *testing.T) {
 	assert.Equal(t, b, lines[1])
 	assert.Equal(t, map[string]any{"env": "spec", "name": "c", "right": 0.0, "ok": false, "equal": false}, lines[2])
 	assert.Error(t, (&call{stdout: &out}).printBounds("spec", bounds[2:], false))
+}
+
+// Every guarantee has an explanation, whose function, section and test there are.
+func TestExplain(t *testing.T) {
+	library, tests, doc := read(t, "../../grad.go"), read(t, "../../gfn_test.go"), read(t, "../../doc.go")
+	explained := map[string]bool{}
+	for _, env := range []string{"sequence:length=2,order=append", "explicit", "hypergrid:height=3"} {
+		text := must(t, "check", "-env", env, "-policies", "2", "-explain")
+		for line := range strings.Lines(text[strings.Index(text, " test\n")+6:]) {
+			cells := regexp.MustCompile(`^(.*\S)  +(\S.*\S)  +([A-Z]\w+)  +(\d)  +(Test\w+)\n$`).FindStringSubmatch(line)
+			require.Len(t, cells, 6, line)
+			assert.Contains(t, library, "func "+cells[3]+"(")
+			assert.Contains(t, doc, "\n// # "+cells[4]+" ")
+			assert.Contains(t, tests, "func "+cells[5]+"(")
+			explained[cells[1]] = true
+		}
+		for _, o := range objects(t, must(t, "check", "-env", env, "-policies", "2", "-json")) {
+			assert.True(t, explained[o["name"].(string)], o["name"])
+		}
+	}
+	assert.Len(t, explained, strings.Count(explanations, "\n"), "none is out of use")
 }
 
 // smallCompare is a comparison of four runs that takes a few milliseconds.
