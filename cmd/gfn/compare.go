@@ -298,7 +298,7 @@ func (k *comparison) train(j job) (r result, err error) {
 	if err = cmp.Or(err, sound(t, e)); err != nil {
 		return r, err
 	}
-	r = result{j, []numbers{}, numbersOf(figures(t, e))}
+	r = result{j, []numbers{}, numbersOf(finalFigures(t, e))}
 	var late []numbers
 	for _, e := range t.Curve {
 		r.Curve = append(r.Curve, numbersOf(figures(t, e)))

@@ -98,6 +98,18 @@ func structureFigures(t *gfn.Trainer) (all []figure) {
 	return all
 }
 
+// finalFigures lists what e says of t, and what the policies say where the space is enumerated.
+func finalFigures(t *gfn.Trainer, e gfn.Evaluation) []figure {
+	all := append(figures(t, e), structureFigures(t)...)
+	if t.Graph != nil {
+		logPF, logPB := t.Policies()
+		certified := gfn.ResidualCertificate(t.Graph, logPF, logPB).Right
+		tv := slices.IndexFunc(all, func(f figure) bool { return f.key == "tv" })
+		all = slices.Insert(all, tv+1, figure{"tv_certified", "", "  certified by its residuals", certified, 0})
+	}
+	return all
+}
+
 // meanReward returns E[R] = Σ R²/Z* and E[log R] of the target. E[log R] is finite even if R overflows a float64.
 func meanReward(g *gfn.Graph) (mean, meanLog float64) {
 	squares := make([]float64, g.Len())
@@ -210,13 +222,7 @@ func (c *call) printFinal(t *gfn.Trainer, e gfn.Evaluation, asJSON bool, more ..
 	if target, learned, ok := gridMaps(t, 16); ok { // in at most 69 columns
 		title = drawMaps(target, learned) + title
 	}
-	all := slices.Concat(figures(t, e), structureFigures(t), more)
-	if t.Graph != nil {
-		logPF, logPB := t.Policies()
-		certified := gfn.ResidualCertificate(t.Graph, logPF, logPB).Right
-		tv := slices.IndexFunc(all, func(f figure) bool { return f.key == "tv" })
-		all = slices.Insert(all, tv+1, figure{"tv_certified", "", "  certified by its residuals", certified, 0})
-	}
+	all := append(finalFigures(t, e), more...)
 	return c.printFigures(asJSON, record("final", t.Spec(), t.Config), title+"\tlearned\tperfect sampler\n", all)
 }
 
