@@ -6531,23 +6531,21 @@ func TestPolicyGradientSettings(t *testing.T) {
 
 // A step of rl-t is that of the trust region, whose radius has the square of the schedule's factor.
 func TestTrustRegionTraining(t *testing.T) {
-	for _, penalised := range []bool{false, true} {
-		c := quick("rl-t")
-		c.Penalised, c.KL, c.Schedule = penalised, 0.4, "linear"
-		tr := trainer(t, parse(t, small[0]), c)
-		for range 6 {
-			step(t, tr)
-		}
-		was, _ := step(t, tr) // the seventh of twelve
-		b, region := tr.Batch(), gfn.DefaultTrustRegion()
-		region.KL, region.Penalised = 0.4*0.25, penalised
-		var d gfn.Flows
-		d.Reset(b, false)
-		gfn.PolicyGradient(b, gfn.Forward, was.advantages(b, gfn.Forward, "f", c.Lambda, gfn.CentreBatch), &d)
-		was.eval("pf", b)
-		require.True(t, region.Step(was.nets["pf"], &b.States, b.LogPF, d.LogPF, b.Visits(nil)).Accepted)
-		require.Equal(t, was.nets["pf"].Params, tr.Nets()["pf"].Params)
+	c := quick("rl-t")
+	c.KL, c.Schedule = 0.4, "linear"
+	tr := trainer(t, parse(t, small[0]), c)
+	for range 6 {
+		step(t, tr)
 	}
+	was, _ := step(t, tr) // the seventh of twelve
+	b, region := tr.Batch(), gfn.DefaultTrustRegion()
+	region.KL = 0.4 * 0.25
+	var d gfn.Flows
+	d.Reset(b, false)
+	gfn.PolicyGradient(b, gfn.Forward, was.advantages(b, gfn.Forward, "f", c.Lambda, gfn.CentreBatch), &d)
+	was.eval("pf", b)
+	require.True(t, region.Step(was.nets["pf"], &b.States, b.LogPF, d.LogPF, b.Visits(nil)).Accepted)
+	require.Equal(t, was.nets["pf"].Params, tr.Nets()["pf"].Params)
 }
 
 func TestClipAndSchedules(t *testing.T) {

@@ -386,7 +386,6 @@ type Config struct {
 	LambdaV      float64 // λ of the critics' targets, or of the weights of [SubEB]
 	BackwardStep string  // of PB: pg, its policy gradient; tb, down c(τ)² of the same walks
 	KL           float64 // ζ of [TrustRegion], nats
-	Penalised    bool    // as in [TrustRegion]
 	Guide        string  // of rl-g: exit, [ExitCapped]; replay, [Replayed]; auto, the environment's own or else replay
 
 	Workers     int // goroutines; results do not depend on it
@@ -957,7 +956,7 @@ func (t *Trainer) reinforce() (loss float64, err error) {
 // factor.
 func (t *Trainer) trustRegion() TrustRegion {
 	region, rate := DefaultTrustRegion(), t.Config.rate(t.Iteration)
-	region.KL, region.Penalised = t.Config.KL*rate*rate, t.Config.Penalised
+	region.KL = t.Config.KL * rate * rate
 	return region
 }
 

@@ -1401,7 +1401,7 @@ var list = []place{
 	{"trainer.go", "Trainer.trustRegion", []mutant{
 		m("the region's radius does not follow the schedule", "t.Config.KL*rate*rate", "t.Config.KL+0*rate"),
 		m("the radius falls with the rate, not its square", "t.Config.KL*rate*rate", "t.Config.KL*rate"),
-		m("never penalised", "t.Config.KL*rate*rate, t.Config.Penalised", "t.Config.KL*rate*rate, false"),
+		m("the square root of ζ by the square of the rate", "t.Config.KL * rate * rate", "t.Config.KL * rate * rate * rate * rate"),
 	}},
 	{"trainer.go", "Trainer.stepCritic", []mutant{
 		m("the critic stands still", "t.descend(critic, t.dVal, nil)", ""),
