@@ -1612,7 +1612,7 @@ func (c *checkpoint) restore(t *Trainer) error {
 	}
 	is, was := t.rewards(), c.Rewards
 	for i := range min(len(is), len(was)) { // a reader may enumerate less
-		if math.Abs(is[i]-was[i]) > 1e-9*max(1, math.Abs(was[i])) {
+		if !(math.Abs(is[i]-was[i]) <= 1e-9*max(1, math.Abs(was[i]))) { // also NaN
 			const other = "gfn: checkpoint: it was trained on other rewards: Σ u log R and log Z* are %v, and were %v"
 			return fmt.Errorf(other, is, was)
 		}
