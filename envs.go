@@ -22,9 +22,8 @@ import (
 	"unicode/utf8"
 )
 
-// DefaultFloor is the log reward (nats) below which [ParseEnv] clamps, so that R > 0 everywhere (spec §1). On the
-// grids, TFBind8 and the QM9 strings with the settings of Niu et al. 2024 it moves nothing: the least log R there, of
-// QM9 with β = 5, is −46.5. Their code clamps at −12.
+// DefaultFloor is the log reward (nats) that stands for R = 0, so that R > 0 everywhere (spec §1). A finite log R stays
+// as it is. The code of Niu et al. 2024 clamps all of them at −12.
 const DefaultFloor = -50
 
 // maxInputs bounds an environment's features, and with them its actions and the memory of its constructor: a larger
@@ -35,6 +34,7 @@ const maxInputs = 1 << 20
 type base struct {
 	shape Shape
 	spec  string // see Traits
+	note  string
 	sum   uint32
 }
 
@@ -70,7 +70,15 @@ func oneHot(dst, s []int, k int) []int {
 }
 
 func wantFloor(env string, floor float64) error {
-	return want(finite(floor) && floor < 0, "%s: floor is %v, want a finite number below 0", env, floor)
+	return want(-maxLogR <= floor && floor < 0, "%s: floor is %v, want %v or more, and below 0", env, floor, -maxLogR)
+}
+
+// logFloored returns log r, and the floor for r = 0.
+func logFloored(r, floor float64) float64 {
+	if r == 0 {
+		return floor
+	}
+	return math.Log(r)
 }
 
 // GridReward is the reward of a [HyperGrid] (Bengio et al. 2021). With y_d = |x_d/(H−1) − ½|,
@@ -82,7 +90,7 @@ func wantFloor(env string, floor float64) error {
 type GridReward struct {
 	R0, R1, R2 float64 // finite and not negative
 	Cosine     bool    // the cosine reward in place of the standard one
-	Floor      float64 // log R is at least this: a number below 0, or 0 for [DefaultFloor]
+	Floor      float64 // log R where R = 0: a number below 0, or 0 for [DefaultFloor]
 }
 
 // DefaultGridReward returns the standard reward with R0 = 0.1, R1 = 0.5, R2 = 2.
@@ -118,7 +126,7 @@ type HyperGrid struct {
 }
 
 // NewHyperGrid returns the grid with dim ≥ 1 coordinates and height ≥ 2 values of each. The error names the argument
-// that is wrong.
+// that is wrong, or says that R = 0 everywhere.
 func NewHyperGrid(dim, height int, reward GridReward) (*HyperGrid, error) {
 	reward.Floor = cmp.Or(reward.Floor, DefaultFloor)
 	r0, r1, r2 := reward.R0, reward.R1, reward.R2
@@ -137,11 +145,20 @@ func NewHyperGrid(dim, height int, reward GridReward) (*HyperGrid, error) {
 	g.shape = Shape{Dim: dim, Forward: dim + 1, Backward: dim, Features: dim * height}
 	g.spec = fmt.Sprintf("hypergrid:dim=%d,height=%d,r0=%v,r1=%v,r2=%v,reward=%s,floor=%v",
 		dim, height, r0, r1, r2, map[bool]string{false: "standard", true: "cosine"}[reward.Cosine], reward.Floor)
+	positive := 0 // values of a coordinate; R > 0 where all coordinates have such values: inner is 1 only where outer is
 	for x := range height {
 		outer, inner := reward.factors(x, height)
 		g.outer, g.inner = append(g.outer, outer), append(g.inner, inner)
+		if r0+r1*outer+r2*inner > 0 {
+			positive++
+		}
 	}
-	return g, nil
+	if positive < height {
+		power := func(n int) float64 { return math.Pow(float64(n), float64(dim)) }
+		g.note = fmt.Sprintf("R is 0 at all but %.6g of %.6g states; their log R is the floor, %v",
+			power(positive), power(height), reward.Floor)
+	}
+	return g, want(positive > 0, "hypergrid: R is 0 at every state, with r0, r1, r2 = %v, %v, %v", r0, r1, r2)
 }
 
 // Source implements [Env]: the corner at 0.
@@ -162,13 +179,13 @@ func (g *HyperGrid) Undo(s []int, b int) int { s[b]--; return b }
 // Features implements [Env]: d·H + x_d.
 func (g *HyperGrid) Features(dst, s []int) []int { return oneHot(dst, s, g.height) }
 
-// LogReward implements [Env]: log R(x) of [GridReward], at least the floor.
+// LogReward implements [Env]: log R(x) of [GridReward], the floor where R(x) = 0.
 func (g *HyperGrid) LogReward(s []int) float64 {
 	outer, inner := 1.0, 1.0
 	for _, x := range s {
 		outer, inner = outer*g.outer[x], inner*g.inner[x]
 	}
-	return max(math.Log(g.reward.R0+g.reward.R1*outer+g.reward.R2*inner), g.reward.Floor)
+	return logFloored(g.reward.R0+g.reward.R1*outer+g.reward.R2*inner, g.reward.Floor)
 }
 
 // Traits returns the [Traits] of the grid: H^D states; the modes of the standard reward; as guide PF with exits capped
@@ -176,8 +193,8 @@ func (g *HyperGrid) LogReward(s []int) float64 {
 func (g *HyperGrid) Traits() Traits {
 	t := Traits{
 		LogStates: float64(g.shape.Dim) * math.Log(float64(g.height)),
-		Guide:     ExitCapped{1e-5, max(math.Log(g.reward.R0), g.reward.Floor)},
-		Format:    g.Format, Spec: g.spec,
+		Guide:     ExitCapped{1e-5, logFloored(g.reward.R0, g.reward.Floor)},
+		Format:    g.Format, Spec: g.spec, Note: g.note,
 	}
 	if !g.reward.Cosine {
 		t.Mode = g.mode
@@ -206,12 +223,15 @@ func newWordSet(length int, tokens string) (wordSet, error) {
 	w := wordSet{length, []rune(tokens)}
 	k := len(w.tokens)
 	distinct := len(slices.Compact(slices.Sorted(slices.Values(w.tokens)))) == k
-	// A comma stands between the keys of a spec, '-' for an empty slot, '#' before a comment.
-	unusable := func(r rune) bool { return !unicode.IsPrint(r) || strings.ContainsRune(" ,-#", r) }
+	// A comma stands between the keys of a spec, or ';' between fields, '-' for an empty slot, '#' before a comment.
+	unusable := func(r rune) bool {
+		return !unicode.IsPrint(r) || unicode.IsMark(r) || strings.ContainsRune(" ,;-#\"", r)
+	}
+	const other = "distinct printable characters other than blank , ; - # \" and combining marks"
 	return w, cmp.Or(
 		want(length >= 1, "sequence: length is %d, want at least 1", length),
 		want(k > 0 && utf8.ValidString(tokens) && distinct && !strings.ContainsFunc(tokens, unusable),
-			"sequence: tokens are %q, want one or more distinct printable characters other than blank , - #", tokens),
+			"sequence: tokens are %q, want %s", tokens, other),
 		want(length <= maxInputs/max(k, 1), "sequence: length·tokens is %d·%d, want at most %d", length, k, maxInputs),
 	)
 }
@@ -295,30 +315,8 @@ type WordReward struct {
 
 	words wordSet // those it is defined on; the zero value: any
 	spec  string  // its keys in a spec
+	note  string  // see Traits
 	sum   uint32  // checksum of the file it came from
-}
-
-// Top returns r with modes: the words whose reward is not below that of word number max(1, ⌊fraction · K^L⌋) from the
-// top, ties included. Shen et al. 2023 take 0.005 for the QM9 strings. All words are looked at, so there must be at
-// most 4,194,304, and r must know which they are: a reward of this package does.
-func (r WordReward) Top(fraction float64) (WordReward, error) {
-	err := cmp.Or(
-		want(fraction > 0 && fraction <= 1, "sequence: top is %v, want a number above 0 and at most 1", fraction),
-		want(r.words.length > 0, "sequence: top: the words of a custom reward are not known"),
-		want(r.words.count() <= maxTable, "sequence: top: %.3g words, want at most %d", r.words.count(), maxTable),
-	)
-	if err != nil {
-		return WordReward{}, err
-	}
-	all := make([]float64, int(r.words.count()))
-	for i := range all {
-		all[i] = r.LogR(r.words.word(i))
-	}
-	slices.Sort(all)
-	least := all[len(all)-max(1, int(fraction*float64(len(all))))]
-	r.Mode = func(word []int) bool { return r.LogR(word) >= least }
-	r.spec += fmt.Sprintf(",top=%v", fraction)
-	return r, nil
 }
 
 // Sequence builds words of length L over K tokens. A state has L entries, token numbers 0…K−1 and K for an empty slot,
@@ -340,8 +338,8 @@ type Sequence struct {
 	reward WordReward
 }
 
-// NewSequence returns the words of length ≥ 1 over tokens, distinct printable characters other than the comma, '-' and
-// '#'. The error names the argument that is wrong.
+// NewSequence returns the words of length ≥ 1 over tokens, distinct printable characters other than blank , ; - # "
+// and combining marks. The error names the argument that is wrong.
 func NewSequence(length int, tokens string, order Order, reward WordReward) (*Sequence, error) {
 	words, err := newWordSet(length, tokens)
 	of, k := reward.words, len(words.tokens)
@@ -359,7 +357,7 @@ func NewSequence(length int, tokens string, order Order, reward WordReward) (*Se
 	spec := fmt.Sprintf("sequence:length=%d,tokens=%s,order=%s,%s", length, tokens, order, keys)
 	places := []int{Append: 1, Ends: 2, AnyOrder: length}[order]
 	shape := Shape{Dim: length, Forward: places*k + 1, Backward: places, Features: length * k}
-	return &Sequence{base{shape, spec, reward.sum}, words, order, places, reward}, nil
+	return &Sequence{base{shape, spec, reward.note, reward.sum}, words, order, places, reward}, nil
 }
 
 // Order returns the way in which words are built.
@@ -382,7 +380,7 @@ func (q *Sequence) Format(s []int) string {
 func (q *Sequence) Traits() Traits {
 	t := Traits{
 		Mode: q.reward.Mode, LogStates: q.logStates(),
-		PathIndependent: true, Format: q.Format, Spec: q.spec, Checksum: q.sum,
+		PathIndependent: true, Format: q.Format, Spec: q.spec, Note: q.note, Checksum: q.sum,
 	}
 	if q.reward.Partial && q.order != Ends {
 		t.LogIntermediate = q.reward.LogR
@@ -622,67 +620,112 @@ func MeasureEdits(seed []int, edits [][]int, property func(word []int) float64) 
 	return m
 }
 
-func wantBetaFloor(beta, floor float64) error {
-	err := want(finite(beta) && beta >= 0, "sequence: beta is %v, want a finite number not below 0", beta)
-	return cmp.Or(err, wantFloor("sequence", floor))
+func wantBeta(beta float64) error {
+	return want(finite(beta) && beta >= 0, "sequence: beta is %v, want a finite number not below 0", beta)
 }
 
-// rewardSpec returns the keys of a reward, from being those that say where it comes from.
-func rewardSpec(name, from string, beta, floor float64) string {
-	return fmt.Sprintf("reward=%s,%s,beta=%v,floor=%v", name, from, beta, floor)
-}
-
-// maxTable bounds the words of a table, 32 MiB of log rewards.
+// maxTable bounds the words of a table, and the weights of drawn factors: 32 MiB.
 const maxTable = 1 << 22
 
-// NewTableReward reads the score y(x) of every word from CSV with the header word,score; name stands for the file in
-// errors. As in Niu et al. 2024 the reward is max(y, rmin)^beta, scaled so that the largest is rmax:
+// Table says how the scores y of words become rewards, the largest of which is RMax:
 //
-//	log R(x) = log rmax + β (log max(y(x), rmin) − max_x log max(y(x), rmin))
+//	log R(x) = log RMax + β u(x) − max_x β u(x)    u(x) = log max(y(x), RMin), or y(x) with Exp
 //
-// and at least floor. The error names the argument that is wrong, the line that is malformed or repeats a word, or the
-// first missing word. It defines no modes; [WordReward.Top] does.
-func NewTableReward(
-	r io.Reader, name string, length int, tokens string, beta, rmin, rmax, floor float64,
-) (WordReward, error) {
+// So R is max(y, RMin)^Beta as in Niu et al. 2024, or e^{Beta·y} for scores of any sign, such as energies. Modes are
+// the words whose reward is not below that of word number max(1, ⌊Top · K^L⌋) from the top, ties included.
+type Table struct {
+	Exp        bool
+	Beta       float64 // not negative, but for Exp, where a negative one makes less better
+	RMin, RMax float64 // above 0
+	Missing    float64 // the score of words that the file lacks; NaN: it may lack none
+	Top        float64 // in 0…1; 0: modes are not defined
+}
+
+// DefaultTable returns the settings of Niu et al. 2024 for TFBind8, and Top = 0.005, which Shen et al. 2023 take for
+// the QM9 strings.
+func DefaultTable() Table {
+	return Table{Beta: 3, RMin: 0.001, RMax: 10, Missing: math.NaN(), Top: 0.005}
+}
+
+// NewTableReward reads the score of every word from a text with the header word,score; name stands for the file in
+// errors. The [Traits] of its words note how many scores lie below RMin and how many words are missing. The error names
+// the argument that is wrong, the line that is malformed or repeats a word, or the first missing word, or says that all
+// scores lie below RMin.
+func NewTableReward(r io.Reader, name string, length int, tokens string, t Table) (WordReward, error) {
 	words, err := newWordSet(length, tokens)
 	k := len(words.tokens)
 	err = cmp.Or(err,
 		want(words.count() <= maxTable, "sequence: %d^%d words in a table, want at most %d", k, length, maxTable),
-		want(finite(rmin) && rmin > 0, "sequence: rmin is %v, want a finite number above 0", rmin),
-		want(finite(rmax) && rmax > 0, "sequence: rmax is %v, want a finite number above 0", rmax),
-		wantBetaFloor(beta, floor),
+		want(finite(t.Beta) && (t.Exp || t.Beta >= 0),
+			"sequence: beta is %v, want a finite number, not below 0 but with transform=exp", t.Beta),
+		want(finite(t.RMin) && t.RMin > 0, "sequence: rmin is %v, want a finite number above 0", t.RMin),
+		want(finite(t.RMax) && t.RMax > 0, "sequence: rmax is %v, want a finite number above 0", t.RMax),
+		want(!math.IsInf(t.Missing, 0), "sequence: missing is %v, want a finite score, or NaN for none", t.Missing),
+		want(t.Top >= 0 && t.Top <= 1, "sequence: top is %v, want a number in 0…1", t.Top),
 	)
 	if err != nil {
 		return WordReward{}, err
 	}
-	logR := slices.Repeat([]float64{math.NaN()}, int(words.count()))
 	file := readSource(r, name)
-	_, err = file.records(',', "word,score", func(_, record []string) error {
-		word, err := words.Parse(record[0])
+	logR, missing, err := readScores(file, words, t.Missing)
+	if err != nil {
+		return WordReward{}, err
+	}
+	low := 0
+	for i, y := range logR {
+		if !t.Exp {
+			if y < t.RMin {
+				low++
+			}
+			y = math.Log(max(y, t.RMin))
+		}
+		logR[i] = t.Beta * y
+	}
+	top, note := slices.Max(logR), ""
+	for i, u := range logR {
+		logR[i] = math.Log(t.RMax) + (u - top)
+	}
+	if low+missing > 0 {
+		note = fmt.Sprintf("of %d words %d are missing and have score %v, %d have scores below rmin and are raised to it, %v",
+			len(logR), missing, t.Missing, low, t.RMin)
+	}
+	reward := WordReward{
+		LogR:  func(word []int) float64 { return logR[words.index(word)] },
+		words: words, sum: file.sum(), note: note,
+		spec: fmt.Sprintf("reward=table,file=%s,transform=%s,beta=%v,rmax=%v,rmin=%v,missing=%v,top=%v", name,
+			map[bool]string{false: "power", true: "exp"}[t.Exp], t.Beta, t.RMax, t.RMin, t.Missing, t.Top),
+	}
+	if t.Top > 0 {
+		least := slices.Sorted(slices.Values(logR))[len(logR)-max(1, int(t.Top*float64(len(logR))))]
+		reward.Mode = func(word []int) bool { return reward.LogR(word) >= least }
+	}
+	return reward, want(low < len(logR), "%s: all scores lie below rmin, %v; lower it, or use transform=exp", name, t.RMin)
+}
+
+// readScores reads the score of each word, by its number, and counts those that are missing.
+func readScores(file source, words wordSet, stead float64) (scores []float64, missing int, err error) {
+	scores = slices.Repeat([]float64{math.NaN()}, int(words.count()))
+	_, rows, err := file.table("word,score")
+	err = cmp.Or(err, file.each(rows, func(fields []string) error {
+		word, err := words.Parse(fields[0])
 		if err != nil {
 			return err
 		}
 		i := words.index(word)
-		if !math.IsNaN(logR[i]) {
-			return fmt.Errorf("word %q stands twice", record[0])
+		if !math.IsNaN(scores[i]) {
+			return fmt.Errorf("word %q stands twice", fields[0])
 		}
-		y, err := parseFinite("score", record[1])
-		logR[i] = math.Log(max(y, rmin))
+		scores[i], err = parseFinite("score", fields[1])
 		return err
-	})
-	if missing := slices.IndexFunc(logR, math.IsNaN); missing >= 0 && err == nil {
-		err = fmt.Errorf("gfn: %s: word %q is missing", name, words.format(words.word(missing)))
+	}))
+	for i, y := range scores {
+		if math.IsNaN(y) && err == nil {
+			err = want(!math.IsNaN(stead) && len(rows) > 0, "%s: word %q is missing, want a score, or missing=SCORE for some",
+				file.name, words.format(words.word(i)))
+			scores[i], missing = stead, missing+1
+		}
 	}
-	top := slices.Max(logR)
-	for i, y := range logR {
-		logR[i] = max(math.Log(rmax)+beta*(y-top), floor)
-	}
-	return WordReward{
-		LogR:  func(word []int) float64 { return logR[words.index(word)] },
-		words: words, sum: file.sum(),
-		spec: fmt.Sprintf("reward=table,file=%s,beta=%v,rmax=%v,rmin=%v,floor=%v", name, beta, rmax, rmin, floor),
-	}, err
+	return scores, missing, err
 }
 
 // Factor is a term of log R that reads some of a word's slots: a weight for each of the K^m combinations of tokens in
@@ -696,10 +739,9 @@ type Factor struct {
 //
 //	log R(x) = β Σ_f f(x)
 //
-// and at least floor. Of an unfinished word the sum is over the factors whose slots are all set. A [Motif] and the
-// [Ising] model are such.
-func NewFactorReward(factors []Factor, length, k int, beta, floor float64) (WordReward, error) {
-	err := cmp.Or(want(len(factors) > 0, "sequence: no factors, want one or more"), wantBetaFloor(beta, floor))
+// Of an unfinished word the sum is over the factors whose slots are all set. A [Motif] and the [Ising] model are such.
+func NewFactorReward(factors []Factor, length, k int, beta float64) (WordReward, error) {
+	err := cmp.Or(want(len(factors) > 0, "sequence: no factors, want one or more"), wantBeta(beta))
 	if err != nil {
 		return WordReward{}, err
 	}
@@ -717,11 +759,11 @@ func NewFactorReward(factors []Factor, length, k int, beta, floor float64) (Word
 			for _, f := range own {
 				sum += f.value(word, k)
 			}
-			return max(beta*sum, floor)
+			return beta * sum
 		},
 		Partial: true,
 		words:   wordSet{length, make([]rune, k)}, // whatever the tokens
-		spec:    rewardSpec("factors", fmt.Sprintf("crc=%08x", crc32.ChecksumIEEE(fmt.Append(nil, factors))), beta, floor),
+		spec:    fmt.Sprintf("reward=factors,crc=%08x,beta=%v", crc32.ChecksumIEEE(fmt.Append(nil, factors)), beta),
 	}, want(finite(bound) && finite(beta*bound), "sequence: log R is not finite with these weights and this beta")
 }
 
@@ -809,30 +851,37 @@ func Torus(n int) (bonds [][]int) {
 }
 
 // drawFactors returns a factor for each list of slots, with weights uniform in [−1, 1).
-func drawFactors(slots [][]int, words wordSet, seed uint64) (factors []Factor) {
-	rng := rand.NewPCG(seed, 0)
+func drawFactors(slots [][]int, words wordSet, seed uint64) (factors []Factor, err error) {
+	rng, total, k := rand.NewPCG(seed, 0), 0.0, float64(len(words.tokens))
 	for _, of := range slots {
-		weights := make([]float64, int(math.Pow(float64(len(words.tokens)), float64(len(of)))))
+		total += math.Pow(k, float64(len(of)))
+	}
+	if total > maxTable {
+		return nil, fmt.Errorf("gfn: sequence: %.0f weights to draw, want at most %d", total, maxTable)
+	}
+	for _, of := range slots {
+		weights := make([]float64, int(math.Pow(k, float64(len(of)))))
 		for i := range weights {
 			weights[i] = 2*uniform01(rng) - 1
 		}
 		factors = append(factors, Factor{of, weights})
 	}
-	return factors
+	return factors, nil
 }
 
-// parseMotif reads a line of K weights for each slot.
+// parseMotif reads a line of K weights for each slot. Other formats, such as JASPAR's, have a line for each token.
 func parseMotif(file source, words wordSet) ([]Factor, error) {
 	var weights [][]float64
 	k := len(words.tokens)
 	err := file.lines(func(fields []string) error {
 		row, err := parseAll(fields, parseFinite, "weight")
 		weights = append(weights, row)
-		return cmp.Or(want(len(fields) == k, "%d weights, want one for each of %d tokens", len(fields), k), err)
+		return cmp.Or(want(len(fields) == k, "%d weights, want %d: a line is a slot, with a weight for each of the tokens %s",
+			len(fields), k, string(words.tokens)), err)
 	})
 	n := len(weights)
-	return Motif(weights), cmp.Or(err,
-		want(n == words.length, "%s: %d lines of weights, want one for each of %d slots", file.name, n, words.length))
+	return Motif(weights), cmp.Or(err, want(n == words.length,
+		"%s: %d lines of weights, want one for each of %d slots", file.name, n, words.length))
 }
 
 // parseFactors reads a line factor SLOT… : WEIGHT… for each factor.
@@ -858,11 +907,9 @@ func parseFactors(file source, words wordSet) (factors []Factor, err error) {
 // length length over tokens, which are the modes:
 //
 //	log R(x) = −β min_m Hamming(x, m)
-//
-// and at least floor.
-func NewModesReward(modes []string, length int, tokens string, beta, floor float64) (WordReward, error) {
+func NewModesReward(modes []string, length int, tokens string, beta float64) (WordReward, error) {
 	words, err := newWordSet(length, tokens)
-	err = cmp.Or(err, want(len(modes) > 0, "sequence: no modes, want one or more"), wantBetaFloor(beta, floor))
+	err = cmp.Or(err, want(len(modes) > 0, "sequence: no modes, want one or more"), wantBeta(beta))
 	if err != nil {
 		return WordReward{}, err
 	}
@@ -874,25 +921,38 @@ func NewModesReward(modes []string, length int, tokens string, beta, floor float
 		seen[text] = true
 	}
 	return WordReward{
-		LogR:    func(word []int) float64 { return max(beta*float64(-words.nearest(list, word)), floor) },
+		LogR:    func(word []int) float64 { return beta * float64(-words.nearest(list, word)) },
 		Mode:    func(word []int) bool { return words.nearest(list, word) == 0 },
 		Partial: true,
 		words:   words,
-		spec:    rewardSpec("modes", fmt.Sprintf("crc=%08x", crc32.ChecksumIEEE(fmt.Append(nil, modes))), beta, floor),
+		spec:    fmt.Sprintf("reward=modes,crc=%08x,beta=%v", crc32.ChecksumIEEE(fmt.Append(nil, modes)), beta),
 	}, nil
 }
 
-// readModes reads words.
-func readModes(file source, words wordSet) (modes []string, err error) {
-	err = file.lines(func(fields []string) (err error) {
-		modes = append(modes, fields...)
+// ReadWords reads one or more words of q, separated by blanks, commas or line ends, from a text as [ParseEnv] describes
+// them; name stands for the file in errors, which name the line.
+func ReadWords(r io.Reader, name string, q *Sequence) ([][]int, error) {
+	const most = maxFile / 4
+	file := readSource(r, name)
+	if len(file.text) > most {
+		return nil, fmt.Errorf("gfn: %s has more than %d bytes; split the list", name, most)
+	}
+	words, _, err := parseWords(file, q.wordSet)
+	return words, cmp.Or(err, want(len(words) > 0, "%s has no words; write one on a line", name))
+}
+
+func parseWords(file source, words wordSet) (list [][]int, texts []string, err error) {
+	err = file.lines(func(fields []string) error {
 		for _, text := range fields {
-			_, parseErr := words.Parse(text)
-			err = cmp.Or(err, parseErr)
+			word, err := words.Parse(text)
+			if err != nil {
+				return err
+			}
+			list, texts = append(list, word), append(texts, text)
 		}
-		return err
+		return nil
 	})
-	return modes, err
+	return list, texts, err
 }
 
 // nearest returns the least Hamming distance of word, over the slots that are set, to one of modes.
@@ -938,6 +998,12 @@ type source struct {
 	err  error // of reading it, which its methods return
 }
 
+// record is the fields of a line.
+type record struct {
+	line   int
+	fields []string
+}
+
 func readSource(r io.Reader, name string) source {
 	text, err := io.ReadAll(io.LimitReader(r, maxFile+1))
 	if err == nil && len(text) > maxFile {
@@ -975,74 +1041,138 @@ func (f source) or(format string, args ...any) string {
 
 func (f source) sum() uint32 { return crc32.ChecksumIEEE(f.text) }
 
-// body is the text without the byte order mark that some editors write.
-func (f source) body() []byte { return bytes.TrimPrefix(f.text, []byte("\ufeff")) }
-
 // located returns err, if any, with a place in front of it.
 func located(place string, err error) error {
 	return want(err == nil, "%s: %s", place, strings.TrimPrefix(fmt.Sprint(err), "gfn: "))
 }
 
-// lines calls do on the fields of every line, blank lines and what follows a '#' left out.
+// each calls do on the fields of records.
+func (f source) each(records []record, do func(fields []string) error) error {
+	for _, r := range records {
+		if err := do(r.fields); err != nil {
+			return located(fmt.Sprintf("%s:%d", f.name, r.line), err)
+		}
+	}
+	return nil
+}
+
+// lines calls do on the fields of every line. A '#' begins a comment.
 func (f source) lines(do func(fields []string) error) error {
-	line := 0
-	for row := range strings.Lines(string(f.body())) {
-		line++
-		row, _, _ = strings.Cut(row, "#")
-		if fields := strings.Fields(row); len(fields) > 0 {
-			if err := located(fmt.Sprintf("%s:%d", f.name, line), do(fields)); err != nil {
-				return err
+	records, err := f.records(";,", "")
+	return cmp.Or(err, f.each(records, do))
+}
+
+// records returns the fields of all lines but empty ones. They are separated by the first of separators that stands
+// outside quotes in the first line, or else by any number of blanks. A '#' begins a comment. In a text with a header it
+// does so at the beginning of a line only; the last comment above all else is the header, as numpy.savetxt writes it,
+// if it is the one wanted or a number follows.
+func (f source) records(separators, header string) (records []record, err error) {
+	text := strings.TrimPrefix(string(f.text), "\ufeff")
+	lines := strings.Split(strings.NewReplacer("\r\n", "\n", "\r", "\n").Replace(text), "\n")
+	first, comment, title := "", 0, ""
+	for i, line := range lines {
+		if !utf8.ValidString(line) || strings.Contains(line, "\x00") {
+			return nil, fmt.Errorf("gfn: %s:%d: not UTF-8, perhaps UTF-16; want UTF-8", f.name, i+1)
+		}
+		before, after, found := strings.Cut(line, "#")
+		if found && (header == "" || strings.TrimSpace(before) == "") {
+			lines[i] = before
+			if first == "" {
+				comment, title = i, strings.TrimSpace(after)
+			}
+		}
+		first = cmp.Or(first, strings.TrimSpace(lines[i]))
+	}
+	if title != "" && (title == header || header != "" && strings.IndexAny(first, "+-.0123456789") == 0) {
+		lines[comment] = title
+	}
+	text, comma := strings.Join(lines, "\n"), separator(first, separators)
+	if comma == ' ' {
+		text = strings.ReplaceAll(text, "\t", " ")
+	}
+	r := csv.NewReader(strings.NewReader(text))
+	r.Comma, r.FieldsPerRecord, r.TrimLeadingSpace = comma, -1, comma != '\t' // which makes one of several blanks
+	for {
+		fields, err := r.Read()
+		if err == io.EOF {
+			return records, f.err
+		}
+		if bad, ok := errors.AsType[*csv.ParseError](err); ok {
+			return nil, located(fmt.Sprintf("%s:%d:%d", f.name, bad.Line, bad.Column), bad.Err)
+		}
+		for i := range fields {
+			fields[i] = strings.TrimSpace(fields[i])
+		}
+		if last := len(fields) - 1; comma == ' ' && fields[last] == "" {
+			fields = fields[:last]
+		}
+		if strings.Join(fields, ",") != "" {
+			line, _ := r.FieldPos(0)
+			records = append(records, record{line, fields})
+		}
+	}
+}
+
+// separator returns the first of separators that stands outside quotes in a line, or else a blank.
+func separator(line, separators string) rune {
+	for _, c := range separators {
+		for i, part := range strings.Split(line, `"`) {
+			if i%2 == 0 && strings.ContainsRune(part, c) {
+				return c
 			}
 		}
 	}
-	return f.err
+	return ' '
 }
 
-// records returns the header of delimited text and calls do on the records below it, which are as long, blanks trimmed
-// and blank lines skipped. The header must be the one given, unless that is empty. Where comma is a blank, any number
-// of them is one.
-func (f source) records(comma rune, header string, do func(names, record []string) error) (names []string, err error) {
-	r := csv.NewReader(bytes.NewReader(f.body()))
-	r.Comma, r.FieldsPerRecord = comma, -1
-	for {
-		record, err := r.Read()
-		if err == io.EOF {
-			break
-		}
-		if bad, ok := errors.AsType[*csv.ParseError](err); ok {
-			return nil, located(fmt.Sprintf("%s:%d", f.name, bad.StartLine), bad.Err)
-		}
-		for i := range record {
-			record[i] = strings.TrimSpace(record[i])
-		}
-		if comma == ' ' {
-			record = slices.DeleteFunc(record, func(field string) bool { return field == "" })
-		}
-		switch text := strings.Join(record, ","); {
-		case text == "":
-		case names == nil:
-			names = record
-			err = cmp.Or(want(header == "" || text == header, "header is %q, want %s", text, header), checkNames(names))
-		case len(record) != len(names):
-			err = fmt.Errorf("%d fields, want %d, %s", len(record), len(names), strings.Join(names, ","))
-		default:
-			err = do(names, record)
-		}
-		if err != nil {
-			line, _ := r.FieldPos(0)
-			return nil, located(fmt.Sprintf("%s:%d", f.name, line), err)
+// anyNames is a header of any names.
+const anyNames = "with the names of the columns"
+
+// table returns the names in a header and the records below it, which are as long. The header must be the one given,
+// unless that is anyNames. It leaves out names of rows as R writes them: those below an empty first name, or distinct
+// ones that the header has no name for.
+func (f source) table(header string) (names []string, rows []record, err error) {
+	all, err := f.records("\t;,", header)
+	if err = cmp.Or(err, want(len(all) > 0, "%s: empty, want the header %s", f.name, header)); err != nil {
+		return nil, nil, err
+	}
+	names, rows = all[0].fields, all[1:]
+	first, longer := map[string]bool{}, len(rows) > 1
+	for _, r := range rows {
+		first[r.fields[0]], longer = true, longer && len(r.fields) == len(names)+1
+	}
+	if names[0] == "" || longer && len(first) == len(rows) {
+		for i := range rows {
+			rows[i].fields = rows[i].fields[1:]
 		}
 	}
-	empty := want(names != nil, "%s: empty, want the header %s", f.name, cmp.Or(header, "with the names of the columns"))
-	return names, cmp.Or(f.err, empty)
+	if names[0] == "" {
+		names = names[1:]
+	}
+	text := strings.Join(names, ",")
+	err = cmp.Or(
+		f.each(all[:1], func([]string) error {
+			return cmp.Or(want(header == anyNames || text == header, "header is %q, want %s", text, header), checkNames(names))
+		}),
+		f.each(rows, func(fields []string) error {
+			return want(len(fields) == len(names), "%d fields, want %d, %s", len(fields), len(names), text)
+		}))
+	if err != nil {
+		return nil, nil, err
+	}
+	return names, rows, nil
 }
 
+// checkNames finds what is wrong with the names of columns. [DAG.Format] writes graphs with the marks : | [ ].
 func checkNames(names []string) error {
 	for i, name := range names {
-		_, err := strconv.ParseFloat(name, 64)
-		err = cmp.Or(
-			want(err != nil, "header has the number %s, want the names of the columns", name),
+		_, number := parseFinite("", name)
+		unusable := func(r rune) bool { return !unicode.IsPrint(r) || strings.ContainsRune(":|[]", r) }
+		err := cmp.Or(
+			want(number != nil, "header has the number %s, want the names of the columns", name),
 			want(name != "", "column %d has no name", i+1),
+			want(!strings.ContainsFunc(name, unusable), "column %d is called %q, want printable characters other than : | [ ]",
+				i+1, name),
 			want(!slices.Contains(names[:i], name), "two columns are called %q", name),
 		)
 		if err != nil {
@@ -1054,10 +1184,13 @@ func checkNames(names []string) error {
 
 func parseFinite(what, text string) (float64, error) {
 	v, err := strconv.ParseFloat(text, 64)
-	if err != nil || !finite(v) {
-		return 0, fmt.Errorf("%s is %q, want a finite number", what, text)
+	if err == nil && finite(v) {
+		return v, nil
 	}
-	return v, nil
+	if _, err := strconv.ParseFloat(strings.Replace(text, ",", ".", 1), 64); err == nil && strings.Contains(text, ",") {
+		return 0, fmt.Errorf("%s is %q, with a decimal comma, want a decimal point", what, text)
+	}
+	return 0, fmt.Errorf("%s is %q, want a finite number", what, text)
 }
 
 func parseNumber(what, text string) (int, error) {
@@ -1068,13 +1201,19 @@ func parseNumber(what, text string) (int, error) {
 	return n, nil
 }
 
-// parseAll parses each field; field i is called what[i] in errors, and what follows the last of them as that.
+// parseAll parses each field. Errors call field i what[i]. Where there are fewer names, they number the fields.
 func parseAll[T any](fields []string, parse func(what, text string) (T, error), what ...string) (all []T, err error) {
 	all = make([]T, len(fields))
 	for i, field := range fields {
-		if all[i], err = parse(what[min(i, len(what)-1)], field); err != nil {
-			break
+		if all[i], err = parse("", field); err == nil {
+			continue
 		}
+		name := what[min(i, len(what)-1)]
+		if len(fields) > len(what) {
+			name += fmt.Sprintf(" %d", i+1)
+		}
+		_, err = parse(name, field)
+		break
 	}
 	return all, err
 }
@@ -1096,8 +1235,9 @@ type link struct{ node, place int }
 func (l link) follow(s []int) (back int) { s[0] = l.node; return l.place }
 
 // NewExplicit returns the graph with the given edges, from → to, and rewards by node, both by node numbers, which are
-// arbitrary. A reward of 0 is clamped at log R = floor. The error names the node that keeps this from being a pointed
-// DAG: one that the source does not reach, one on a cycle, or one without a reward that no edge leaves.
+// arbitrary. The floor is log R where R = 0. The error says that R = 0 everywhere, or names the node that keeps this
+// from being a pointed DAG: one that the source does not reach, one on a cycle, or one without a reward that no edge
+// leaves.
 func NewExplicit(edges [][2]int, rewards map[int]float64, floor float64) (*Explicit, error) {
 	err := cmp.Or(want(len(rewards) > 0, "explicit: no rewards, want one or more"), wantFloor("explicit", floor))
 	nodes := slices.Sorted(maps.Keys(rewards))
@@ -1123,13 +1263,20 @@ func NewExplicit(edges [][2]int, rewards map[int]float64, floor float64) (*Expli
 		e.out[from], e.in[to] = append(e.out[from], link{to, b}), append(e.in[to], link{from, a})
 		e.shape.Forward, e.shape.Backward = max(e.shape.Forward, a+2), max(e.shape.Backward, b+1)
 	}
+	zeros := 0
 	for i, node := range nodes {
 		e.logR[i] = math.Inf(-1)
 		if r, ok := rewards[node]; ok {
-			e.logR[i] = max(math.Log(r), floor)
+			e.logR[i] = logFloored(r, floor)
+			if r == 0 {
+				zeros++
+			}
 		}
 	}
-	return e, e.checkPointed()
+	if zeros > 0 {
+		e.note = fmt.Sprintf("R is 0 at %d of %d terminating nodes; their log R is the floor, %v", zeros, len(rewards), floor)
+	}
+	return e, cmp.Or(want(zeros < len(rewards), "explicit: R is 0 at every terminating node"), e.checkPointed())
 }
 
 func (e *Explicit) index(node int) int {
@@ -1161,23 +1308,15 @@ func (e *Explicit) terminating(i int) bool { return !math.IsInf(e.logR[i], -1) }
 // Fixture returns a small graph with exact answers (spec §9): 11 states, 13 edges, 6 of the states terminating, Z* =
 // 112.
 func Fixture() *Explicit {
-	e, err := fixture(DefaultFloor)
-	if err != nil {
-		panic(err)
-	}
-	return e
-}
-
-func fixture(floor float64) (*Explicit, error) {
 	edges := [][2]int{
 		{0, 1}, {0, 2}, {1, 3}, {2, 3}, {2, 4}, {3, 5}, {4, 6}, {5, 7}, {5, 8}, {6, 8}, {6, 10}, {7, 9}, {8, 9},
 	}
-	e, err := NewExplicit(edges, map[int]float64{3: 30, 4: 14, 6: 23, 8: 10, 9: 30, 10: 5}, floor)
+	e, err := NewExplicit(edges, map[int]float64{3: 30, 4: 14, 6: 23, 8: 10, 9: 30, 10: 5}, DefaultFloor)
 	if err != nil {
-		return nil, err
+		panic(err)
 	}
-	e.spec = fmt.Sprintf("explicit:floor=%v", floor)
-	return e, nil
+	e.spec = "explicit"
+	return e
 }
 
 // Source implements [Env]: the node that no edge enters.
@@ -1195,11 +1334,13 @@ func (e *Explicit) Undo(s []int, b int) (a int) { return e.in[s[0]][b].follow(s)
 // Features implements [Env]: one-hot by node.
 func (e *Explicit) Features(dst, s []int) []int { return append(dst, s[0]) }
 
-// LogReward implements [Env]: as given, at least the floor.
+// LogReward implements [Env]: log R as given, the floor where R = 0.
 func (e *Explicit) LogReward(s []int) float64 { return e.logR[s[0]] }
 
 // Traits returns the [Traits] of the graph.
-func (e *Explicit) Traits() Traits { return Traits{Format: e.Format, Spec: e.spec, Checksum: e.sum} }
+func (e *Explicit) Traits() Traits {
+	return Traits{Format: e.Format, Spec: e.spec, Note: e.note, Checksum: e.sum}
+}
 
 // Format writes the node's number.
 func (e *Explicit) Format(s []int) string { return strconv.Itoa(e.nodes[s[0]]) }
@@ -1299,7 +1440,9 @@ func NewDAG(nodes int, score DAGScore) (*DAG, error) {
 		score.names, score.spec = nodeNames(nodes), fmt.Sprintf("nodes=%d,score=custom", nodes)
 	}
 	shape := Shape{Dim: nodes, Forward: nodes*nodes + 1, Backward: nodes * nodes, Features: nodes * nodes}
-	return &DAG{base: base{shape, "dag:" + score.spec, score.sum}, score: score, cache: map[family]float64{}}, nil
+	d := &DAG{score: score, cache: map[family]float64{}}
+	d.shape, d.spec, d.sum = shape, "dag:"+score.spec, score.sum
+	return d, nil
 }
 
 // nodeNames returns A … Z, AA, AB, ….
@@ -1473,22 +1616,19 @@ func Simulate(nodes, samples int, edges, noise float64, seed uint64) (*Data, err
 	return d, nil
 }
 
-// ReadData reads a line of names and below it a line of numbers for each observation, separated by tabs, commas,
-// semicolons or blanks: the first of these that is in the line of names. Errors name the line.
-func ReadData(r io.Reader, name string) (d *Data, err error) {
+// ReadData reads a line of names and below it a line of numbers for each observation, separated by the first of tab,
+// semicolon and comma that stands in the line of names, or else by blanks. Lines that begin with '#' are comments; the
+// last one is the line of names if there is no other. Names of rows, as R writes them, are left out. Errors name the
+// line.
+func ReadData(r io.Reader, name string) (*Data, error) {
 	file := readSource(r, name)
-	first, _, _ := strings.Cut(strings.TrimSpace(string(file.body())), "\n")
-	comma := ' '
-	if i := strings.IndexAny("\t,;", first); i >= 0 {
-		comma = rune("\t,;"[i])
-	}
-	d = new(Data)
-	d.Names, err = file.records(comma, "", func(names, record []string) error {
-		row, err := parseAll(record, parseFinite, names...)
+	names, rows, err := file.table(anyNames)
+	d := &Data{Names: names}
+	return d, cmp.Or(err, file.each(rows, func(fields []string) error {
+		row, err := parseAll(fields, parseFinite, names...)
 		d.Rows = append(d.Rows, row)
 		return err
-	})
-	return d, err
+	}))
 }
 
 // Centre takes its mean from every column, so that the last term of [NewBGe]'s R vanishes: its ν is then the means.
@@ -1723,7 +1863,7 @@ var environments = []environment{
 	{"sequence:reward=motif", "log R = β × sum of a weight for each slot and token", motifKeys},
 	{"sequence:reward=ising", "log R = β (J Σ σσ' over bonds + h Σ σ), the tokens are spins", isingKeys},
 	{"sequence:reward=factors", "log R = β × sum of factors, each of which reads some of the slots", factorKeys},
-	{"sequence:reward=table", "R = max(score, rmin)^β, scaled so that the largest is rmax", tableKeys},
+	{"sequence:reward=table", "R by the score of each word, scaled so that the largest is rmax", tableKeys},
 	{"dag", "a directed acyclic graph, edge by edge, by its BGe score; every graph can be the object", dagKeys},
 	{"explicit", "a graph given by its edges", explicitKeys},
 }
@@ -1741,11 +1881,10 @@ var wordRewards = []string{"modes", "motif", "ising", "factors", "table"}
 // comma. The error of an unknown name or key, or of a bad value, lists the known ones. The [Traits] of the environment
 // have a Spec that ParseEnv reads.
 //
-// Files are text of at most 64 MiB, lines ended by LF or CRLF, with or without a byte order mark; blank lines are
-// skipped. A table is CSV with the header word,score and one record for every word; for data see [ReadData] and,
-// without a file, [Simulate]. In the others a '#' begins a comment and blanks separate fields. Motif weights: a line
-// for every slot, on it a number for every token; without a file, uniform draws from [−1, 1). Modes: words; without a
-// file, distinct words drawn uniformly. Draws are by PCG(seed, 0) of math/rand/v2. A graph: lines
+// Files are text in UTF-8 of at most 64 MiB. A '#' begins a comment. Fields are separated by semicolons, commas or
+// blanks, the first of these that stands in the first line; quotes hold them together. A table has the header
+// word,score and a record for every word ([NewTableReward]); for data see [ReadData] and, without a file, [Simulate].
+// Motif weights: a line for every slot, on it a number for every token. Modes: words. A graph: lines
 //
 //	edge FROM TO
 //	reward NODE R
@@ -1756,7 +1895,8 @@ var wordRewards = []string{"modes", "motif", "ising", "factors", "table"}
 //	factor SLOT… : WEIGHT…
 //
 // each a [Factor]; slots are 0…L−1, and the weights of slots i j over tokens AB those of AA AB BA BB. Without a file,
-// uniform draws from [−1, 1) for each slot and each bond of a [Ring].
+// modes are distinct words drawn uniformly; weights are drawn from [−1, 1), for each slot of a motif, or for each slot
+// and each bond of a [Ring]. Draws are by PCG(seed, 0) of math/rand/v2.
 func ParseEnv(spec string) (Env, error) { return parseEnv(spec, readFile) }
 
 // parseEnv is ParseEnv where readFile returns a file by its name.
@@ -1908,7 +2048,7 @@ func fileKey(keys *flag.FlagSet, usage string) *source {
 }
 
 func floorKey(keys *flag.FlagSet) *float64 {
-	return keys.Float64("floor", DefaultFloor, "log R (nats) below it is raised to it; a number below 0")
+	return keys.Float64("floor", DefaultFloor, "log R (nats) where R = 0; a number below 0")
 }
 
 func seedKey(keys *flag.FlagSet) *uint64 {
@@ -1932,7 +2072,7 @@ func gridKeys(keys *flag.FlagSet) func() (Env, error) {
 }
 
 // readWords makes a reward of words from the values of its keys.
-type readWords func(words wordSet, beta, floor float64) (WordReward, error)
+type readWords func(words wordSet, beta float64) (WordReward, error)
 
 // wordKeys declares the keys of all words, whose defaults depend on the reward. What it returns builds the words with
 // the reward that read makes.
@@ -1941,16 +2081,16 @@ func wordKeys(
 ) func(read readWords) func() (Env, error) {
 	choiceKey(keys, "reward", reward, wordRewards, "")
 	n := keys.Int("length", length, "letters of a word")
-	alphabet := keys.String("tokens", tokens, "alphabet: distinct characters other than blank , - #")
+	alphabet := keys.String("tokens", tokens, "alphabet: distinct characters other than blank , ; - # \"")
 	order := choiceKey(keys, "order", "append", orderNames, ": left to right, at either end, in any empty slot")
-	β, floor := keys.Float64("beta", beta, "β of the reward"), floorKey(keys)
+	β := keys.Float64("beta", beta, "β of the reward")
 	return func(read readWords) func() (Env, error) {
 		return func() (Env, error) {
 			words, err := newWordSet(*n, *alphabet)
 			if err != nil {
 				return nil, err
 			}
-			reward, err := read(words, *β, *floor)
+			reward, err := read(words, *β)
 			if err != nil {
 				return nil, err
 			}
@@ -1963,22 +2103,20 @@ func modesKeys(keys *flag.FlagSet) func() (Env, error) {
 	build := wordKeys(keys, "modes", 4, "ACGT", 1)
 	file, seed := fileKey(keys, "words, separated by blanks or line ends"), seedKey(keys)
 	n := keys.Int("modes", 4, "without file: number of words drawn")
-	return build(func(words wordSet, beta, floor float64) (WordReward, error) {
-		modes, err := readModes(*file, words)
+	return build(func(words wordSet, beta float64) (r WordReward, err error) {
+		_, modes, err := parseWords(*file, words)
 		if file.name == "" {
 			modes, err = drawModes(*n, words, *seed)
 		}
-		if err != nil {
-			return WordReward{}, err
+		if err == nil {
+			r, err = NewModesReward(modes, words.length, string(words.tokens), beta)
 		}
-		r, err := NewModesReward(modes, words.length, string(words.tokens), beta, floor)
-		r.spec, r.sum = rewardSpec("modes", file.or("modes=%d,seed=%d", *n, *seed), beta, floor), file.sum()
-		return r, err
+		return r.from("modes", file.or("modes=%d,seed=%d", *n, *seed), beta, *file), err
 	})
 }
 
 func motifKeys(keys *flag.FlagSet) func() (Env, error) {
-	return drawnKeys(keys, "motif", "a line of weights for each slot", parseMotif, each)
+	return drawnKeys(keys, "motif", "for each slot a line of a weight for each token", parseMotif, each)
 }
 
 func factorKeys(keys *flag.FlagSet) func() (Env, error) {
@@ -1995,16 +2133,15 @@ func drawnKeys(
 ) func() (Env, error) {
 	build := wordKeys(keys, reward, 4, "ACGT", 1)
 	file, seed := fileKey(keys, usage), seedKey(keys)
-	return build(func(words wordSet, beta, floor float64) (r WordReward, err error) {
-		var factors []Factor
+	return build(func(words wordSet, beta float64) (r WordReward, err error) {
+		factors, err := parse(*file, words)
 		if file.name == "" {
-			factors = drawFactors(slots(words.length), words, *seed)
-		} else if factors, err = parse(*file, words); err != nil {
-			return r, err
+			factors, err = drawFactors(slots(words.length), words, *seed)
 		}
-		r, err = NewFactorReward(factors, words.length, len(words.tokens), beta, floor)
-		r.spec, r.sum = rewardSpec(reward, file.or("seed=%d", *seed), beta, floor), file.sum()
-		return r, err
+		if err == nil {
+			r, err = NewFactorReward(factors, words.length, len(words.tokens), beta)
+		}
+		return r.from(reward, file.or("seed=%d", *seed), beta, *file), err
 	})
 }
 
@@ -2012,40 +2149,45 @@ func isingKeys(keys *flag.FlagSet) func() (Env, error) {
 	build := wordKeys(keys, "ising", 9, "01", 1)
 	lattice := choiceKey(keys, "lattice", "ring", []string{"ring", "square"}, ": bonds in a ring, or in an n×n torus")
 	coupling, field := keys.Float64("coupling", 1, "J"), keys.Float64("field", 0, "h")
-	return build(func(words wordSet, beta, floor float64) (r WordReward, err error) {
-		n, bonds := words.length, Ring(words.length)
+	return build(func(words wordSet, beta float64) (WordReward, error) {
+		n, tokens, bonds := words.length, string(words.tokens), Ring(words.length)
+		err := want(len(words.tokens) == 2, "sequence: tokens are %q, want two, spin −1 and spin +1, such as 01", tokens)
 		if lattice.is == "square" {
 			side := int(math.Sqrt(float64(n))) // exact for a square
 			bonds = Torus(side)
-			err = want(side*side == n, "sequence: length is %d, want a square, such as 9 or 16, with lattice=square", n)
+			err = cmp.Or(err,
+				want(side*side == n, "sequence: length is %d, want a square, such as 9 or 16, with lattice=square", n))
 		}
-		tokens := string(words.tokens)
-		spins := want(len(words.tokens) == 2, "sequence: tokens are %q, want two, spin −1 and spin +1, such as 01", tokens)
-		if err := cmp.Or(err, spins); err != nil {
-			return r, err
+		if err != nil {
+			return WordReward{}, err
 		}
-		r, err = NewFactorReward(Ising(n, bonds, *coupling, *field), n, 2, beta, floor)
-		r.spec = rewardSpec("ising", fmt.Sprintf("lattice=%s,coupling=%v,field=%v", lattice, *coupling, *field), beta, floor)
-		return r, err
+		r, err := NewFactorReward(Ising(n, bonds, *coupling, *field), n, 2, beta)
+		from := fmt.Sprintf("lattice=%s,coupling=%v,field=%v", lattice, *coupling, *field)
+		return r.from("ising", from, beta, source{}), err
 	})
 }
 
+// from returns r with the keys of a spec that say where it is from.
+func (r WordReward) from(name, from string, beta float64, file source) WordReward {
+	r.spec, r.sum = fmt.Sprintf("reward=%s,%s,beta=%v", name, from, beta), file.sum()
+	return r
+}
+
 func tableKeys(keys *flag.FlagSet) func() (Env, error) {
-	build := wordKeys(keys, "table", 4, "ACGT", 3)
+	t := DefaultTable()
+	build := wordKeys(keys, "table", 4, "ACGT", t.Beta)
 	file := fileKey(keys, "needed: CSV with the header word,score and a line for every word")
-	rmax := keys.Float64("rmax", 10, "largest reward")
-	rmin := keys.Float64("rmin", 0.001, "least score")
-	top := keys.Float64("top", 0.005, "modes: this fraction of the words, those of largest reward, with ties")
-	return build(func(words wordSet, beta, floor float64) (r WordReward, err error) {
+	transform := choiceKey(keys, "transform", "power", []string{"power", "exp"}, ": max(score, rmin)^β, or e^(β·score)")
+	keys.Float64Var(&t.RMax, "rmax", t.RMax, "largest reward")
+	keys.Float64Var(&t.RMin, "rmin", t.RMin, "with transform=power: scores below it are raised to it")
+	keys.Float64Var(&t.Missing, "missing", t.Missing, "score of words that the file lacks; NaN: it lacks none")
+	keys.Float64Var(&t.Top, "top", t.Top, "modes: this fraction of the words, those of largest reward, with ties")
+	return build(func(words wordSet, beta float64) (r WordReward, err error) {
 		if file.name == "" {
 			return r, errors.New("gfn: sequence: reward=table needs file, a CSV with the header word,score")
 		}
-		text, tokens := bytes.NewReader(file.text), string(words.tokens)
-		r, err = NewTableReward(text, file.name, words.length, tokens, beta, *rmin, *rmax, floor)
-		if err != nil {
-			return r, err
-		}
-		return r.Top(*top)
+		t.Beta, t.Exp = beta, transform.is == "exp"
+		return NewTableReward(bytes.NewReader(file.text), file.name, words.length, string(words.tokens), t)
 	})
 }
 
@@ -2098,7 +2240,7 @@ func explicitKeys(keys *flag.FlagSet) func() (Env, error) {
 	floor := floorKey(keys)
 	return func() (Env, error) {
 		if file.name == "" {
-			return fixture(*floor)
+			return Fixture(), nil
 		}
 		return ParseExplicit(bytes.NewReader(file.text), file.name, *floor)
 	}

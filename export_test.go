@@ -140,3 +140,15 @@ func (m Method) Kind() string { return strings.TrimPrefix(fmt.Sprintf("%T", m.Fl
 
 // Worst is what Check keeps of bounds.
 func Worst(bounds []Bound) []Bound { return worst(bounds) }
+
+// ParseEnvText is ParseEnv where every file holds text.
+func ParseEnvText(spec, text string) (Env, error) {
+	return parseEnv(spec, func(name string) (source, error) { return readSource(strings.NewReader(text), name), nil })
+}
+
+// SetMaxSlots sets maxSlots until restore is called.
+func SetMaxSlots(n int) (restore func()) {
+	was := maxSlots
+	maxSlots = n
+	return func() { maxSlots = was }
+}

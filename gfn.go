@@ -14,10 +14,10 @@ import (
 type Shape struct{ Dim, Forward, Backward, Features int }
 
 // Env states the moves of a pointed DAG (spec §1) and nothing else: enumeration, exact distributions and sampling exist
-// once, for every environment. A state is a vector of Shape.Dim small integers that fit an int32. Methods are pure, safe
-// for concurrent use, and keep neither s nor dst. Each forward action of a state is an edge of its own, even where two
-// of them lead to the same child. Step and Undo pair it with one backward action of that child. [CheckEnv] tests all of
-// this.
+// once, for every environment. A state is a vector of Shape.Dim small integers that fit an int32. Methods are pure and
+// safe for concurrent use, and keep neither s nor dst. Each forward action of a state is an edge of its own, even where
+// two of them lead to the same child. Step and Undo pair it with one backward action of that child. [CheckEnv] tests
+// all of this.
 type Env interface {
 	Shape() Shape
 	Source(s []int)              // writes s0
@@ -26,7 +26,7 @@ type Env interface {
 	Step(s []int, a int) (b int) // applies a (not the exit) in place; Undo(s, b) restores s
 	Undo(s []int, b int) (a int) // applies b in place; Step(s, a) restores s
 	Features(dst, s []int) []int // appends the active input features, ascending
-	LogReward(s []int) float64   // finite; called only where the exit is legal
+	LogReward(s []int) float64   // at most 1e6 in size; called only where the exit is legal
 }
 
 // Traits is what an [Env] may say beyond its moves, by a method Traits() Traits. A field that is nil or zero is not
@@ -39,6 +39,7 @@ type Traits struct {
 	PathIndependent bool                  // g does not depend on the path ([States.LogG])
 	Format          func(s []int) string  // a state as its users write it: "3,5", "ACGT"
 	Spec            string                // canonical description, which [ParseEnv] reads
+	Note            string                // what stands for rewards that are 0, too low or missing, and how many
 	Checksum        uint32                // CRC-32 (IEEE) of the file that was read
 }
 
@@ -78,6 +79,12 @@ func finite(v float64) bool { return !math.IsNaN(v) && !math.IsInf(v, 0) }
 
 // ErrLimit is wrapped by the error of [Enumerate] when a graph is too large.
 var ErrLimit = errors.New("too many states")
+
+// maxSlots bounds the slots and the active features of a [States], whose numbers are int32s. It is a variable for tests.
+var maxSlots = math.MaxInt32
+
+// maxLogR bounds |log R|, so that sums of it keep their digits.
+const maxLogR = 1e6
 
 // States holds distinct states of an environment, one row each, with their legal actions. The forward slots of row i
 // are FStart[i] ≤ e < FStart[i+1], one for each legal action, the exit last. BStart counts backward slots in the same
@@ -191,7 +198,7 @@ func (st *States) Add(s []int) int {
 	for _, v := range s {
 		st.state = append(st.state, int32(v))
 	}
-	st.list = st.Env.Forward(st.list[:0], s)
+	st.list = st.fitting(len(st.FAction), st.Env.Forward(st.list[:0], s))
 	exit := false
 	for _, a := range st.list {
 		st.FAction, st.From = append(st.FAction, int32(a)), append(st.From, int32(row))
@@ -202,20 +209,21 @@ func (st *States) Add(s []int) int {
 	if len(st.list) == 0 {
 		st.fail("state %s: no legal action: it reaches no exit", Format(st.Env, s))
 	}
-	st.list = st.Env.Backward(st.list[:0], s)
+	st.list = st.fitting(len(st.BAction), st.Env.Backward(st.list[:0], s))
 	for _, b := range st.list {
 		st.BAction, st.Edge = append(st.BAction, int32(b)), append(st.Edge, -1)
 	}
 	st.BStart = append(st.BStart, int32(len(st.BAction)))
-	st.list = st.Env.Features(st.list[:0], s)
+	st.list = st.fitting(len(st.X), st.Env.Features(st.list[:0], s))
 	for _, x := range st.list {
 		st.X = append(st.X, int32(x))
 	}
 	st.XStart = append(st.XStart, int32(len(st.X)))
 	logR := math.Inf(-1)
 	if exit {
-		if logR = st.Env.LogReward(s); !finite(logR) {
-			st.fail("state %s: log reward is %v; it must be finite (clamp R = 0 at a floor)", Format(st.Env, s), logR)
+		if logR = st.Env.LogReward(s); !(math.Abs(logR) <= maxLogR) {
+			st.fail("state %s: log reward is %v, want a number of at most %v in size, a floor where R = 0",
+				Format(st.Env, s), logR, maxLogR)
 		}
 	}
 	st.LogR = append(st.LogR, logR)
@@ -223,6 +231,15 @@ func (st *States) Add(s []int) int {
 		st.grow()
 	}
 	return row
+}
+
+// fitting returns a list that is to follow n entries, an empty one if the last of them had no number.
+func (st *States) fitting(n int, list []int) []int {
+	if n+len(list) <= maxSlots {
+		return list
+	}
+	st.fail("%d states have more than %d actions or features; smaller batches have fewer", st.Len(), maxSlots)
+	return list[:0]
 }
 
 func (st *States) grow() {
@@ -579,7 +596,8 @@ func checkReward(env Env, s []int) error {
 	before := slices.Clone(s)
 	r, again := env.LogReward(s), env.LogReward(s)
 	return want(r == again && slices.Equal(s, before),
-		"state %s: LogReward must be pure: it returns %v, then %v, and leaves %s", shown{env, before}, r, again, shown{env, s})
+		"state %s: LogReward must be pure: it returns %v, then %v, and leaves %s",
+		shown{env, before}, r, again, shown{env, s})
 }
 
 // maxSteps bounds walks of an environment that may break a rule.

@@ -684,6 +684,10 @@ func TestCheckEnv(t *testing.T) {
 		{"features [1 0] must ascend", many, func(e *variant) { e.features = at(9, 0, many.Features, 1, 0) }},
 		{"log reward is NaN", many, func(e *variant) { e.reward = func([]int) float64 { return math.NaN() } }},
 		{"state [0 0]: log reward is +Inf", grid, func(e *variant) { e.reward = func([]int) float64 { return math.Inf(1) } }},
+		{"state [0 0]: log reward is 1e+300", grid, func(e *variant) { e.reward = func([]int) float64 { return 1e300 } }},
+		{"state [0 0]: log reward is -1.000001e+06", grid, func(e *variant) {
+			e.reward = func([]int) float64 { return -1000001 }
+		}},
 		{"state [1 2]: log reward is NaN", grid, func(e *variant) {
 			e.reward = func(s []int) float64 { return map[bool]float64{true: math.NaN()}[slices.Equal(s, []int{1, 2})] }
 		}},
@@ -1303,9 +1307,13 @@ func TestHyperGridReward(t *testing.T) {
 	}
 	require.Equal(t, "3,5", env.Format([]int{3, 5}))
 
-	// The floor: stated, and −50 where it is left out.
-	require.Equal(t, -50.0, must(gfn.NewHyperGrid(1, 8, gfn.GridReward{R1: 1})).LogReward([]int{3}))
-	require.Equal(t, -7.5, must(gfn.NewHyperGrid(1, 8, gfn.GridReward{R1: 1, Floor: -7.5})).LogReward([]int{3}))
+	// The floor: stated, and −50 where it is left out. It stands for R = 0 alone.
+	for floor, r1 := range map[float64]float64{0: 1, -7.5: math.Exp(-60)} {
+		env := must(gfn.NewHyperGrid(1, 8, gfn.GridReward{R1: r1, Floor: floor}))
+		require.Equal(t, cmp.Or(floor, -50), env.LogReward([]int{3}))
+		require.InDelta(t, math.Log(r1), env.LogReward([]int{0}), 1e-13)
+		require.Equal(t, gfn.ExitCapped{Cap: 1e-5, Threshold: cmp.Or(floor, -50)}, env.Traits().Guide)
+	}
 }
 
 func TestHyperGridCosine(t *testing.T) {
@@ -1320,7 +1328,6 @@ func TestHyperGridCosine(t *testing.T) {
 	})
 	// In the middle 0.1 + 0.5 (2 φ(0))² = 0.1 + 1/π.
 	require.InDelta(t, math.Log(0.1+1/math.Pi), env.LogReward([]int{4, 4}), 1e-15)
-	require.Equal(t, -50.0, must(gfn.NewHyperGrid(1, 9, gfn.GridReward{Cosine: true})).LogReward([]int{4}))
 }
 
 func TestHyperGridMoves(t *testing.T) {
@@ -1455,7 +1462,12 @@ func TestSequenceParse(t *testing.T) {
 const envTableText = "word,score\nAA,4\nAB,2\nBA,0\nBB,-3\n"
 
 func envTableReward(text string) (gfn.WordReward, error) {
-	return gfn.NewTableReward(strings.NewReader(text), "t.csv", 2, "AB", 2, 1, 8, -50)
+	return gfn.NewTableReward(strings.NewReader(text), "t.csv", 2, "AB", power(2, 1, 8))
+}
+
+// power is max(y, rmin)^beta, of words that all have a score, without modes.
+func power(beta, rmin, rmax float64) gfn.Table {
+	return gfn.Table{Beta: beta, RMin: rmin, RMax: rmax, Missing: math.NaN()}
 }
 
 func TestTableReward(t *testing.T) {
@@ -1477,14 +1489,12 @@ func TestTableReward(t *testing.T) {
 			require.Nil(t, env.Traits().Mode)
 		}
 	}
-	reward := must(gfn.NewTableReward(strings.NewReader(envTableText), "t.csv", 2, "AB", 2, 1, 8, -0.25))
-	env := must(gfn.NewSequence(2, "AB", gfn.Append, reward))
+	env := must(gfn.NewSequence(2, "AB", gfn.Append, must(envTableReward(envTableText))))
 	require.Equal(t,
-		"sequence:length=2,tokens=AB,order=append,reward=table,file=t.csv,beta=2,rmax=8,rmin=1,floor=-0.25",
+		"sequence:length=2,tokens=AB,order=append,reward=table,file=t.csv,transform=power,beta=2,rmax=8,rmin=1,missing=NaN,"+
+			"top=0",
 		env.Traits().Spec)
 	require.Equal(t, uint32(0x620ab253), env.Traits().Checksum, "CRC-32 of the text, by another program")
-	require.Equal(t, -0.25, reward.LogR([]int{1, 1}), "the floor")
-	require.InDelta(t, math.Log(2), reward.LogR([]int{0, 1}), 1e-15)
 }
 
 // envZeros is a file without end.
@@ -1494,14 +1504,14 @@ func (envZeros) Read(p []byte) (int, error) { clear(p); return len(p), nil }
 
 func TestMotifReward(t *testing.T) {
 	file := envFile(t, "m.txt", "# slot 1\n1 2\t3\r\n\n-4 0.5 1e1 # slot 2\n")
-	env := parse(t, "sequence:length=2,tokens=ABC,reward=motif,beta=2,floor=-5,file="+file).(*gfn.Sequence)
-	for word, logR := range map[string]float64{"AB": 3, "CC": 26, "BA": -4, "AA": -5 /* −6 but for the floor */} {
+	env := parse(t, "sequence:length=2,tokens=ABC,reward=motif,beta=2,file="+file).(*gfn.Sequence)
+	for word, logR := range map[string]float64{"AB": 3, "CC": 26, "BA": -4, "AA": -6} {
 		s := must(env.Parse(word))
 		require.Equal(t, logR, env.LogReward(s), word)
 		require.Nil(t, env.Traits().Mode)
 	}
 	weights := [][]float64{{1, 2, 3}, {-4, 0.5, 10}}
-	reward := must(gfn.NewFactorReward(gfn.Motif(weights), 2, 3, 2, -5))
+	reward := must(gfn.NewFactorReward(gfn.Motif(weights), 2, 3, 2))
 	weights[0][0] = 100 // the reward has its own
 	require.Equal(t, 3.0, reward.LogR([]int{0, 1}))
 
@@ -1524,16 +1534,16 @@ func TestMotifReward(t *testing.T) {
 
 func TestModesReward(t *testing.T) {
 	file := envFile(t, "m.txt", "# two words\r\nABBA\r\n\r\nAAAA # plain\n")
-	env := parse(t, "sequence:length=4,tokens=AB,reward=modes,beta=1.5,floor=-2,file="+file).(*gfn.Sequence)
+	env := parse(t, "sequence:length=4,tokens=AB,reward=modes,beta=1.5,file="+file).(*gfn.Sequence)
 	for word, logR := range map[string]float64{
-		"ABBA": 0, "AAAA": 0, "ABAA": -1.5, "BBBA": -1.5, "BABB": -2, /* −3 or lower but for the floor */
+		"ABBA": 0, "AAAA": 0, "ABAA": -1.5, "BBBA": -1.5, "BABB": -4.5,
 	} {
 		s := must(env.Parse(word))
 		require.Equal(t, logR, env.LogReward(s), word)
 		require.False(t, math.Signbit(env.LogReward(s)) && logR == 0, "log R of %s is −0", word)
 		require.Equal(t, logR == 0, env.Traits().Mode(s), word)
 	}
-	reward := must(gfn.NewModesReward([]string{"ABBA", "AAAA"}, 4, "AB", 1.5, -50))
+	reward := must(gfn.NewModesReward([]string{"ABBA", "AAAA"}, 4, "AB", 1.5))
 	require.Equal(t, -3.0, reward.LogR([]int{1, 0, 0, 1}))
 	require.Equal(t, -4.5, reward.LogR([]int{1, 0, 1, 1}))
 
@@ -1550,6 +1560,96 @@ func TestModesReward(t *testing.T) {
 	require.Equal(t, golden, drawn("sequence:order=any"), "the reward does not depend on the order")
 	require.NotEqual(t, golden, drawn("sequence:seed=1"))
 	require.Equal(t, []string{"AA", "AB", "BA", "BB"}, drawn("sequence:length=2,tokens=AB,modes=4"), "all words")
+}
+
+// Rewards of words are as they are given, however low (determinants and sums computed elsewhere in 80 digits).
+func TestNoFloor(t *testing.T) {
+	energies := envFile(t, "energies.txt", "-8.81 -13.08 -12.58 -9.53\n-10.97 -10.70 -11.91 -12.73\n"+
+		"-8.56 -8.17 -13.01 -10.60\n-12.57 -8.01 -10.67 -12.33\n-9.37 -13.67 -13.41 -8.18\n-8.15 -11.25 -13.63 -10.29\n")
+	env := parse(t, "sequence:reward=motif,length=6,file="+energies)
+	require.InDelta(t, -49.724144805800826, enumerate(t, env).LogZ(), 1e-12)
+	require.Empty(t, gfn.TraitsOf(env).Note)
+	long := parse(t, "sequence:length=200,modes=1").(*gfn.Sequence)
+	require.Less(t, long.LogReward(slices.Repeat([]int{1}, 200)), -100.0, "a word that is far from the mode")
+}
+
+// Where rewards are 0, too low or missing, environments note how many, and refuse if all are.
+func TestNotes(t *testing.T) {
+	note := func(spec, text string) string { return gfn.TraitsOf(must(gfn.ParseEnvText(spec, text))).Note }
+	table, graph := "sequence:length=2,tokens=AB,reward=table,file=t.csv", "edge 0 1\nedge 0 2\nreward 1 0\nreward 2 "
+	for _, c := range []struct{ spec, text, want string }{
+		{"hypergrid", "", ""}, {"hypergrid:r0=0,r2=0", "", "R is 0 at all but 16 of 64 states; their log R is the floor, -50"},
+		{"hypergrid:r0=0,r1=0,dim=3", "", "R is 0 at all but 8 of 512 states; their log R is the floor, -50"},
+		{"hypergrid:r0=0,reward=cosine", "", ""},
+		{"explicit:file=g.txt", graph + "2", "R is 0 at 1 of 2 terminating nodes; their log R is the floor, -50"},
+		{"explicit:file=g.txt", strings.Replace(graph, "1 0", "1 1e-300", 1) + "2", ""}, {table, "word,score\n" +
+			"AA,1\nAB,1\nBA,1\nBB,0.001\n", ""},
+		{table, "word,score\nAA,1\nAB,1\nBA,0.0009\nBB,-1\n",
+			"of 4 words 0 are missing and have score NaN, 2 have scores below rmin and are raised to it, 0.001"},
+		{table + ",missing=-3,transform=exp", "word,score\nAA,-5\n",
+			"of 4 words 3 are missing and have score -3, 0 have scores below rmin and are raised to it, 0.001"},
+	} {
+		require.Equal(t, c.want, note(c.spec, c.text), "%s %s", c.spec, c.text)
+	}
+	refused := func(spec, text string) error { return failure(gfn.ParseEnvText(spec, text)) }
+	refusals{
+		{refused("hypergrid:r0=0,height=6,r1=0", ""), "R is 0 at every state"},
+		{refused("explicit:file=g.txt", graph+"0"), "R is 0 at every terminating node"},
+		{refused(table, "word,score\nAA,0\nAB,-1\nBA,-7\nBB,0.0009\n"), "t.csv: all scores lie below rmin, 0.001"},
+		{refused(table+",missing=-1", "word,score\n"), `t.csv: word "AA" is missing`},
+		{refused(table+",missing=-1", "word,score\nAB,-1"), "t.csv: all scores lie below rmin"},
+		{refused(table+",missing=inf", "word,score\nAB,1"), "missing is +Inf"},
+		{refused(table+",beta=-1", "word,score\nAB,1"), "beta is -1"},
+		{refused(table+",beta=inf,transform=exp", "word,score\nAB,1"), "beta is +Inf"},
+	}.check(t)
+}
+
+// Energies y of both signs: R = 8 e^{β(y − best)}.
+func TestExponentialTable(t *testing.T) {
+	const text = "word,score\nAA,-700\nAB,3\nBB,-1\n"
+	for beta, best := range map[float64]float64{-2: -700, 0.5: 3, 0: 0} {
+		spec := fmt.Sprintf("sequence:length=2,tokens=AB,reward=table,transform=exp,rmax=8,missing=1,beta=%v,file=t.csv", beta)
+		env := must(gfn.ParseEnvText(spec, text)).(*gfn.Sequence)
+		for word, y := range map[string]float64{"AA": -700, "AB": 3, "BB": -1, "BA": 1} {
+			require.InDelta(t, math.Log(8)+beta*(y-best), env.LogReward(must(env.Parse(word))), 1e-12, "%s %v", word, beta)
+		}
+		require.Contains(t, env.Traits().Spec, fmt.Sprintf("transform=exp,beta=%v,rmax=8,rmin=0.001,missing=1,top=0.005", beta))
+	}
+}
+
+func TestReadWords(t *testing.T) {
+	q := parse(t, "sequence:length=3,modes=1").(*gfn.Sequence)
+	for _, text := range []string{
+		"\ufeffAAA\r\nACG\r\n\r\nTTT\r\n", "AAA\rACG\rTTT", "AAA,ACG,TTT # three\n", " AAA\tACG\n#\nTTT",
+	} {
+		words := must(gfn.ReadWords(strings.NewReader(text), "w.txt", q))
+		require.Equal(t, [][]int{{0, 0, 0}, {0, 1, 2}, {3, 3, 3}}, words, "%q", text)
+	}
+	for text, want := range map[string]string{
+		"": "w.txt has no words", "#AAA\n": "w.txt has no words", "AAA\n\nAA\n": `w.txt:3: word "AA" has 2 letters`,
+		"AAA ACU": `w.txt:1: word "ACU": 'U' is none of`, "A\x00A\x00": "w.txt:1: not UTF-8, perhaps UTF-16",
+	} {
+		refusals{{failure(gfn.ReadWords(strings.NewReader(text), "w.txt", q)), want}}.check(t)
+	}
+}
+
+// Slots and features that have no number, and draws that are too large, are errors before their memory is taken.
+func TestTooMuch(t *testing.T) {
+	defer gfn.SetMaxSlots(100)()
+	for spec, place := range map[string]string{
+		"hypergrid:dim=40":                       "2 states have more than 100 actions", // 41 at each
+		"sequence:length=50,tokens=AB,modes=1":   "14 states have more than 100 actions or features",
+		"sequence:length=100,tokens=A,order=any": "1 states",
+	} {
+		var b gfn.Batch
+		b.Reset(parse(t, spec+map[bool]string{true: ",modes=1"}[strings.HasSuffix(spec, "any")]))
+		refusals{{b.Sample(gfn.UniformPF, 1, gfn.Sampling{}), place}}.check(t)
+	}
+	many := "" // 2,100 tokens
+	for r := range rune(2100) {
+		many += string('一' + r)
+	}
+	refusals{{failure(gfn.ParseEnv("sequence:reward=factors,length=2,tokens=" + many)), "4414200 weights to draw"}}.check(t)
 }
 
 // Node numbers with gaps, a source that is not the least of them, a pair of edges between the same nodes, a node that
@@ -1597,21 +1697,21 @@ func TestParseEnvSpecs(t *testing.T) {
 		{"hypergrid", ":", "dim=2,height=8,r0=0.1,r1=0.5,r2=2,reward=standard,floor=-50"},
 		{"hypergrid", ":floor=-1e1,height=+9,r0=1e-3", "dim=2,height=9,r0=0.001,r1=0.5,r2=2,reward=standard,floor=-10"},
 		{"hypergrid", ":reward=cosine,dim=4,r1=1e30", "dim=4,height=8,r0=0.1,r1=1e+30,r2=2,reward=cosine,floor=-50"},
-		{"sequence", "", "length=4,tokens=ACGT,order=append,reward=modes,modes=4,seed=0,beta=1,floor=-50"},
-		{"sequence", ":tokens=a=b:,file=", "length=4,tokens=a=b:,order=append,reward=modes,modes=4,seed=0,beta=1,floor=-50"},
+		{"sequence", "", "length=4,tokens=ACGT,order=append,reward=modes,modes=4,seed=0,beta=1"},
+		{"sequence", ":tokens=a=b:,file=", "length=4,tokens=a=b:,order=append,reward=modes,modes=4,seed=0,beta=1"},
 		{"sequence", ":reward=motif,order=ends,seed=00007",
-			"length=4,tokens=ACGT,order=ends,reward=motif,seed=7,beta=1,floor=-50"},
-		{"sequence", ":reward=factors,seed=3", "length=4,tokens=ACGT,order=append,reward=factors,seed=3,beta=1,floor=-50"},
+			"length=4,tokens=ACGT,order=ends,reward=motif,seed=7,beta=1"},
+		{"sequence", ":reward=factors,seed=3", "length=4,tokens=ACGT,order=append,reward=factors,seed=3,beta=1"},
 		{"sequence", ":reward=ising,field=.5",
-			"length=9,tokens=01,order=append,reward=ising,lattice=ring,coupling=1,field=0.5,beta=1,floor=-50"},
+			"length=9,tokens=01,order=append,reward=ising,lattice=ring,coupling=1,field=0.5,beta=1"},
 		{"sequence", ":reward=table,length=2,tokens=AB,file=" + table,
-			"length=2,tokens=AB,order=append,reward=table,file=" + table + ",beta=3,rmax=10,rmin=0.001,floor=-50,top=0.005"},
+			"length=2,tokens=AB,order=append,reward=table,file=" + table +
+				",transform=power,beta=3,rmax=10,rmin=0.001,missing=NaN,top=0.005"},
 		{"dag", ":nodes=2,seed=7", "nodes=2,samples=100,edges=1,noise=0.1,seed=7,columns=raw,penalty=0"},
 		{"dag", ":nodes=1,penalty=-1e0", "nodes=1,samples=100,edges=0,noise=0.1,seed=0,columns=raw,penalty=-1"},
 		{"dag", ":nodes=3,edges=.5,noise=1", "nodes=3,samples=100,edges=0.5,noise=1,seed=0,columns=raw,penalty=0"},
 		{"dag", ":penalty=.25,file=" + data, "file=" + data + ",columns=centred,penalty=0.25"},
 		{"dag", ":columns=raw,file=" + data, "file=" + data + ",columns=raw,penalty=0"},
-		{"explicit", "", "floor=-50"},
 		{"explicit", ":floor=-12.5,file=" + graph, "file=" + graph + ",floor=-12.5"},
 	} {
 		spec, want := c.name+c.given, c.name+":"+c.canonical
@@ -1628,7 +1728,9 @@ func TestParseEnvSpecs(t *testing.T) {
 	}
 	require.Equal(t, uint32(0x631ac666), gfn.TraitsOf(parse(t, "explicit:file="+graph)).Checksum,
 		"CRC-32 of the file, by another program")
-	require.Equal(t, gfn.Fixture().Traits().Spec, gfn.TraitsOf(parse(t, "explicit")).Spec)
+	for _, spec := range []string{"explicit", "explicit:", "explicit:floor=-9"} {
+		require.Equal(t, "explicit", gfn.TraitsOf(parse(t, spec)).Spec, spec)
+	}
 
 	// Outside ParseEnv a spec tells environments apart; where ParseEnv cannot build one, it says so.
 	a := must(gfn.NewExplicit([][2]int{{0, 1}}, map[int]float64{1: 2}, -50))
@@ -1636,7 +1738,7 @@ func TestParseEnvSpecs(t *testing.T) {
 	require.NotEqual(t, a.Traits().Spec, b.Traits().Spec)
 	custom := must(gfn.NewSequence(2, "AB", gfn.AnyOrder, gfn.WordReward{LogR: func([]int) float64 { return 1 }}))
 	require.Equal(t, "sequence:length=2,tokens=AB,order=any,reward=custom", custom.Traits().Spec)
-	motif := must(gfn.NewFactorReward(gfn.Motif([][]float64{{1, 2}, {3, 4}}), 2, 2, 1, -50))
+	motif := must(gfn.NewFactorReward(gfn.Motif([][]float64{{1, 2}, {3, 4}}), 2, 2, 1))
 	drawn := must(gfn.NewSequence(2, "AB", gfn.AnyOrder, motif))
 	for _, spec := range []string{a.Traits().Spec, custom.Traits().Spec, drawn.Traits().Spec} {
 		_, err := gfn.ParseEnv(spec)
@@ -1681,7 +1783,9 @@ func TestConstructorErrors(t *testing.T) {
 		{words(2, "AB", gfn.Append, gfn.WordReward{}), "LogR"}, {words(3, "AB", gfn.Ends, scores), "length 2 over 2"},
 		{words(2, "ABC", gfn.Ends, scores), "length 2 over 2"},
 	}.check(t)
-	for _, tokens := range []string{"", "ABA", "A B", "A\tB", "A,B", "A-", "#A", "A\xff", "A\u200b", "A\u00a0"} {
+	for _, tokens := range []string{
+		"", "ABA", "A B", "A\tB", "A,B", "A;", "A-", "#A", `A"`, "A\xff", "A\u200b", "A\u00a0", "e\u0301a", "\u0e01\u0e33\u0e34",
+	} {
 		refusals{{words(2, tokens, gfn.Append, custom), fmt.Sprintf("tokens are %q", tokens)}}.check(t)
 	}
 	greek := must(gfn.NewSequence(3, "αβ=", gfn.Append, custom))
@@ -1712,40 +1816,39 @@ func TestConstructorErrors(t *testing.T) {
 
 func TestRewardErrors(t *testing.T) {
 	nan, inf := math.NaN(), math.Inf(1)
-	factors := func(length, k int, beta, floor float64, factors ...gfn.Factor) error {
-		return failure(gfn.NewFactorReward(factors, length, k, beta, floor))
+	factors := func(length, k int, beta float64, factors ...gfn.Factor) error {
+		return failure(gfn.NewFactorReward(factors, length, k, beta))
 	}
 	on := func(slots []int, weights ...float64) gfn.Factor { return gfn.Factor{Slots: slots, Weights: weights} }
 	fair := on([]int{0}, 1, 2)
 	modes := func(beta float64, words ...string) error {
-		return failure(gfn.NewModesReward(words, 2, "AB", beta, -50))
+		return failure(gfn.NewModesReward(words, 2, "AB", beta))
 	}
-	table := func(r io.Reader, length int, beta, rmin, rmax, floor float64) error {
-		return failure(gfn.NewTableReward(r, "t.csv", length, "ABCD", beta, rmin, rmax, floor))
+	table := func(r io.Reader, length int, beta, rmin, rmax float64) error {
+		return failure(gfn.NewTableReward(r, "t.csv", length, "ABCD", power(beta, rmin, rmax)))
 	}
-	scores := must(envTableReward(envTableText))
-	long := must(gfn.NewFactorReward(gfn.Motif(slices.Repeat([][]float64{{1, 2}}, 23)), 23, 2, 1, -50))
+	top := func(fraction float64) error {
+		t := power(2, 1, 8)
+		t.Top = fraction
+		return failure(gfn.NewTableReward(nil, "t.csv", 2, "AB", t))
+	}
 	refusals{
-		{factors(1, 2, 1, -50), "factors"}, {factors(1, 2, nan, -50, fair), "beta is NaN"},
-		{factors(1, 2, 1, 0, fair), "floor is 0"},
-		{factors(2, 2, 1, -50, fair, on([]int{1}, 3)), "factor 1: 1 weights"},
-		{factors(1, 2, 1, -50, on([]int{0}, 1, nan)), "log R"},
-		{factors(1, 2, 1e308, -50, on([]int{0}, 1, 10)), "log R"},
-		{factors(3, 2, 1, -50, gfn.Ising(3, gfn.Ring(3), nan, 0)...), "log R"},
-		{factors(2, 2, 1, -50, on(nil)), "factor 0: 0 weights"},
-		{factors(2, 2, 1, -50, on([]int{0, 2}, 1, 2, 3, 4)), "factor 0: slot is 2"},
-		{factors(2, 2, 1, -50, on([]int{1, 1}, 1, 2, 3, 4)), "factor 0: slot 1"},
-		{factors(2, 2, 1, -50, on([]int{0, 1}, 1, 2, 3)), "factor 0: 3 weights"},
+		{factors(1, 2, 1), "factors"}, {factors(1, 2, nan, fair), "beta is NaN"},
+		{factors(2, 2, 1, fair, on([]int{1}, 3)), "factor 1: 1 weights"},
+		{factors(1, 2, 1, on([]int{0}, 1, nan)), "log R"},
+		{factors(1, 2, 1e308, on([]int{0}, 1, 10)), "log R"},
+		{factors(3, 2, 1, gfn.Ising(3, gfn.Ring(3), nan, 0)...), "log R"},
+		{factors(2, 2, 1, on(nil)), "factor 0: 0 weights"},
+		{factors(2, 2, 1, on([]int{0, 2}, 1, 2, 3, 4)), "factor 0: slot is 2"},
+		{factors(2, 2, 1, on([]int{1, 1}, 1, 2, 3, 4)), "factor 0: slot 1"},
+		{factors(2, 2, 1, on([]int{0, 1}, 1, 2, 3)), "factor 0: 3 weights"},
 		{modes(1, "AB", "AB"), `"AB"`}, {modes(1, "AC"), `"AC"`}, {modes(1), "modes"}, {modes(-1, "AB"), "beta is -1"},
-		{table(nil, 0, 2, 1, 8, -50), "length is 0"}, {table(nil, 12, 2, 1, 8, -50), "4^12"},
-		{table(nil, 2, -1, 1, 8, -50), "beta is -1"},
-		{table(nil, 2, 2, 0, 8, -50), "rmin is 0"}, {table(nil, 2, 2, 1, inf, -50), "rmax is +Inf"},
-		{table(nil, 2, 2, 1, 8, 3), "floor is 3"},
-		{table(iotest.ErrReader(errors.New("broken")), 2, 2, 1, 8, -50), "t.csv: broken"},
-		{table(envZeros{}, 2, 2, 1, 8, -50), "64 MiB"},
-		{failure(scores.Top(0)), "top is 0"}, {failure(scores.Top(1.5)), "top is 1.5"},
-		{failure(scores.Top(nan)), "top is NaN"},
-		{failure(gfn.WordReward{LogR: scores.LogR}.Top(0.5)), "custom"}, {failure(long.Top(0.5)), "8.39e+06 words"},
+		{table(nil, 0, 2, 1, 8), "length is 0"}, {table(nil, 12, 2, 1, 8), "4^12"},
+		{table(nil, 2, -1, 1, 8), "beta is -1"},
+		{table(nil, 2, 2, 0, 8), "rmin is 0"}, {table(nil, 2, 2, 1, inf), "rmax is +Inf"},
+		{table(iotest.ErrReader(errors.New("broken")), 2, 2, 1, 8), "t.csv: broken"},
+		{table(envZeros{}, 2, 2, 1, 8), "64 MiB"},
+		{top(-0.1), "top is -0.1"}, {top(1.5), "top is 1.5"}, {top(nan), "top is NaN"},
 	}.check(t)
 }
 
@@ -1763,7 +1866,8 @@ func TestParseEnvErrors(t *testing.T) {
 		"hypergrid:dim=x":                   `dim is "x", want int`,
 		"hypergrid:r0=NaN":                  "r0",
 		"hypergrid:floor=0":                 "floor is 0",
-		"sequence:floor=-inf":               "floor is -Inf",
+		"hypergrid:floor=-inf":              "floor is -Inf",
+		"sequence:floor=-5":                 `sequence: unknown key "floor"`,
 		"sequence:reward=ising,lattice=hex": `lattice is "hex", want one of ring, square`,
 		"sequence:reward=ising,lattice=square,length=8": "length is 8",
 		"sequence:reward=ising,tokens=AUG":              `tokens are "AUG"`,
@@ -1793,18 +1897,21 @@ func TestFileErrors(t *testing.T) {
 		{"table", score("ABA,2"), `:3: word "ABA"`},
 		{"table", score("AC,2"), `:3: word "AC"`}, {"table", score("ab,2"), `:3: word "ab"`},
 		{"table", score("AA,0"), `:3: word "AA" stands twice`},
-		{"table", score("\r\n\r\nAB,2\r\nx"), ":6: 1 fields"}, {"table", score(`A"B,2`), `:3: bare "`},
-		{"table", score(`"AB,2`), ":3: "},
+		{"table", score("\r\n\r\nAB,2\r\nx"), ":6: 1 fields"}, {"table", score(`A"B,2`), `:3:2: bare "`},
+		{"table", score(`"AB,2`), ":5:"}, // where the text ends
+		{"table", score("AB;2"), ":3: 1 fields"}, {"table", score(`AB,"2,5"`), `:3: score is "2,5", with a decimal comma`},
 		{"table", score(""), `: word "AB" is missing`}, {"table", "word,score\n", `: word "AA" is missing`},
-		{"motif", "1 2\n3 4 5\n", ":2: 3 weights"}, {"motif", "1 2\nx 4\n", `:2: weight is "x"`},
-		{"motif", "1 2\n4 +Inf\n", ":2: weight"},
+		{"motif", "1 2\n3 4 5\n", ":2: 3 weights"}, {"motif", "1 2\nx 4\n", `:2: weight 1 is "x"`},
+		{"motif", "1 2\n4 +Inf\n", ":2: weight 2"}, {"motif", "1 2\n3,5 4", `:2: weight 1 is "3,5", with a decimal comma`},
+		{"motif", ">MA0004.1 Arnt\nA [4 19]\nB [16 0]\n", `:1: weight 1 is ">MA0004.1", want a finite number`},
+		{"motif", "A 4 19\nB 16 0\n", ":1: 3 weights, want 2: a line is a slot, with a weight for each of the tokens AB"},
 		{"motif", "1 2 # one\n# two\n", ": 1 lines"}, {"motif", "1 2\n3 4\n5 6", ": 3 lines"},
 		{"modes", "AB\n\nABA\n", `:3: word "ABA"`}, {"modes", "AB\nAX\n", `:2: word "AX"`},
 		{"modes", "AB\nBA\n#\nAB\n", `"AB" stands twice`}, {"modes", "# none\n", "no modes"},
 		{"factors", "# none\n", ": no factors"}, {"factors", "factor 0 : 1 2\n0 : 1 2\n", ":2: line"},
 		{"factors", "factor 0: 1 2\n", ":1: line"}, {"factors", "factor : 1\n", ":1: 1 weights"},
 		{"factors", "factor x : 1 2\n", `:1: slot is "x"`}, {"factors", "\nfactor 2 : 1 2\n", ":2: slot is 2"},
-		{"factors", "factor 1 1 : 1 2 3 4\n", ":1: slot 1"}, {"factors", "factor 0 : 1 two\n", `:1: weight is "two"`},
+		{"factors", "factor 1 1 : 1 2 3 4\n", ":1: slot 1"}, {"factors", "factor 0 : 1 two\n", `:1: weight 2 is "two"`},
 		{"factors", "factor 0 : 1e308 0\nfactor 1 : 1e308 0\n", "log R"},
 		{"explicit", "", ": explicit: no rewards"}, {"explicit", "edge 0 1\nedge 1\n", ":2: line"},
 		{"explicit", "edge 0 1 2\n", ":1: line"},
@@ -1902,7 +2009,7 @@ func TestRealTables(t *testing.T) {
 			}
 		}
 		require.InEpsilon(t, c.mean, mean, 5e-6, c.file)
-		require.Greater(t, least, float64(gfn.DefaultFloor), "%s: the default floor moves nothing", c.file)
+		require.Greater(t, least, -50.0, c.file)
 		word, modes := make([]int, env.Shape().Dim), 0
 		envWords(word, env.Shape().Features/len(word), func() {
 			if env.Traits().Mode(word) {
@@ -1945,51 +2052,64 @@ func FuzzParseEnv(f *testing.F) {
 
 // No file makes a reader panic, and what it accepts keeps the rules.
 func FuzzFiles(f *testing.F) {
-	rewards := []string{"explicit", "table", "motif", "modes", "factors"}
+	const words2 = "sequence:length=2,tokens=AB,reward="
+	specs := []string{
+		"explicit:", words2 + "table,missing=1,", words2 + "motif,", words2 + "modes,", words2 + "factors,", "dag:", "",
+	}
 	f.Add(0, "edge 0 1\nedge 1 2\nedge 2 1 # no\nreward 1 0\n")
 	f.Add(1, "\ufeffword,score\r\n\"AA\",1\r\n\nAB,1e-300\nBA,1\nBB,1e308\n")
 	f.Add(1, "word,score\nAA,\"\n\",1")
 	f.Add(2, "1 2\n3 4 # two\n")
 	f.Add(3, "AB\nBA")
 	f.Add(4, "factor 0 1 : 1 2 3 4\n")
-	file := envFile(f, "f.txt", "")
+	f.Add(5, "\"\",\"A\"\n1,2.5\n2,-3\n")
+	f.Add(5, "# A B\n1 2\n4 -1e3\n")
+	f.Add(6, "\ufeffAB\r\nBA BB\r")
+	words := parse(f, "sequence:length=2,tokens=AB,modes=1").(*gfn.Sequence)
 	f.Fuzz(func(t *testing.T, k int, text string) {
-		require.NoError(t, os.WriteFile(file, []byte(text), 0o600))
-		spec := "explicit:floor=-9"
-		if k %= len(rewards); k > 0 {
-			spec = "sequence:length=2,tokens=AB,reward=" + rewards[k]
+		k = int(uint(k) % uint(len(specs)))
+		var env gfn.Env
+		var err error
+		if k == len(specs)-1 {
+			var list [][]int
+			list, err = gfn.ReadWords(strings.NewReader(text), "f.txt", words)
+			require.True(t, err != nil || len(list) > 0)
+		} else {
+			env, err = gfn.ParseEnvText(specs[k]+"file=f.txt", text)
 		}
-		env, err := gfn.ParseEnv(spec + ",file=" + file)
 		if err != nil {
-			require.True(t, strings.HasPrefix(err.Error(), "gfn: "), err.Error())
-			return
+			require.True(t, strings.HasPrefix(err.Error(), "gfn: ") && !strings.Contains(err.Error(), "\n"), err.Error())
+		} else if env != nil && env.Shape().Features <= 9 {
+			_ = gfn.CheckEnv(env) // log R may be too large
 		}
-		require.NoError(t, gfn.CheckEnv(env))
 	})
 }
 
-// Eight words, two of log R 4, 3, 2 and 1 each: ties come in together.
+// Eight words, two of score 4, 3, 2 and 1 each: ties come in together.
 func TestTop(t *testing.T) {
-	reward := must(gfn.NewFactorReward(gfn.Motif([][]float64{{2, 0}, {1, 1}, {1, 0}}), 3, 2, 1, -50))
+	text := "word,score\n"
+	for i, y := range []int{4, 3, 4, 3, 2, 1, 2, 1} {
+		text += fmt.Sprintf("%c%c%c,%d\n", 'A'+i>>2, 'A'+i>>1&1, 'A'+i&1, y)
+	}
 	for fraction, want := range map[float64]int{1e-9: 2, 0.25: 2, 0.26: 2, 0.5: 4, 0.75: 6, 0.7: 6, 1: 8} {
-		top := must(reward.Top(fraction))
+		with := gfn.DefaultTable()
+		with.Top = fraction
+		reward := must(gfn.NewTableReward(strings.NewReader(text), "t.csv", 3, "AB", with))
 		modes := 0
 		for i := range 8 {
 			word := []int{i >> 2, i >> 1 & 1, i & 1}
-			if top.Mode(word) {
+			if reward.Mode(word) {
 				modes++
-				require.Greater(t, reward.LogR(word), 4-float64(want)/2)
+				require.Greater(t, reward.LogR(word), math.Log(10)+3*math.Log((4-float64(want)/2)/4))
 			}
 		}
 		require.Equal(t, want, modes, fraction)
 	}
-	require.Nil(t, reward.Mode, "the reward itself stays as it was")
 	table := envFile(t, "t.csv", envTableText)
 	for spec, want := range map[string]int{"": 1, ",top=0.5": 2, ",top=0.75": 4 /* BA and BB share rmin */} {
 		env := parse(t, "sequence:length=2,tokens=AB,reward=table,rmin=1,file="+table+spec)
 		require.Len(t, enumerate(t, env).Modes(), want, spec)
-		require.Contains(t, gfn.TraitsOf(env).Spec, ",rmin=1,floor=-50,top=0."+strings.TrimPrefix(cmp.Or(spec, "005"),
-			",top=0."))
+		require.Contains(t, gfn.TraitsOf(env).Spec, ",missing=NaN,top=0."+strings.TrimPrefix(cmp.Or(spec, "005"), ",top=0."))
 	}
 }
 
@@ -2154,11 +2274,11 @@ func partial(word string) (s []int) {
 func TestFactorFile(t *testing.T) {
 	file := envFile(t, "f.txt",
 		"factor 0 : 1 2 # A, B\n\nfactor 2 0 : 10 20\t30 40\r\nfactor 0 1 2 : 0 0 0 0 0 0 0 -500\n")
-	spec := "sequence:length=3,tokens=AB,reward=factors,beta=2,floor=-60,file=" + file
+	spec := "sequence:length=3,tokens=AB,reward=factors,beta=2,file=" + file
 	env := parse(t, spec+",order=any").(*gfn.Sequence)
 	for word, want := range map[string]float64{
 		"---": 0, "A--": 2, "B--": 4, "-A-": 0, "--A": 0, "A-A": 22, "B-A": 44, "A-B": 62, "B-B": 84,
-		"AAA": 22, "BAB": 84, "BBB": -60, /* −916 but for the floor */
+		"AAA": 22, "BAB": 84, "BBB": -916,
 	} {
 		s := partial(word)
 		require.Equal(t, want, env.Traits().LogIntermediate(s), word)
@@ -2168,7 +2288,7 @@ func TestFactorFile(t *testing.T) {
 	}
 	sum := env.Traits().Checksum
 	require.NotZero(t, sum)
-	require.Equal(t, "sequence:length=3,tokens=AB,order=any,reward=factors,file="+file+",beta=2,floor=-60",
+	require.Equal(t, "sequence:length=3,tokens=AB,order=any,reward=factors,file="+file+",beta=2",
 		env.Traits().Spec)
 	require.NoError(t, gfn.CheckEnv(env))
 }
@@ -2652,20 +2772,42 @@ func TestReadData(t *testing.T) {
 		d := must(gfn.ReadData(strings.NewReader(c), "d.txt"))
 		require.Equal(t, &gfn.Data{Names: []string{"Raf", "Mek up", "Erk"}, Rows: want}, d, name)
 	}
+	for name, text := range map[string]string{ // as other programs write it
+		"lone CR":                "INF,NAN\r1,2\r3,5\r",
+		"savetxt, commas":        "# INF,NAN\n1,2\n3,5\n",
+		"savetxt, blanks":        "# of Friday\n# INF NAN\n1.0e+00 2\n3 5\n",
+		"comments":               "# of Friday, 3 pm\n#\nINF;NAN\n1;2\n #no\n3;5\n",
+		"write.table":            "\"INF\" \"NAN\"\n\"Ann Lee\" 1 2\n\"12\" 3 5\n",
+		"write.table, no quotes": "INF NAN\n7 1 2\n9 3 5\n",
+		"write.csv":              "\"\",\"INF\",\"NAN\"\n\"1\",1,2\n\"2\",3,5\n",
+		"pandas, tabs":           "\tINF\tNAN\n0\t1\t2\n0\t3\t5\n",
+	} {
+		d := must(gfn.ReadData(strings.NewReader(text), "d.txt"))
+		require.Equal(t, &gfn.Data{Names: []string{"INF", "NAN"}, Rows: [][]float64{{1, 2}, {3, 5}}}, d, name)
+	}
 	for text, want := range map[string]string{
-		"":                 "gfn: d.txt: empty, want the header with the names of the columns",
-		"\n \n":            "gfn: d.txt: empty, want the header with the names of the columns",
-		"A\tB\n1\t2\n3\n":  "gfn: d.txt:3: 1 fields, want 2, A,B",
-		"A\tB\n1\t2\t3\n":  "gfn: d.txt:2: 3 fields, want 2, A,B",
-		"A,B\n\n1,x\n":     `gfn: d.txt:3: B is "x", want a finite number`,
-		"A,B\n1,\n":        `gfn: d.txt:2: B is "", want a finite number`,
-		"A;B\n1,5;2\n":     `gfn: d.txt:2: A is "1,5", want a finite number`,
-		"A B\n1 2\n3 NaN":  `gfn: d.txt:3: B is "NaN", want a finite number`,
-		"A B\n1 2\n3 Inf":  `gfn: d.txt:3: B is "Inf", want a finite number`,
-		"A,A\n1,2\n":       `gfn: d.txt:1: two columns are called "A"`,
-		",A\n1,2\n":        `gfn: d.txt:1: column 1 has no name`,
-		"\n1.5\t2\n3\t4\n": `gfn: d.txt:2: header has the number 1.5, want the names of the columns`,
-		"A,B\n1,\"2\n":     `gfn: d.txt:2: extraneous or missing " in quoted-field`,
+		"":                  "gfn: d.txt: empty, want the header with the names of the columns",
+		"\n \n":             "gfn: d.txt: empty, want the header with the names of the columns",
+		"A\tB\n1\t2\n3\n":   "gfn: d.txt:3: 1 fields, want 2, A,B",
+		"A\tB\n1\t2\t3\n":   "gfn: d.txt:2: 3 fields, want 2, A,B",
+		"A,B\n\n1,x\n":      `gfn: d.txt:3: B is "x", want a finite number`,
+		"A,B\n1,\n":         `gfn: d.txt:2: B is "", want a finite number`,
+		"A;B\n1,5;2\n":      `gfn: d.txt:2: A is "1,5", with a decimal comma, want a decimal point`,
+		"A B\n1,5 2\n":      `gfn: d.txt:2: A is "1,5", with a decimal comma, want a decimal point`,
+		"A,B\n1,5,2\n1,7,2": `gfn: d.txt:2: 3 fields, want 2, A,B`, // 1 and 1 do not name rows
+		"A,B\n,1,2\n,3,4\n": `gfn: d.txt:2: 3 fields, want 2, A,B`,
+		",A,B\n1,2\n":       `gfn: d.txt:2: 1 fields, want 2, A,B`,
+		"y:x,A\n1,2\n":      `gfn: d.txt:1: column 1 is called "y:x", want printable characters other than : | [ ]`,
+		"A,\"B\nC\"\n1,2\n": `gfn: d.txt:1: column 2 is called "B\nC", want printable characters other than : | [ ]`,
+		"A,L\xe4nge\n1,2":   `gfn: d.txt:1: not UTF-8, perhaps UTF-16; want UTF-8`,
+		"A\x00,\x00B\x00":   `gfn: d.txt:1: not UTF-8, perhaps UTF-16; want UTF-8`,
+		"\xff\xfeA\x00":     `gfn: d.txt:1: not UTF-8, perhaps UTF-16; want UTF-8`,
+		"A B\n1 2\n3 NaN":   `gfn: d.txt:3: B is "NaN", want a finite number`,
+		"A B\n1 2\n3 Inf":   `gfn: d.txt:3: B is "Inf", want a finite number`,
+		"A,A\n1,2\n":        `gfn: d.txt:1: two columns are called "A"`,
+		"B,,A\n1,2,3\n":     `gfn: d.txt:1: column 2 has no name`,
+		"\n1.5\t2\n3\t4\n":  `gfn: d.txt:2: header has the number 1.5, want the names of the columns`,
+		"A,B\n1,\"2\n":      `gfn: d.txt:2:6: extraneous or missing " in quoted-field`,
 	} {
 		require.EqualError(t, failure(gfn.ReadData(strings.NewReader(text), "d.txt")), want, "%q", text)
 	}
@@ -7181,7 +7323,7 @@ func TestForgedCheckpoints(t *testing.T) {
 		{`"Iterations":12`, `"Iterations":-2`, "Config.Iterations = -2"}, {`"Iteration":12`, `"Iteration":-2`, tensors},
 		{`"LogZ":0`, `"LogZ":x`, "damaged"}, {`"LossCount"`, `"LossKount"`, tensors},
 		{`"Features":11`, `"Features":12`, "it was trained on"}, {`"Tabular":false`, `"Tabular":true`, tensors},
-		{`"Spec":"explicit:`, `"Spec":"explicit\u001b:`, `a control character in "explicit\x1b:floor`},
+		{`"Spec":"explicit`, `"Spec":"explicit\u001b`, `a control character in "explicit\x1b`},
 		{`"Method":"`, `"Method":"\u001b`, `its configuration: "gfn: Config.Method = \x1bdb-b: must`},
 		{`"Rewards":[`, `"Rewards":[1,`, "it was trained on other rewards"},
 		{`"Lengths":[`, `"Lengths":[28,`, tensors}, {`"Lengths":[`, `"Lengths":[1`, claim},

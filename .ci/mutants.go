@@ -507,8 +507,9 @@ var list = []place{
 		m("the last slot taken for an exit", "&& int(st.FAction[e]) == st.Shape.Forward-1", ""),
 	}},
 	{"gfn.go", "States.Add", []mutant{
-		m("no test of log-rewards", "!finite(logR)", "false"),
-		m("infinite log-rewards accepted", "!finite(logR)", "math.IsNaN(logR)"),
+		m("no test of log-rewards", "!(math.Abs(logR) <= maxLogR)", "false"),
+		m("log-rewards of any size", "!(math.Abs(logR) <= maxLogR)", "!finite(logR)"),
+		m("NaN accepted", "!(math.Abs(logR) <= maxLogR)", "math.Abs(logR) > maxLogR"),
 		m("states held twice", "row >= 0", "row >= 1<<30"),
 		m("reward of states without exit", "if exit {", "if exit || len(st.list) > 0 {"),
 	}},
@@ -1425,8 +1426,7 @@ var list = []place{
 		m("the policy gradient for c(τ)²", "c.BackwardStep == \"tb\"", "false"),
 	}},
 	{"envs.go", "NewFactorReward", []mutant{
-		m("β left out", "beta*sum, floor", "sum, floor"),
-		m("no floor", "max(beta*sum, floor)", "beta*sum"),
+		m("β left out", "return beta * sum", "return sum"),
 		m("the caller's factors are kept", "Factor{slices.Clone(f.Slots), slices.Clone(f.Weights)}", "f"),
 	}},
 	{"envs.go", "Factor.value", []mutant{
@@ -1434,8 +1434,7 @@ var list = []place{
 		m("the first slot changes fastest", "at = at*k + word[slot]", "at = at + word[slot]*int(math.Pow(float64(k), float64(slices.Index(f.Slots, slot))))"),
 	}},
 	{"envs.go", "NewModesReward", []mutant{
-		m("β left out", "beta*float64(-words", "float64(-words"),
-		m("no floor", "max(beta*float64(-words.nearest(list, word)), floor)", "beta * float64(-words.nearest(list, word))"),
+		m("β left out", "beta * float64(-words", "float64(-words"),
 		m("no modes", "words.nearest(list, word) == 0", "words.nearest(list, word) < 0"),
 		m("words twice", "seen[text] = true", ""),
 	}},
@@ -1443,9 +1442,49 @@ var list = []place{
 		m("words drawn twice", "!seen[text]", "true"),
 	}},
 	{"envs.go", "NewExplicit", []mutant{
-		m("no floor", "max(math.Log(r), floor)", "math.Log(r)"),
+		m("no floor", "logFloored(r, floor)", "math.Log(r)"),
+		m("zeros not counted", "zeros++", ""),
+		m("all zeros accepted", "zeros < len(rewards)", "true"),
 		m("negative rewards accepted", "finite(r) && r >= 0", "finite(r)"),
 		m("not checked", "e.checkPointed()", "nil"),
+	}},
+	{"envs.go", "logFloored", []mutant{
+		m("a floor below all log rewards", "return math.Log(r)", "return max(math.Log(r), floor)"),
+	}},
+	{"envs.go", "NewHyperGrid", []mutant{
+		m("states without reward not counted", "r0+r1*outer+r2*inner > 0", "true"),
+		m("R = 0 everywhere accepted", "positive > 0", "true"),
+	}},
+	{"envs.go", "NewTableReward", []mutant{
+		m("scores below rmin not counted", "low++", ""),
+		m("all scores below rmin accepted", "low < len(logR)", "true"),
+		m("scores below rmin as they are", "max(y, t.RMin)", "y"),
+		m("not scaled to the largest", "(u - top)", "(u - 0*top)"),
+		m("the power of an energy", "if !t.Exp {", "if true {"),
+		m("ties left out of the modes", ">= least", "> least"),
+	}},
+	{"envs.go", "readScores", []mutant{
+		m("words twice", "!math.IsNaN(scores[i])", "false"),
+		m("missing words not counted", "missing+1", "missing"),
+		m("a table of nothing accepted", " && len(rows) > 0", ""),
+	}},
+	{"envs.go", "source.records", []mutant{
+		m("byte order mark kept", `strings.TrimPrefix(string(f.text), "\ufeff")`, "string(f.text)"),
+		m("lone CR within lines", `"\r", "\n")`, `"\r\r", "\n")`),
+		m("the comment above numbers forgotten", `strings.IndexAny(first, "+-.0123456789") == 0`, "false"),
+		m("every comment a header", `title != "" && (`, `title != "" && (header != "" || `),
+		m("tabs kept between blanks", "if comma == ' ' {\n\t\ttext", "if false {\n\t\ttext"),
+	}},
+	{"envs.go", "separator", []mutant{
+		m("separators within quotes", "i%2 == 0", "i >= 0"),
+	}},
+	{"envs.go", "source.table", []mutant{
+		m("rows without names", " || longer && len(first) == len(rows)", ""),
+		m("equal names of rows", "longer && len(first) == len(rows)", "longer"),
+		m("any header", "header == anyNames || text == header", "true"),
+	}},
+	{"gfn.go", "States.fitting", []mutant{
+		m("any number of slots", "n+len(list) <= maxSlots", "true"),
 	}},
 	{"envs.go", "Explicit.checkPointed", []mutant{
 		m("nodes that are not reached", "st.Row([]int{i}) < 0", "st.Row([]int{i}) < -1"),

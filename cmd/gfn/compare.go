@@ -115,7 +115,7 @@ func (k *comparison) read() (err error) {
 		return err
 	}
 	k.begin(enumerating)
-	if k.target, err = parseEnv(*k.env); err != nil {
+	if k.target, err = k.parseEnv(*k.env); err != nil {
 		return err
 	}
 	k.workers = k.Workers

@@ -20,11 +20,12 @@ Commands; "gfn help COMMAND" lists the flags of one:
 
 `
 
-const filesHelp = `Environments read text; blank lines are skipped. In motifs, modes, factors and
-graphs, # begins a comment and blanks separate numbers.
+const filesHelp = `Environments read text in UTF-8; # begins a comment. Semicolons, commas or else
+blanks separate fields, in tables and data also tabs.
 
 sequence:reward=table,file=…    CSV: the header word,score, a line for each word
-sequence:reward=motif,file=…    for each slot a line of a weight for each token
+sequence:reward=motif,file=…    for each slot a line of a weight for each token;
+                                JASPAR has a line for each token: transpose it
 sequence:reward=modes,file=…    a word on each line
 sequence:reward=factors,file=…  log R is β times a sum of weights of lines,
                                 by the tokens A, B in its slots, counted from 0
@@ -33,8 +34,7 @@ sequence:reward=factors,file=…  log R is β times a sum of weights of lines,
 explicit:file=…                 a graph, lines in any order
     edge FROM TO                nodes are whole numbers; one source, no cycle
     reward NODE R               each node leads to one with a reward
-dag:file=…                      data: a line of names, then lines of numbers,
-                                separated by tabs, commas, ; or blanks
+dag:file=…                      data: a line of names, then lines of numbers
 
 train -out DIR writes each file whole or not at all:
   checkpoint.gfn            what it takes to continue, evaluate or sample; also

@@ -42,7 +42,7 @@ func (c *call) graph(flags *flag.FlagSet) (g *gfn.Graph, spec string, asJSON boo
 		return nil, "", false, err
 	}
 	c.begin(enumerating)
-	env, err := parseEnv(*name)
+	env, err := c.parseEnv(*name)
 	if err != nil {
 		return nil, "", false, err
 	}
@@ -214,9 +214,9 @@ func correlations(t *gfn.Trainer, name string, paths int, seed uint64) ([]figure
 		return nil, usagef("-words: %w", err)
 	}
 	defer f.Close()
-	words, err := readWords(q, f, name)
+	words, err := gfn.ReadWords(f, name, q)
 	if err != nil {
-		return nil, err
+		return nil, usagef("%s", oneLine(err))
 	}
 	linear, rank, err := t.Correlate(words, paths, seed)
 	return []figure{
@@ -224,29 +224,6 @@ func correlations(t *gfn.Trainer, name string, paths int, seed uint64) ([]figure
 		{"pearson", "", "  correlation of log PF⊤ and log R", linear, 1},
 		{"spearman", "", "  of their ranks", rank, 1},
 	}, err
-}
-
-// readWords reads a word from each line that is not blank. An error names the line of the source.
-func readWords(q *gfn.Sequence, r io.Reader, source string) (words [][]int, err error) {
-	const most = 16 << 20
-	text, err := io.ReadAll(io.LimitReader(r, most+1))
-	if len(text) > most {
-		return nil, usagef("%s has more than %d bytes; split the list", source, most)
-	}
-	for i, line := range strings.Split(strings.TrimPrefix(string(text), "\ufeff"), "\n") {
-		if line = strings.TrimSpace(line); line == "" {
-			continue
-		}
-		word, err := q.Parse(line)
-		if err != nil {
-			return nil, usagef("%s:%d: %s", source, i+1, oneLine(err))
-		}
-		words = append(words, word)
-	}
-	if err == nil && len(words) == 0 {
-		err = usagef("%s has no words; write one on a line", source)
-	}
-	return words, err
 }
 
 func sample(c *call) error {
@@ -324,9 +301,9 @@ func edit(c *call) error {
 		source = os.Stdin
 		c.begin("reading words from standard input")
 	}
-	words, err := readWords(q, source, "words")
+	words, err := gfn.ReadWords(source, "words", q)
 	if err != nil {
-		return err
+		return usagef("%s", oneLine(err))
 	}
 	c.begin("editing")
 	logReward, err := judgeOf(*judge, q)

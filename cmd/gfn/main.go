@@ -232,11 +232,14 @@ func jsonFlag(flags *flag.FlagSet) *bool {
 	return flags.Bool("json", false, "print JSON lines in place of tables; see \"gfn help files\"")
 }
 
-// parseEnv builds the environment that -env names.
-func parseEnv(spec string) (gfn.Env, error) {
+// parseEnv builds the environment that -env names, and says what stands for its rewards.
+func (c *call) parseEnv(spec string) (gfn.Env, error) {
 	env, err := gfn.ParseEnv(spec)
 	if err != nil {
 		return nil, usagef("-env %s: %s", spec, oneLine(err))
+	}
+	if note := gfn.TraitsOf(env).Note; note != "" {
+		fmt.Fprintf(c.stderr, "gfn: %s\n", note)
 	}
 	return env, nil
 }

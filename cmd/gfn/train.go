@@ -66,7 +66,7 @@ func (a *training) start(c *call, checkpoint string) (*gfn.Trainer, error) {
 	if checkpoint != "" {
 		return a.resume(c, checkpoint)
 	}
-	env, err := parseEnv(*a.env)
+	env, err := c.parseEnv(*a.env)
 	if err != nil {
 		return nil, err
 	}
