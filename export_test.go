@@ -127,10 +127,10 @@ var Passes = [][2]func(y, x []float64){
 	{func(y, _ []float64) { relu(y) }, func(y, _ []float64) { reluPlain(y) }},
 	{
 		func(y, x []float64) {
-			adam(y, x, slices.Clone(x), slices.Repeat([]float64{0.5}, len(x)), adamRate{0.1, 2, 3})
+			adam(y, x, slices.Clone(x), slices.Repeat([]float64{0.5}, len(x)), 0.1, 7)
 		},
 		func(y, x []float64) {
-			adamPlain(y, x, slices.Clone(x), slices.Repeat([]float64{0.5}, len(x)), adamRate{0.1, 2, 3})
+			adamPlain(y, x, slices.Clone(x), slices.Repeat([]float64{0.5}, len(x)), 0.1, 7)
 		},
 	},
 }

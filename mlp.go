@@ -11,30 +11,24 @@ import (
 	"time"
 )
 
-// MLP is a multilayer perceptron with ReLU between its layers and none after
-// the last, any number of hidden layers including none:
+// MLP is a multilayer perceptron with ReLU between its layers and none after the last. It has any number of hidden
+// layers, or none:
 //
 //	h₀ = the 0/1 features    h_l = relu(h_{l−1} W_l + b_l)    y = h_{L−1} W_L + b_L
 //
-// Params holds W₁ b₁ W₂ b₂ …, each W_l as Sizes[l−1] rows of Sizes[l] numbers:
-// one row an input, so that a product with a sparse h is a sum of few rows.
+// Params holds W₁ b₁ W₂ b₂ …, each W_l as Sizes[l−1] rows of Sizes[l] numbers.
 type MLP struct {
 	Sizes  []int // features, hidden…, outputs
 	Params []float64
 }
 
-// NewMLP returns an MLP with weights and biases of layer l uniform in
-// ±1/√Sizes[l−1], the initialisation that the authors' code uses.
+// NewMLP returns an MLP with weights and biases of layer l uniform in ±1/√Sizes[l−1], as the authors' code draws them.
 func NewMLP(rng *rand.PCG, sizes ...int) MLP {
 	m := MLP{slices.Clone(sizes), make([]float64, parameters(sizes))}
+	i := 0
 	for l := 1; l < len(sizes); l++ {
-		w, b := m.layer(m.Params, l)
-		bound := 1 / math.Sqrt(float64(sizes[l-1]))
-		for i := range w {
-			w[i] = (2*uniform01(rng) - 1) * bound
-		}
-		for i := range b {
-			b[i] = (2*uniform01(rng) - 1) * bound
+		for ; i < parameters(sizes[:l+1]); i++ {
+			m.Params[i] = (2*uniform01(rng) - 1) / math.Sqrt(float64(sizes[l-1]))
 		}
 	}
 	return m
@@ -48,7 +42,7 @@ func parameters(sizes []int) (n int) {
 	return n
 }
 
-// layer returns the parts of p, laid out as Params are, that belong to W_l and to b_l.
+// layer returns W_l and b_l, or what stands in their places in p, which is laid out as Params.
 func (m *MLP) layer(p []float64, l int) (w, b []float64) {
 	before, in, out := parameters(m.Sizes[:l]), m.Sizes[l-1], m.Sizes[l]
 	p = p[before:][:(in+1)*out]
@@ -69,7 +63,7 @@ const (
 // normalised says whether the head's values are log-probabilities.
 func (h Head) normalised() bool { return h == ForwardHead || h == BackwardHead }
 
-// slot returns the first slot of a row of st. The row behind the last one begins where all slots end.
+// slot returns the first slot of a row. That of row Len is the number of all slots.
 func (h Head) slot(st *States, row int) int {
 	switch h {
 	case ForwardHead, EdgeHead:
@@ -82,7 +76,7 @@ func (h Head) slot(st *States, row int) int {
 
 var onlyOutput = []int32{0}
 
-// outputs returns the output that each slot of a row reads.
+// outputs returns the output that each slot of a row reads: that of its action.
 func (h Head) outputs(st *States, row int) []int32 {
 	switch h {
 	case ForwardHead, EdgeHead:
@@ -95,39 +89,40 @@ func (h Head) outputs(st *States, row int) []int32 {
 
 // sizes returns the layers of a network with this head.
 func (h Head) sizes(shape Shape, hidden []int) []int {
-	out := map[Head]int{ForwardHead: shape.Forward, BackwardHead: shape.Backward, ScalarHead: 1, EdgeHead: shape.Forward}[h]
-	return slices.Concat([]int{shape.Features}, hidden, []int{out})
+	outputs := []int{ForwardHead: shape.Forward, BackwardHead: shape.Backward, ScalarHead: 1, EdgeHead: shape.Forward}
+	return slices.Concat([]int{shape.Features}, hidden, outputs[h:h+1])
 }
 
 // Net is an [MLP] on the states of a batch or a graph, read by a head. With y_a the output that slot a reads,
 // z_a = Scale · y_a and LSE = log Σ_b exp z_b over the slots of a row, the head's values are
 //
 //	log p_a = z_a − LSE    (ForwardHead, BackwardHead)
-//	log F_a = z_a          (EdgeHead, of which LSE is the log out-flow, and ScalarHead)
+//	log F_a = z_a          (EdgeHead, of which LSE is the log out-flow; ScalarHead)
 //
-// Eval keeps the hidden values of all rows, Backward accumulates the gradient of cotangents on them, JVP takes the
-// derivative in a direction, and Step is Adam's. A row's values do not depend on the rows beside it. Each entry of the
-// gradient is summed by one worker in the order of the rows. So nothing depends on the number of workers.
+// Eval keeps what Backward and JVP need. Backward accumulates the gradient of cotangents of the values, JVP writes the
+// values' derivative in a direction, and Step moves the parameters by Adam.
+//
+// A row's values do not depend on the rows beside it, and each entry of the gradient is summed by one worker in the
+// order of the rows. So no number depends on how many workers there are.
 type Net struct {
 	MLP
 	Adam
 	Head  Head
-	Scale float64   // 1, or 1/α where the outputs are values V or Q and the head reads V/α or Q/α
+	Scale float64   // 1; or 1/α, with which outputs are values V or Q and the head reads V/α or Q/α
 	Grad  []float64 // as Params
-	LSE   []float64 // by row, after Eval
+	LSE   []float64 // by row evaluated
 
 	workers  int
-	st       *States     // whose first len(LSE) rows are evaluated
-	h, dh, t [][]float64 // by layer 1…L, rows × Sizes[l]: values, their cotangents and their derivatives
-
-	w, wDot []weights // by layer 2…L, ready for products: W_l and Ẇ_l, the part of JVP's direction
+	st       *States     // of the rows evaluated
+	h, dh, t [][]float64 // by layer 1…L, rows × Sizes[l]: values h_l, their cotangents, their derivatives ḣ_l
+	w, wDot  []weights   // by layer 2…L: W_l, and the part of JVP's direction that is Ẇ_l
 }
 
-// weights is a W_l. extra is what the products of a build keep beside it.
+// weights is a W_l, ready for products.
 type weights struct {
 	in, out int
 	w       []float64 // in rows of out numbers
-	extra
+	extra             // what the products of mlp_generic.go or mlp_simd.go keep beside w
 }
 
 // NewNet returns a network for environments of the given shape, which runs on its caller's goroutine.
@@ -137,30 +132,30 @@ func NewNet(rng *rand.PCG, shape Shape, head Head, hidden []int) *Net {
 
 func newNet(rng *rand.PCG, shape Shape, head Head, hidden []int, workers int) *Net {
 	m := NewMLP(rng, head.sizes(shape, hidden)...)
-	layers := len(m.Sizes)
+	params, layers := len(m.Params), len(m.Sizes)
 	return &Net{
-		MLP: m, Adam: NewAdam(len(m.Params)), Head: head, Scale: 1, Grad: make([]float64, len(m.Params)), workers: workers,
+		MLP: m, Adam: NewAdam(params), Head: head, Scale: 1, Grad: make([]float64, params), workers: workers,
 		h: make([][]float64, layers), dh: make([][]float64, layers), t: make([][]float64, layers),
 		w: make([]weights, layers), wDot: make([]weights, layers),
 	}
 }
 
-// block is the number of rows that go through all layers together: their values stay in a second-level cache.
+// block is the number of rows that go through all layers together, so that their values stay in the cache.
 const block = 64
 
-// room makes room for the given number of rows of each layer.
+// room makes room in h for the given number of rows of each layer.
 func (n *Net) room(h [][]float64, rows int) {
 	for l := 1; l < len(h); l++ {
 		h[l] = resize(h[l], rows*n.Sizes[l])
 	}
 }
 
-// rows returns rows lo ≤ i < hi of layer l.
+// rows returns rows lo ≤ i < hi of layer l in h.
 func (n *Net) rows(h [][]float64, l, lo, hi int) []float64 {
 	return h[l][lo*n.Sizes[l] : hi*n.Sizes[l]]
 }
 
-// read sets w to the W_l of p, laid out as Params are.
+// read readies the W_l of p, which is laid out as Params, for products.
 func (n *Net) read(w []weights, p []float64) {
 	for l := 2; l < len(w); l++ {
 		w[l].in, w[l].out = n.Sizes[l-1], n.Sizes[l]
@@ -169,9 +164,9 @@ func (n *Net) read(w []weights, p []float64) {
 	}
 }
 
-// Eval writes the head's values on rows lo ≤ i < hi of st to dst, by slot (by row for the scalar head), and keeps what
-// Backward and JVP need. It is a [Policy]. Rows are evaluated in order: lo is 0, or the former hi. From lo = 0 to the
-// last Backward or JVP on these rows the parameters must stay as they are.
+// Eval writes the head's values on rows lo ≤ i < hi of st to dst, by slot, and keeps what Backward and JVP need. It is
+// a [Policy]. Rows are evaluated in order: lo is 0, or the former hi. The parameters must stay as they are from lo = 0
+// to the last Backward or JVP on these rows.
 func (n *Net) Eval(st *States, lo, hi int, dst []float64) {
 	if lo == 0 {
 		n.st, n.LSE = st, n.LSE[:0]
@@ -188,7 +183,7 @@ func (n *Net) Eval(st *States, lo, hi int, dst []float64) {
 	})
 }
 
-// Table returns the head's values on all rows of st and keeps nothing: for graphs of any size.
+// Table returns the head's values on all rows of st, by slot, and keeps nothing: for graphs of any size.
 func (n *Net) Table(st *States) []float64 {
 	y, _ := n.table(context.Background(), st)
 	return y
@@ -208,7 +203,8 @@ func (n *Net) table(ctx context.Context, st *States) ([]float64, error) {
 	return dst, ctx.Err()
 }
 
-// forward evaluates rows lo ≤ i < hi of st. h and lse begin at row base, dst at the first slot of row lo.
+// forward evaluates rows lo ≤ i < hi of st. The first row of h and of lse is row base, and dst begins at row lo's
+// slots.
 func (n *Net) forward(st *States, h [][]float64, lse []float64, base, lo, hi int, dst []float64) {
 	last := len(n.Sizes) - 1
 	for l := 1; l <= last; l++ {
@@ -222,7 +218,7 @@ func (n *Net) forward(st *States, h [][]float64, lse []float64, base, lo, hi int
 		}
 	}
 	for row := lo; row < hi; row++ {
-		outputs, y := n.Head.outputs(st, row), n.rows(h, last, row-base, row-base+1)
+		y, outputs := n.rows(h, last, row-base, row-base+1), n.Head.outputs(st, row)
 		values := dst[:len(outputs)]
 		dst = dst[len(outputs):]
 		for k, a := range outputs {
@@ -237,8 +233,8 @@ func (n *Net) forward(st *States, h [][]float64, lse []float64, base, lo, hi int
 	}
 }
 
-// begin writes what layer l of p adds without a product to rows of y: b_l and, for the first layer, h₀ W₁, which is the sum
-// of the rows of W₁ that belong to active features. The first row of y is row lo of st.
+// begin sets rows of y to b_l and, for the first layer, adds h₀ W₁: the sum of the rows of W₁ whose features are
+// active. W_l and b_l are those of p. The first row of y is row lo of st.
 func (n *Net) begin(y []float64, st *States, p []float64, l, lo, hi int) {
 	w, b := n.layer(p, l)
 	out := len(b)
@@ -254,8 +250,8 @@ func (n *Net) begin(y []float64, st *States, p []float64, l, lo, hi int) {
 	}
 }
 
-// Backward adds to Grad the gradient of Σ dLog · (the head's values) + Σ dLSE · LSE over the rows evaluated so far. dLSE
-// may be nil. With dh_L = dy that of the outputs, for l = L, …, 1
+// Backward adds to Grad the gradient of Σ dLog · (the head's values) + Σ dLSE · LSE over the rows evaluated so far.
+// dLSE may be nil. From the outputs' cotangents dh_L = dy it goes back through the layers l = L, …, 1:
 //
 //	dW_l = h_{l−1}ᵀ dh_l    db_l = Σ_rows dh_l    dh_{l−1} = (dh_l W_lᵀ) · 1[h_{l−1} ≠ 0]
 func (n *Net) Backward(dLog, dLSE []float64) {
@@ -272,16 +268,16 @@ func (n *Net) Backward(dLog, dLSE []float64) {
 	for l := last; l > 1; l-- {
 		dW, db := n.layer(n.Grad, l)
 		in, out := n.Sizes[l-1], n.Sizes[l]
-		parallel(n.workers, in, block, func(lo, hi int) {
+		parallel(n.workers, in, 2*block, func(lo, hi int) {
 			addOuter(dW, n.h[l-1], n.dh[l], in, out, lo, hi)
-			for row := 0; row < rows && hi == in; row++ { // with the last of the inputs
+			for row := 0; row < rows && hi == in; row++ { // the worker of the last input sums db
 				add(db, n.rows(n.dh, l, row, row+1))
 			}
 		})
 	}
 	dW, db := n.layer(n.Grad, 1)
 	out, st := n.Sizes[1], n.st
-	parallel(n.workers, out, block, func(lo, hi int) { // columns of W₁
+	parallel(n.workers, out, 2*block, func(lo, hi int) { // columns of dW₁ and db₁
 		for row := range rows {
 			dh := n.rows(n.dh, 1, row, row+1)[lo:hi]
 			add(db[lo:hi], dh)
@@ -292,38 +288,38 @@ func (n *Net) Backward(dLog, dLSE []float64) {
 	})
 }
 
-// outputCotangents writes the cotangents of a row's outputs. With p the softmax of z, that of the output y_a = z_a/Scale is
+// outputCotangents writes the cotangents of a row's outputs. With p = softmax z, that of output a is
 //
-//	dy_a = Scale · (dLog_a − p_a Σ_b dLog_b + p_a dLSE)    (log p)
-//	dy_a = Scale · (dLog_a + p_a dLSE)                     (log F)
+//	dy_a = Scale · (dLog_a − p_a Σ_b dLog_b + p_a dLSE)    (values log p)
+//	dy_a = Scale · (dLog_a + p_a dLSE)                     (values log F)
 //
-// and 0 where no slot reads it.
+// and 0 if no slot reads it.
 func (n *Net) outputCotangents(row int, dLog, dLSE []float64) {
 	last, outputs := len(n.Sizes)-1, n.Head.outputs(n.st, row)
 	y, dy := n.rows(n.h, last, row, row+1), n.rows(n.dh, last, row, row+1)
 	dLog = dLog[n.Head.slot(n.st, row):][:len(outputs)]
-	dSum := 0.0 // of −LSE
+	sum := 0.0 // Σ_b dLog_b − dLSE, or −dLSE
 	if n.Head.normalised() {
 		for _, d := range dLog {
-			dSum += d
+			sum += d
 		}
 	}
 	if dLSE != nil {
-		dSum -= dLSE[row]
+		sum -= dLSE[row]
 	}
 	clear(dy)
 	for k, a := range outputs {
 		p := math.Exp(n.Scale*y[a] - n.LSE[row])
-		dy[a] = n.Scale * (dLog[k] - p*dSum)
+		dy[a] = n.Scale * (dLog[k] - p*sum)
 	}
 }
 
-// JVP writes the derivative of the head's values on the rows evaluated so far, in direction v of the parameters (forward
-// mode), to dst, laid out as the values that Eval wrote. With Ẇ_l and ḃ_l the parts of v, ḣ₀ = 0 and ẏ = ḣ_L,
+// JVP writes the derivative of the head's values on the rows evaluated so far, in direction v of the parameters
+// (forward mode), to dst, by slot. With Ẇ_l and ḃ_l the parts of v, ḣ₀ = 0 and
 //
-//	ḣ_l = (ḣ_{l−1} W_l + h_{l−1} Ẇ_l + ḃ_l) · 1[h_l ≠ 0]    (l < L; without the factor for l = L)
+//	ḣ_l = (ḣ_{l−1} W_l + h_{l−1} Ẇ_l + ḃ_l) · 1[h_l ≠ 0]    ẏ = ḣ_{L−1} W_L + h_{L−1} Ẇ_L + ḃ_L
 //
-// that of log p_a is Scale · (ẏ_a − Σ_b p_b ẏ_b), and that of log F_a is Scale · ẏ_a.
+// The derivative of log p_a is Scale · (ẏ_a − Σ_b p_b ẏ_b), that of log F_a is Scale · ẏ_a.
 func (n *Net) JVP(v, dst []float64) {
 	rows, last := len(n.LSE), len(n.Sizes)-1
 	n.room(n.t, rows)
@@ -346,6 +342,7 @@ func (n *Net) JVP(v, dst []float64) {
 	})
 }
 
+// outputDerivatives turns the derivatives of a row's outputs into those of its values.
 func (n *Net) outputDerivatives(row int, dst []float64) {
 	last, outputs := len(n.Sizes)-1, n.Head.outputs(n.st, row)
 	y, t := n.rows(n.h, last, row, row+1), n.rows(n.t, last, row, row+1)
@@ -361,10 +358,10 @@ func (n *Net) outputDerivatives(row int, dst []float64) {
 	}
 }
 
-// The plain loops. mlp_generic.go and mlp_simd.go have faster ones, named without the word Plain, whose sums may be in
-// another order.
+// The plain loops. Code calls mul, mulT, addOuter, relu, mask, add and adam, which mlp_generic.go and mlp_simd.go
+// define: they are faster and may sum in another order.
 
-// mulPlain adds x W to y, row by row: y[r,j] += Σ_i x[r,i] W[i,j].
+// mulPlain adds x W to y: y[r,j] += Σ_i x[r,i] W[i,j].
 func (m *weights) mulPlain(y, x []float64) {
 	for ; len(x) > 0; x, y = x[m.in:], y[m.out:] {
 		for i := range m.in {
@@ -375,7 +372,7 @@ func (m *weights) mulPlain(y, x []float64) {
 	}
 }
 
-// mulTPlain sets dx to dy Wᵀ where h is not 0 and to 0 elsewhere: dx[r,i] = Σ_j dy[r,j] W[i,j] · 1[h[r,i] ≠ 0].
+// mulTPlain sets dx to dy Wᵀ where h is not 0, and to 0 elsewhere: dx[r,i] = Σ_j dy[r,j] W[i,j] · 1[h[r,i] ≠ 0].
 func (m *weights) mulTPlain(dx, dy, h []float64) {
 	clear(dx)
 	for ; len(dx) > 0; dx, dy, h = dx[m.in:], dy[m.out:], h[m.in:] {
@@ -387,7 +384,8 @@ func (m *weights) mulTPlain(dx, dy, h []float64) {
 	}
 }
 
-// addOuterPlain adds rows lo ≤ i < hi of xᵀ dy to dW, in rows of in and out numbers: dW[i,j] += Σ_r x[r,i] dy[r,j].
+// addOuterPlain adds rows lo ≤ i < hi of xᵀ dy to those of dW: dW[i,j] += Σ_r x[r,i] dy[r,j]. Rows of x have in
+// numbers, rows of dy have out.
 func addOuterPlain(dW, x, dy []float64, in, out, lo, hi int) {
 	for ; len(x) > 0; x, dy = x[in:], dy[out:] {
 		for i := lo; i < hi; i++ {
@@ -421,8 +419,7 @@ func addPlain(y, x []float64) {
 	}
 }
 
-// Adam is the optimiser of Kingma & Ba (2015), with β₁ = 0.9, β₂ = 0.999, ε = 1e-8. At step t with
-// gradient g
+// Adam is the optimiser of Kingma & Ba (2015), with β₁ = 0.9, β₂ = 0.999, ε = 1e-8. At step t with gradient g
 //
 //	m ← β₁m + (1−β₁)g    v ← β₂v + (1−β₂)g²    θ ← θ − lr · m/(1−β₁ᵗ) / (√(v/(1−β₂ᵗ)) + ε)
 type Adam struct {
@@ -435,113 +432,100 @@ const beta1, beta2, adamEpsilon = 0.9, 0.999, 1e-8
 // NewAdam returns the optimiser's state for n parameters before the first step.
 func NewAdam(n int) Adam { return Adam{make([]float64, n), make([]float64, n), 0} }
 
-// adamRate is lr and the factors 1/(1−β₁ᵗ) and 1/(1−β₂ᵗ) of one step.
-type adamRate struct{ lr, correct1, correct2 float64 }
-
-// next counts a step and returns its rate.
-func (a *Adam) next(lr float64) adamRate {
+// Update moves params one step down grad.
+func (a *Adam) Update(params, grad []float64, lr float64) {
 	a.T++
-	return adamRate{lr, 1 / (1 - math.Pow(beta1, float64(a.T))), 1 / (1 - math.Pow(beta2, float64(a.T)))}
+	adam(params, grad, a.M, a.V, lr, a.T)
 }
 
-// Update moves params one step down grad.
-func (a *Adam) Update(params, grad []float64, lr float64) { adam(params, grad, a.M, a.V, a.next(lr)) }
-
-func adamPlain(p, g, m, v []float64, r adamRate) {
+// adamPlain is step t of Adam on some of the parameters p.
+func adamPlain(p, g, m, v []float64, lr float64, t int) {
+	correct1, correct2 := 1/(1-math.Pow(beta1, float64(t))), 1/(1-math.Pow(beta2, float64(t)))
 	for i := range p {
 		m[i] = beta1*m[i] + (1-beta1)*g[i]
 		v[i] = beta2*v[i] + (1-beta2)*g[i]*g[i]
-		p[i] -= r.lr * (m[i] * r.correct1) / (math.Sqrt(v[i]*r.correct2) + adamEpsilon)
+		p[i] -= lr * (m[i] * correct1) / (math.Sqrt(v[i]*correct2) + adamEpsilon)
 	}
 }
 
-// Step moves the parameters down Grad by [Adam], after scaling Grad to a norm of at most clip where
-// clip > 0, and clears Grad.
+// Step scales Grad to a norm of at most clip if clip > 0, moves the parameters down it by [Adam], and clears it.
 func (n *Net) Step(lr, clip float64) {
 	Clip(n.Grad, clip)
-	rate := n.next(lr)
+	n.T++
 	parallel(n.workers, len(n.Params), 1<<14, func(lo, hi int) {
-		adam(n.Params[lo:hi], n.Grad[lo:hi], n.M[lo:hi], n.V[lo:hi], rate)
+		adam(n.Params[lo:hi], n.Grad[lo:hi], n.M[lo:hi], n.V[lo:hi], lr, n.T)
 		clear(n.Grad[lo:hi])
 	})
 }
 
 // Clip scales g to Euclidean norm c if its norm is larger; c ≤ 0 leaves it.
 func Clip(g []float64, c float64) {
-	if c <= 0 {
-		return
-	}
-	sum := 0.0
-	for _, v := range g {
-		sum += v * v
-	}
-	if norm := math.Sqrt(sum); norm > c {
+	if norm := math.Sqrt(dot(g, g)); c > 0 && norm > c {
 		for i := range g {
 			g[i] *= c / norm
 		}
 	}
 }
 
-// parallel calls f on pieces of at most the given size that cover rows 0 ≤ i < n, on as many goroutines as there are workers
-// and processors. Pieces are taken one by one by whoever is free, the caller among them. f must give the same result whatever
-// the pieces are.
-func parallel(workers, n, most int, f func(lo, hi int)) {
+// parallel calls f on pieces of at most size rows that cover 0 ≤ i < n. The caller and up to workers − 1 helpers take
+// the next piece whenever they are free. f must give the same numbers for any pieces.
+func parallel(workers, n, size int, f func(lo, hi int)) {
 	workers = min(workers, runtime.GOMAXPROCS(0))
-	piece := min(most, (n+workers-1)/workers)
-	if workers == 1 || piece >= n {
-		for lo := 0; lo < n; lo += piece {
-			f(lo, min(lo+piece, n))
+	size = min(size, (n+workers-1)/workers)
+	if workers == 1 || size >= n {
+		for lo := 0; lo < n; lo += size {
+			f(lo, min(lo+size, n))
 		}
 		return
 	}
-	p := &pass{f: f, n: n, piece: piece, end: make(chan struct{})}
-	current.Store(p)
-	for have := helpers.Load(); have < int64(workers)-1; have = helpers.Add(1) {
-		go help()
-	}
-	p.work()
-	for begin := time.Now(); p.done.Load() < int64(n) && time.Since(begin) < patience; {
-		runtime.Gosched()
-	}
-	<-p.end
-	current.CompareAndSwap(p, nil)
-}
-
-const patience = 200 * time.Microsecond
-
-// pass is one call of parallel.
-type pass struct {
-	f           func(lo, hi int)
-	n, piece    int
-	taken, done atomic.Int64  // rows
-	end         chan struct{} // closed when all are done
-}
-
-var (
-	current atomic.Pointer[pass]
-	helpers atomic.Int64
-)
-
-func (p *pass) work() {
-	for p.taken.Load() < int64(p.n) {
-		hi := int(p.taken.Add(int64(p.piece)))
-		lo := hi - p.piece
-		if hi = min(hi, p.n); lo < hi {
-			p.f(lo, hi)
-			if p.done.Add(int64(hi-lo)) == int64(p.n) {
-				close(p.end)
+	var taken, done atomic.Int64 // rows that someone has begun, and that are finished
+	var work func()
+	end := make(chan struct{})
+	work = func() {
+		for hi := 0; hi < n; {
+			hi = int(taken.Add(int64(size)))
+			lo := hi - size
+			if hi >= n {
+				waiting.CompareAndSwap(&work, nil) // nothing is left to take
+			}
+			if lo < n {
+				f(lo, min(hi, n))
+				if done.Add(int64(min(hi, n)-lo)) == int64(n) {
+					close(end)
+				}
 			}
 		}
 	}
+	waiting.Store(&work)
+	for helpers.Load() < int64(workers-1) {
+		helpers.Add(1)
+		go help()
+	}
+	work()
+	soon(func() bool { return done.Load() == int64(n) })
+	<-end
 }
 
-// help works on passes until none has come for a while.
+var waiting atomic.Pointer[func()] // work that has pieces to take
+var helpers atomic.Int64           // goroutines that run help
+
+// help joins in the work of whoever calls parallel, until nobody has for a while.
 func help() {
-	for last := time.Now(); time.Since(last) < patience; runtime.Gosched() {
-		if p := current.Load(); p != nil && p.taken.Load() < int64(p.n) {
-			p.work()
-			last = time.Now()
+	for soon(func() bool { return waiting.Load() != nil }) {
+		if work := waiting.Load(); work != nil {
+			(*work)()
 		}
 	}
 	helpers.Add(-1)
+}
+
+// soon waits until ready, 50 µs at most, and says whether it is. Most calls of parallel follow each other faster than a
+// goroutine wakes. Waiting longer would use up this process's share of a busy machine.
+func soon(ready func() bool) bool {
+	for begin := time.Now(); !ready(); runtime.Gosched() {
+		if time.Since(begin) > 50*time.Microsecond {
+			return false
+		}
+	}
+	return true
 }

@@ -2,10 +2,13 @@
 
 package gfn
 
-import "math"
+import (
+	"math"
+	"sync"
+)
 
-// The products of this build are plain loops, unrolled, that skip the zeros which the ReLU leaves. Each number is a sum in
-// an order that depends on nothing but the zeros of its own row.
+// The products of this build are plain loops, unrolled, that skip the zeros which the ReLU leaves. Each number is a sum
+// in an order that depends on nothing but the zeros of its own row.
 
 // extra is what products keep beside a matrix: nothing.
 type extra struct{}
@@ -21,24 +24,23 @@ type terms struct {
 	x [chunk]float64
 }
 
-// compact sets t to the non-zero entries of the first n of x, which are stride numbers apart, and returns them.
-func (t *terms) compact(x []float64, n, stride int) (k []int32, v []float64) {
-	count := 0
-	for i := range n {
-		value := x[i*stride]
-		t.k[count], t.x[count] = int32(i), value
+// compact sets t to the non-zero entries of x and returns them.
+func (t *terms) compact(x []float64) (k []int32, v []float64) {
+	n := 0
+	for i, value := range x[:min(len(x), chunk)] {
+		t.k[n%chunk], t.x[n%chunk] = int32(i), value
 		if math.Float64bits(value) != 0 { // −0 is a term too: integers are compared without a branch
-			count++
+			n++
 		}
 	}
-	return t.k[:count], t.x[:count]
+	return t.k[:n], t.x[:n]
 }
 
 func (m *weights) mul(y, x []float64) {
 	var t terms
 	for ; len(x) > 0; x, y = x[m.in:], y[m.out:] {
 		for lo := 0; lo < m.in; lo += chunk {
-			k, v := t.compact(x[lo:], min(chunk, m.in-lo), 1)
+			k, v := t.compact(x[lo:m.in])
 			addRows(y[:m.out], m.w[lo*m.out:], k, v)
 		}
 	}
@@ -50,30 +52,72 @@ func (m *weights) mulT(dx, dy, h []float64) {
 	for ; len(dx) > 0; dx, dy, h = dx[m.in:], dy[m.out:], h[m.in:] {
 		for lo := 0; lo < m.out; lo += chunk {
 			width := min(chunk, m.out-lo)
-			j, v := t.compact(dy[lo:], width, 1)
+			j, v := t.compact(dy[lo:m.out])
 			for first := 0; first < m.in; first += chunk {
-				i, _ := open.compact(h[first:], min(chunk, m.in-first), 1)
+				i, _ := open.compact(h[first:m.in])
 				addDots(dx[first:], i, m.w[first*m.out+lo:], width, m.out, j, v)
 			}
 		}
 	}
 }
 
-func addOuter(dW, x, dy []float64, in, out, lo, hi int) {
-	var t terms
-	for ; len(x) > 0; x, dy = x[min(len(x), block*in):], dy[min(len(dy), block*out):] { // rows of dy that stay in the cache
-		rows := min(block, len(x)/in)
-		for i := lo; i < hi; i++ {
-			k, v := t.compact(x[i:], rows, in)
-			addRows(dW[i*out:][:out], dy, k, v)
+// packed are the columns of a block of rows of dy that are not all 0: many units are shut on all of them.
+type packed struct {
+	live    []int32 // by column: its place in dy
+	dy, sum []float64
+}
+
+var packs = sync.Pool{New: func() any { return new(packed) }}
+
+// pack sets p to the columns of the given rows of dy, out numbers wide.
+func (p *packed) pack(dy []float64, rows, out int) {
+	p.live = p.live[:0]
+	for j := range out {
+		for r := range rows {
+			if dy[r*out+j] != 0 {
+				p.live = append(p.live, int32(j))
+				break
+			}
+		}
+	}
+	n := len(p.live)
+	p.dy, p.sum = resize(p.dy, rows*n), resize(p.sum, n)
+	for r := range rows {
+		row, packed := dy[r*out:][:out], p.dy[r*n:][:n]
+		for k, j := range p.live {
+			packed[k] = row[j]
 		}
 	}
 }
 
-func relu(y []float64)                      { reluPlain(y) }
-func mask(t, h []float64)                   { maskPlain(t, h[:len(t)]) }
-func add(y, x []float64)                    { addPlain(y[:len(x)], x) }
-func adam(p, g, m, v []float64, r adamRate) { adamPlain(p, g, m, v, r) }
+func addOuter(dW, x, dy []float64, in, out, lo, hi int) {
+	p := packs.Get().(*packed)
+	defer packs.Put(p)
+	var column [block]float64
+	var t terms
+	for len(x) > 0 {
+		rows := min(block, len(x)/in)
+		p.pack(dy, rows, out)
+		for i := lo; i < hi; i++ {
+			for r := range rows {
+				column[r] = x[r*in+i]
+			}
+			k, v := t.compact(column[:rows])
+			clear(p.sum)
+			addRows(p.sum, p.dy, k, v)
+			row := dW[i*out:][:out]
+			for k, j := range p.live {
+				row[j] += p.sum[k]
+			}
+		}
+		x, dy = x[rows*in:], dy[rows*out:]
+	}
+}
+
+func relu(y []float64)                             { reluPlain(y) }
+func mask(t, h []float64)                          { maskPlain(t, h[:len(t)]) }
+func add(y, x []float64)                           { addPlain(y[:len(x)], x) }
+func adam(p, g, m, v []float64, lr float64, t int) { adamPlain(p, g, m, v, lr, t) }
 
 // addRows adds Σ_k x[k] W[idx[k],:] to y, eight rows of W at a time: y is then read and written an eighth as often.
 func addRows(y, w []float64, idx []int32, x []float64) {
@@ -81,7 +125,8 @@ func addRows(y, w []float64, idx []int32, x []float64) {
 	row := func(k int) []float64 { return w[int(idx[k])*n:][:n] }
 	x = x[:len(idx)]
 	for len(idx) >= 8 && len(x) >= 8 {
-		axpy8(y, row(0), row(1), row(2), row(3), row(4), row(5), row(6), row(7), x[0], x[1], x[2], x[3], x[4], x[5], x[6], x[7])
+		axpy8(y, row(0), row(1), row(2), row(3), row(4), row(5), row(6), row(7),
+			x[0], x[1], x[2], x[3], x[4], x[5], x[6], x[7])
 		idx, x = idx[8:], x[8:]
 	}
 	if len(idx) >= 4 && len(x) >= 4 {
@@ -115,8 +160,8 @@ func axpy(y, w []float64, a float64) {
 	}
 }
 
-// addDots adds Σ_k dy[k] W[i,jdx[k]] to dx[i] for each i of idx, four rows of W at a time. Each row of W is width long, and the
-// next one begins stride numbers behind it.
+// addDots adds Σ_k dy[k] W[i,jdx[k]] to dx[i] for each i of idx, four rows of W at a time. Each row of W is width long,
+// and the next one begins stride numbers behind it.
 func addDots(dx []float64, idx []int32, w []float64, width, stride int, jdx []int32, dy []float64) {
 	row := func(i int32) []float64 { return w[int(i)*stride:][:width] }
 	for ; len(idx) >= 4; idx = idx[4:] {

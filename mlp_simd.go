@@ -9,16 +9,16 @@ import (
 	"sync"
 )
 
-// The products of this build are made of one kernel, y += Σ_k x_k W[k,:] over the non-zero x_k, for 32 columns of y and at
-// most 96 rows of W: a panel of W that stays in a first-level cache while the rows of x go by, with y in registers. Each
-// number is a sum in an order that depends on nothing but the zeros of its own row.
+// The products of this build are made of one kernel, y += Σ_k x_k W[k,:] over the non-zero x_k, for 32 columns of y and
+// at most 96 rows of W: a panel of W that stays in a first-level cache while the rows of x go by, with y in registers.
+// Each number is a sum in an order that depends on nothing but the zeros of its own row.
 
 const panelRows, panelColumns = 96, 32
 
-type panelRow = [panelColumns]float64
+type panelRow [panelColumns]float64
 
-// extra holds W and Wᵀ in panels: block of rows by block of rows, in each the columns from left to right, in each the rows.
-// What a panel has beyond the last column is added up with the rest and goes nowhere.
+// extra holds W and Wᵀ in panels: block of rows by block of rows, in each the columns from left to right, in each the
+// rows. What a panel has beyond the last column is added up with the rest and goes nowhere.
 type extra struct{ straight, turned []panelRow }
 
 // terms are the non-zero entries of a row of x, or a column, in a block of rows of W: their places in the
@@ -29,15 +29,26 @@ type terms struct {
 	x [panelRows + 8]float64
 }
 
-// scratch is memory for a block of rows, or columns, of x.
+// scratch is memory for some rows, or columns, of x.
 type scratch struct {
-	lists  [block]terms
+	lists  [2 * block]terms
 	tail   panelRow // the last columns of y, where there are fewer than 32
 	panel  [panelRows]panelRow
 	turned [panelColumns * panelRows]float64
 }
 
 var scratches = sync.Pool{New: func() any { return new(scratch) }}
+
+// set copies the first numbers of x to r.
+func (r *panelRow) set(x []float64) {
+	if len(x) < panelColumns {
+		copy(r[:], x)
+		return
+	}
+	for i := 0; i < panelColumns; i += 4 {
+		load(x[i:]).Store((*[4]float64)(r[i:]))
+	}
+}
 
 // panels returns the number of panels side by side in n columns.
 func panels(n int) int { return (n + panelColumns - 1) / panelColumns }
@@ -63,7 +74,7 @@ func (m *weights) pack(lo, hi int) {
 	for i := lo; i < hi; i++ {
 		row := m.w[i*m.out:][:m.out]
 		for p := range side {
-			copy(m.straight[at(i, p, side)][:], row[p*panelColumns:])
+			m.straight[at(i, p, side)].set(row[p*panelColumns:])
 		}
 	}
 	side = panels(m.in)
@@ -87,8 +98,7 @@ func turn(dst []float64, toDst int, src []float64, toSrc, rows, columns int) {
 		c := 0
 		for ; c+4 <= columns; c += 4 {
 			from, to := src[r*toSrc+c:], dst[c*toDst+r:]
-			r0, r1 := archsimd.LoadFloat64x4((*[4]float64)(from)), archsimd.LoadFloat64x4((*[4]float64)(from[toSrc:]))
-			r2, r3 := archsimd.LoadFloat64x4((*[4]float64)(from[2*toSrc:])), archsimd.LoadFloat64x4((*[4]float64)(from[3*toSrc:]))
+			r0, r1, r2, r3 := load(from), load(from[toSrc:]), load(from[2*toSrc:]), load(from[3*toSrc:])
 			even, odd := r0.SelectFromPairGrouped(0, 2, r1), r0.SelectFromPairGrouped(1, 3, r1)
 			even2, odd2 := r2.SelectFromPairGrouped(0, 2, r3), r2.SelectFromPairGrouped(1, 3, r3)
 			even.Select128FromPair(0, 2, even2).Store((*[4]float64)(to))
@@ -109,6 +119,8 @@ func turn(dst []float64, toDst int, src []float64, toSrc, rows, columns int) {
 		}
 	}
 }
+
+func load(x []float64) archsimd.Float64x4 { return archsimd.LoadFloat64x4((*[4]float64)(x)) }
 
 func (m *weights) mul(y, x []float64) {
 	if !fast() {
@@ -154,14 +166,14 @@ func addOuter(dW, x, dy []float64, in, out, lo, hi int) {
 	}
 	w := scratches.Get().(*scratch)
 	defer scratches.Put(w)
-	for ; lo < hi; lo += block {
-		columns := min(block, hi-lo)
+	for ; lo < hi; lo += len(w.lists) {
+		columns := min(len(w.lists), hi-lo)
 		for k, rows := 0, len(x)/in; k < rows; k += panelRows {
 			some := min(panelRows, rows-k)
 			w.compactColumns(x[k*in+lo:], in, some, columns)
 			for first := 0; first < out; first += panelColumns {
 				for r := range some {
-					copy(w.panel[r][:], dy[(k+r)*out+first:(k+r+1)*out])
+					w.panel[r].set(dy[(k+r)*out+first : (k+r+1)*out])
 				}
 				w.addPanel(dW[lo*out:], columns, w.panel[:], first, out)
 			}
@@ -359,10 +371,11 @@ func mask(t, h []float64) {
 }
 
 //go:noinline
-func adam(p, g, m, v []float64, r adamRate) {
+func adam(p, g, m, v []float64, lr float64, t int) {
 	if fast() {
 		b1, c1, b2, c2 := all(beta1), all(1-beta1), all(beta2), all(1-beta2)
-		lr, correct1, correct2, ε := all(r.lr), all(r.correct1), all(r.correct2), all(adamEpsilon)
+		correct1, correct2 := all(1/(1-math.Pow(beta1, float64(t)))), all(1/(1-math.Pow(beta2, float64(t))))
+		lr, ε := all(lr), all(adamEpsilon)
 		for ; len(p) >= 4; p, g, m, v = p[4:], g[4:], m[4:], v[4:] {
 			pp, pm, pv := (*[4]float64)(p), (*[4]float64)(m), (*[4]float64)(v)
 			g := archsimd.LoadFloat64x4((*[4]float64)(g))
@@ -375,7 +388,7 @@ func adam(p, g, m, v []float64, r adamRate) {
 		}
 		archsimd.ClearAVXUpperBits()
 	}
-	adamPlain(p, g, m, v, r)
+	adamPlain(p, g, m, v, lr, t)
 }
 
 func all(x float64) archsimd.Float64x4 { return archsimd.BroadcastFloat64x4(x) }

@@ -62,7 +62,7 @@ func init() {
 //go:noinline
 func chains(n int) float64 {
 	x, y := archsimd.BroadcastFloat64x8(0.999), archsimd.BroadcastFloat64x8(1e-9)
-	of := func(k float64) archsimd.Float64x8 { return archsimd.BroadcastFloat64x8(k) } // different: equal ones are made one
+	of := archsimd.BroadcastFloat64x8 // of different numbers: equal ones are made one
 	a, b, c, d, e, f, g, h, i, j := of(1), of(2), of(3), of(4), of(5), of(6), of(7), of(8), of(9), of(10)
 	for range n {
 		a, b, c, d, e = a.MulAdd(x, y), b.MulAdd(x, y), c.MulAdd(x, y), d.MulAdd(x, y), e.MulAdd(x, y)
