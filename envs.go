@@ -27,19 +27,20 @@ import (
 const DefaultFloor = -50
 
 // maxInputs bounds an environment's features, and with them its actions and the memory of its constructor: a larger
-// size is a slip of the pen.
+// size is a mistake.
 const maxInputs = 1 << 20
 
 // base is what the environments here have in common.
 type base struct {
-	shape Shape
-	spec  string // see Traits
-	note  string
-	sum   uint32
+	shape  Shape
+	traits Traits
 }
 
 // Shape implements [Env].
 func (b *base) Shape() Shape { return b.shape }
+
+// Traits returns the [Traits] of the environment.
+func (b *base) Traits() Traits { return b.traits }
 
 // span appends the numbers from ≤ i < to.
 func span(dst []int, from, to int) []int {
@@ -97,8 +98,8 @@ type GridReward struct {
 func DefaultGridReward() GridReward { return GridReward{R0: 0.1, R1: 0.5, R2: 2, Floor: DefaultFloor} }
 
 // factors returns what coordinate value x contributes to the products of R1 and R2. It compares y = |x/(H−1) − ½| with
-// integers: y > 0.25 if 2·|2x − (H−1)| > H−1, and 0.3 < y < 0.4 if 6(H−1) < 10·|2x − (H−1)| < 8(H−1). In float64 a tie
-// breaks on one side of the grid only, at H = 6, 11, 16, …, and 16² has 9 mode states for 4.
+// integers: y > 0.25 if 2·|2x − (H−1)| > H−1, and 0.3 < y < 0.4 if 6(H−1) < 10·|2x − (H−1)| < 8(H−1). In float64 a tie,
+// as at H = 6, 11, 16, …, would break on one side of the grid only: the 16×16 grid would have 9 mode states, not 4.
 func (r GridReward) factors(x, height int) (outer, inner float64) {
 	n := height - 1
 	a := max(2*x-n, n-2*x)
@@ -117,7 +118,8 @@ func (r GridReward) factors(x, height int) (outer, inner float64) {
 
 // HyperGrid is the grid {0…H−1}^D: s0 = 0, action d adds one to coordinate d and backward action d takes one away.
 // Every state is terminating. Features are one-hot by coordinate, d·H + x_d. Its modes, by the standard reward only,
-// are the states with every y_d in the inner band 0.3 < y_d < 0.4, which is empty for H = 2…6 and 11.
+// are the states with every y_d in the inner band 0.3 < y_d < 0.4, which is empty for H = 2…6 and 11. Its guide is PF
+// with exits capped at 1e-5 where R(x) ≤ R0.
 type HyperGrid struct {
 	base
 	height       int
@@ -143,8 +145,15 @@ func NewHyperGrid(dim, height int, reward GridReward) (*HyperGrid, error) {
 	}
 	g := &HyperGrid{height: height, reward: reward}
 	g.shape = Shape{Dim: dim, Forward: dim + 1, Backward: dim, Features: dim * height}
-	g.spec = fmt.Sprintf("hypergrid:dim=%d,height=%d,r0=%v,r1=%v,r2=%v,reward=%s,floor=%v",
-		dim, height, r0, r1, r2, map[bool]string{false: "standard", true: "cosine"}[reward.Cosine], reward.Floor)
+	g.traits = Traits{
+		LogStates: float64(dim) * math.Log(float64(height)),
+		Guide:     ExitCapped{1e-5, logFloored(r0, reward.Floor)}, Format: g.Format,
+		Spec: fmt.Sprintf("hypergrid:dim=%d,height=%d,r0=%v,r1=%v,r2=%v,reward=%s,floor=%v",
+			dim, height, r0, r1, r2, map[bool]string{false: "standard", true: "cosine"}[reward.Cosine], reward.Floor),
+	}
+	if !reward.Cosine {
+		g.traits.Mode = g.mode
+	}
 	positive := 0 // values of a coordinate; R > 0 where all coordinates have such values: inner is 1 only where outer is
 	for x := range height {
 		outer, inner := reward.factors(x, height)
@@ -155,7 +164,7 @@ func NewHyperGrid(dim, height int, reward GridReward) (*HyperGrid, error) {
 	}
 	if positive < height {
 		power := func(n int) float64 { return math.Pow(float64(n), float64(dim)) }
-		g.note = fmt.Sprintf("R is 0 at all but %.6g of %.6g states; their log R is the floor, %v",
+		g.traits.Note = fmt.Sprintf("R is 0 at all but %.6g of %.6g states; their log R is the floor, %v",
 			power(positive), power(height), reward.Floor)
 	}
 	return g, want(positive > 0, "hypergrid: R is 0 at every state, with r0, r1, r2 = %v, %v, %v", r0, r1, r2)
@@ -186,20 +195,6 @@ func (g *HyperGrid) LogReward(s []int) float64 {
 		outer, inner = outer*g.outer[x], inner*g.inner[x]
 	}
 	return logFloored(g.reward.R0+g.reward.R1*outer+g.reward.R2*inner, g.reward.Floor)
-}
-
-// Traits returns the [Traits] of the grid: H^D states; the modes of the standard reward; as guide PF with exits capped
-// at 1e-5 where R(x) ≤ R0.
-func (g *HyperGrid) Traits() Traits {
-	t := Traits{
-		LogStates: float64(g.shape.Dim) * math.Log(float64(g.height)),
-		Guide:     ExitCapped{1e-5, logFloored(g.reward.R0, g.reward.Floor)},
-		Format:    g.Format, Spec: g.spec, Note: g.note,
-	}
-	if !g.reward.Cosine {
-		t.Mode = g.mode
-	}
-	return t
 }
 
 // mode says whether 0.3 < y_d < 0.4 for every d.
@@ -311,7 +306,7 @@ func (o Order) String() string { return orderNames[o] }
 type WordReward struct {
 	LogR    func(word []int) float64 // log R, finite
 	Mode    func(word []int) bool    // is word a mode? nil where modes are not defined
-	Partial bool                     // LogR is of unfinished words too, K in their empty slots: an intermediate reward
+	Partial bool                     // LogR is defined on unfinished words, K in their empty slots: an intermediate reward
 
 	words wordSet // those it is defined on; the zero value: any
 	spec  string  // its keys in a spec
@@ -330,6 +325,12 @@ type WordReward struct {
 // On the empty word prepending and appending k are two edges to the same word. Only full words exit, and a full word
 // has no other action. There are (K^{L+1}−1)/(K−1) states by append and ends, (K+1)^L by any. Features are one-hot by
 // slot, slot·K + k, none for an empty slot. Its reward decides whether it has modes.
+//
+// The intermediate reward of an unfinished word counts what is set: the factors whose slots are all set, or the
+// distance to a mode over the slots that are set. It is defined if the reward is a sum over slots
+// ([WordReward].Partial) and letters keep their slots, which those of [Ends] do not. g does not depend on the path:
+// every path to a word of n letters has n steps, and A and B depend on n alone. A is K(L−n) in any order, 2K at either
+// end, K by append, and 1 for a full word; B is n in any order, 2 at either end, and 1 by append.
 type Sequence struct {
 	base
 	wordSet
@@ -357,11 +358,16 @@ func NewSequence(length int, tokens string, order Order, reward WordReward) (*Se
 	spec := fmt.Sprintf("sequence:length=%d,tokens=%s,order=%s,%s", length, tokens, order, keys)
 	places := []int{Append: 1, Ends: 2, AnyOrder: length}[order]
 	shape := Shape{Dim: length, Forward: places*k + 1, Backward: places, Features: length * k}
-	return &Sequence{base{shape, spec, reward.note, reward.sum}, words, order, places, reward}, nil
+	q := &Sequence{base{shape: shape}, words, order, places, reward}
+	q.traits = Traits{
+		Mode: reward.Mode, LogStates: q.logStates(),
+		PathIndependent: true, Format: q.Format, Spec: spec, Note: reward.note, Checksum: reward.sum,
+	}
+	if reward.Partial && order != Ends {
+		q.traits.LogIntermediate = reward.LogR
+	}
+	return q, nil
 }
-
-// Order returns the way in which words are built.
-func (q *Sequence) Order() Order { return q.order }
 
 // Format writes the word so far, in any order with '-' for empty slots.
 func (q *Sequence) Format(s []int) string {
@@ -369,23 +375,6 @@ func (q *Sequence) Format(s []int) string {
 		s = s[:q.filled(s)]
 	}
 	return q.format(s)
-}
-
-// Traits returns the [Traits] of the words. There are (K+1)^L states in any order, else K^0 + … + K^L. Modes are those
-// of the reward. An unfinished word has an intermediate reward where the reward is a sum over slots
-// ([WordReward].Partial), unless letters still move, as by [Ends]: that of what is there (the factors whose slots are
-// all set, or the distance to a mode over the slots that are). g does not depend on the path: every path to a word of n
-// letters has n steps, and A and B depend on n alone. A is K(L−n) in any order, 2K at either end, K by append, and 1 of
-// full words; B is n, 2 and 1.
-func (q *Sequence) Traits() Traits {
-	t := Traits{
-		Mode: q.reward.Mode, LogStates: q.logStates(),
-		PathIndependent: true, Format: q.Format, Spec: q.spec, Note: q.note, Checksum: q.sum,
-	}
-	if q.reward.Partial && q.order != Ends {
-		t.LogIntermediate = q.reward.LogR
-	}
-	return t
 }
 
 func (q *Sequence) logStates() float64 {
@@ -508,8 +497,9 @@ func NewEditor(env Env, p Policy, δ, σ, λ float64) (*Editor, error) {
 	)
 }
 
-// NewMutator returns the random mutation of words: each letter is replaced with probability rate, by each of the others
-// alike. That is ρ = rate·K/(K−1) with the uniform sampler, where ρ > 1 takes from the seed's letter.
+// NewMutator returns the random mutation of words: each letter is replaced with probability rate, by any other letter
+// with equal probability. This is an editor with the uniform sampler and ρ = rate·K/(K−1). A ρ above 1 makes the seed's
+// letter less likely than 1/K.
 func NewMutator(env Env, rate float64) (*Editor, error) {
 	var ρ float64
 	e, err := newEditor(env, UniformPF, func(int, float64, float64) float64 { return ρ })
@@ -1058,15 +1048,19 @@ func (f source) each(records []record, do func(fields []string) error) error {
 
 // lines calls do on the fields of every line. A '#' begins a comment.
 func (f source) lines(do func(fields []string) error) error {
-	records, err := f.records(";,", "")
+	records, err := f.records("")
 	return cmp.Or(err, f.each(records, do))
 }
 
-// records returns the fields of all lines but empty ones. They are separated by the first of separators that stands
-// outside quotes in the first line, or else by any number of blanks. A '#' begins a comment. In a text with a header it
-// does so at the beginning of a line only; the last comment above all else is the header, as numpy.savetxt writes it,
-// if it is the one wanted or a number follows.
-func (f source) records(separators, header string) (records []record, err error) {
+// records returns the fields of all lines but empty ones. They are separated by tabs (in a text with a header),
+// semicolons or commas, the first of these that stands outside quotes in the first line, or else by any number of
+// blanks. A '#' begins a comment, where there is a header at the beginning of a line only. The last comment above all
+// else is the header, as numpy.savetxt writes it, if it is the one wanted or a number follows.
+func (f source) records(header string) (records []record, err error) {
+	separators := ";,"
+	if header != "" {
+		separators = "\t;,"
+	}
 	text := strings.TrimPrefix(string(f.text), "\ufeff")
 	lines := strings.Split(strings.NewReplacer("\r\n", "\n", "\r", "\n").Replace(text), "\n")
 	first, comment, title := "", 0, ""
@@ -1132,7 +1126,7 @@ const anyNames = "with the names of the columns"
 // unless that is anyNames. It leaves out names of rows as R writes them: those below an empty first name, or distinct
 // ones that the header has no name for.
 func (f source) table(header string) (names []string, rows []record, err error) {
-	all, err := f.records("\t;,", header)
+	all, err := f.records(header)
 	if err = cmp.Or(err, want(len(all) > 0, "%s: empty, want the header %s", f.name, header)); err != nil {
 		return nil, nil, err
 	}
@@ -1255,7 +1249,8 @@ func NewExplicit(edges [][2]int, rewards map[int]float64, floor float64) (*Expli
 	nodes = slices.Compact(nodes)
 	n := len(nodes)
 	e := &Explicit{nodes: nodes, out: make([][]link, n), in: make([][]link, n), logR: make([]float64, n)}
-	e.spec = fmt.Sprintf("explicit:crc=%08x,floor=%v", crc32.ChecksumIEEE(fmt.Append(nil, edges, rewards)), floor)
+	e.traits.Format = e.Format
+	e.traits.Spec = fmt.Sprintf("explicit:crc=%08x,floor=%v", crc32.ChecksumIEEE(fmt.Append(nil, edges, rewards)), floor)
 	e.shape = Shape{Dim: 1, Forward: 1, Features: n} // an exit, and as many edges as a node has
 	for _, edge := range edges {
 		from, to := e.index(edge[0]), e.index(edge[1])
@@ -1274,7 +1269,8 @@ func NewExplicit(edges [][2]int, rewards map[int]float64, floor float64) (*Expli
 		}
 	}
 	if zeros > 0 {
-		e.note = fmt.Sprintf("R is 0 at %d of %d terminating nodes; their log R is the floor, %v", zeros, len(rewards), floor)
+		e.traits.Note = fmt.Sprintf("R is 0 at %d of %d terminating nodes; their log R is the floor, %v",
+			zeros, len(rewards), floor)
 	}
 	return e, cmp.Or(want(zeros < len(rewards), "explicit: R is 0 at every terminating node"), e.checkPointed())
 }
@@ -1315,7 +1311,7 @@ func Fixture() *Explicit {
 	if err != nil {
 		panic(err)
 	}
-	e.spec = "explicit"
+	e.traits.Spec = "explicit"
 	return e
 }
 
@@ -1337,11 +1333,6 @@ func (e *Explicit) Features(dst, s []int) []int { return append(dst, s[0]) }
 // LogReward implements [Env]: log R as given, the floor where R = 0.
 func (e *Explicit) LogReward(s []int) float64 { return e.logR[s[0]] }
 
-// Traits returns the [Traits] of the graph.
-func (e *Explicit) Traits() Traits {
-	return Traits{Format: e.Format, Spec: e.spec, Note: e.note, Checksum: e.sum}
-}
-
 // Format writes the node's number.
 func (e *Explicit) Format(s []int) string { return strconv.Itoa(e.nodes[s[0]]) }
 
@@ -1354,10 +1345,8 @@ func (e *Explicit) Forward(dst, s []int) []int {
 	return dst
 }
 
-// ParseExplicit reads a graph from text, in the format that [ParseEnv] describes; name stands for the file in errors,
-// which name the line where one is at fault.
-func ParseExplicit(r io.Reader, name string, floor float64) (*Explicit, error) {
-	file := readSource(r, name)
+// parseExplicit reads a graph in the format that [ParseEnv] describes.
+func parseExplicit(file source, floor float64) (*Explicit, error) {
 	var edges [][2]int
 	rewards := map[int]float64{}
 	err := file.lines(func(fields []string) error {
@@ -1382,9 +1371,9 @@ func ParseExplicit(r io.Reader, name string, floor float64) (*Explicit, error) {
 	}
 	e, err := NewExplicit(edges, rewards, floor)
 	if err != nil {
-		return nil, located(name, err)
+		return nil, located(file.name, err)
 	}
-	e.spec, e.sum = fmt.Sprintf("explicit:file=%s,floor=%v", name, floor), file.sum()
+	e.traits.Spec, e.traits.Checksum = fmt.Sprintf("explicit:file=%s,floor=%v", file.name, floor), file.sum()
 	return e, nil
 }
 
@@ -1398,7 +1387,8 @@ const maxNodes = 31
 //	log R(G) = Σ_v score(v | parents of v) − score(v | ∅)
 //
 // There are 1, 3, 25, 543, 29281, 3781503, … states for n = 1, 2, … nodes. Features are one-hot by edge, u·n + v, none
-// for the empty graph.
+// for the empty graph. Its guide is PF with exits capped at 1e-10 where log R(x) ≤ 75, which Niu et al. 2024 chose for
+// their data.
 type DAG struct {
 	base
 	score DAGScore
@@ -1440,8 +1430,11 @@ func NewDAG(nodes int, score DAGScore) (*DAG, error) {
 		score.names, score.spec = nodeNames(nodes), fmt.Sprintf("nodes=%d,score=custom", nodes)
 	}
 	shape := Shape{Dim: nodes, Forward: nodes*nodes + 1, Backward: nodes * nodes, Features: nodes * nodes}
-	d := &DAG{score: score, cache: map[family]float64{}}
-	d.shape, d.spec, d.sum = shape, "dag:"+score.spec, score.sum
+	d := &DAG{base: base{shape: shape}, score: score, cache: map[family]float64{}}
+	d.traits = Traits{
+		LogStates: logDAGs(nodes), Guide: ExitCapped{1e-10, 75}, Format: d.Format,
+		Spec: "dag:" + score.spec, Checksum: score.sum,
+	}
 	return d, nil
 }
 
@@ -1531,16 +1524,10 @@ func (d *DAG) term(f family) float64 {
 	return term
 }
 
-// Traits returns the [Traits] of the graphs: as guide PF with exits capped at 1e-10 where log R(x) ≤ 75, which Niu et
-// al. 2024 chose for their data.
-func (d *DAG) Traits() Traits {
-	return Traits{LogStates: d.logStates(), Guide: ExitCapped{1e-10, 75}, Format: d.Format, Spec: d.spec, Checksum: d.sum}
-}
-
-// logStates returns the log of a(n) = Σ_{k=1…n} (−1)^{k+1} C(n,k) 2^{k(n−k)} a(n−k), a(0) = 1 (Robinson 1977).
-func (d *DAG) logStates() float64 {
+// logDAGs returns the log of a(n) = Σ_{k=1…n} (−1)^{k+1} C(n,k) 2^{k(n−k)} a(n−k), a(0) = 1 (Robinson 1977).
+func logDAGs(nodes int) float64 {
 	a := []float64{1}
-	for n := 1; n <= d.shape.Dim; n++ {
+	for n := 1; n <= nodes; n++ {
 		sum, choose := 0.0, -1.0 // choose = (−1)^{k+1} C(n,k)
 		for k := 1; k <= n; k++ {
 			choose *= -float64(n-k+1) / float64(k)
@@ -1548,7 +1535,7 @@ func (d *DAG) logStates() float64 {
 		}
 		a = append(a, sum)
 	}
-	return math.Log(a[d.shape.Dim])
+	return math.Log(a[nodes])
 }
 
 // Format writes a graph in the notation of the R package bnlearn: [A][B][C|A:B] is A→C←B.
@@ -1631,37 +1618,11 @@ func ReadData(r io.Reader, name string) (*Data, error) {
 	}))
 }
 
-// Centre takes its mean from every column, so that the last term of [NewBGe]'s R vanishes: its ν is then the means.
-// Large means of columns that are not centred read as correlation.
-func (d *Data) Centre() {
-	for j := range d.Names {
-		column, _ := d.centred(j)
-		for i, x := range d.Rows {
-			x[j] = column[i]
-		}
-	}
-}
-
-// Standardize gives every column mean 0 and variance 1 (N − 1 in the denominator), a constant one mean 0 only.
-func (d *Data) Standardize() {
-	d.Centre()
-	for j := range d.Names {
-		norm := 0.0
-		for _, x := range d.Rows {
-			norm = math.Hypot(norm, x[j])
-		}
-		for _, x := range d.Rows {
-			if norm > 0 {
-				x[j] *= math.Sqrt(float64(len(d.Rows)-1)) / norm
-			}
-		}
-	}
-}
-
-// centred returns a column less its mean, and the mean. It takes the mean of what a first mean leaves, so that a large
-// mean costs no digits of the differences; a constant column becomes exactly 0.
-func (d *Data) centred(j int) (column []float64, mean float64) {
-	N, left := float64(len(d.Rows)), 0.0
+// column returns column j less its mean, and the mean. It subtracts the mean twice: the second mean corrects the
+// rounding error of the first. A constant column becomes exactly 0. For columns "centred" the mean counts as 0, for
+// "standardized" the column also gets variance 1 (N − 1 in the denominator), unless it is constant.
+func (d *Data) column(j int, columns string) (column []float64, mean float64) {
+	N, left, norm := float64(len(d.Rows)), 0.0, 0.0
 	for i, x := range d.Rows {
 		if i == 0 {
 			mean = x[j]
@@ -1673,13 +1634,24 @@ func (d *Data) centred(j int) (column []float64, mean float64) {
 	}
 	for _, x := range d.Rows {
 		column = append(column, x[j]-mean-left)
+		norm = math.Hypot(norm, x[j]-mean-left)
+	}
+	if columns == "standardized" && norm > 0 {
+		for i := range column {
+			column[i] *= math.Sqrt(N-1) / norm
+		}
+	}
+	if columns != "raw" {
+		return column, 0
 	}
 	return column, mean + left
 }
 
 // NewBGe returns the log marginal likelihood of a linear-Gaussian network given N observations X with mean x̄ and
 // centred scatter matrix S, its parameters under a normal-Wishart prior with α_μ = 1, α_w = n + 2, ν = 0 and T = tI
-// (Geiger & Heckerman 1994, corrected by Kuipers et al. 2014). With
+// (Geiger & Heckerman 1994, corrected by Kuipers et al. 2014). Columns of X are taken raw, centred (ν is their means,
+// so that the last term of R vanishes) or standardized (centred, and divided by their deviations). Large means of raw
+// columns read as correlation. With
 //
 //	t = α_μ(α_w − n − 1)/(α_μ + 1)    R = tI + S + (Nα_μ/(N + α_μ)) (x̄ − ν)(x̄ − ν)ᵀ
 //
@@ -1693,13 +1665,14 @@ func (d *Data) centred(j int) (column []float64, mean float64) {
 //
 // R is never formed. It is AᵀA for the stacked rows A = (X − x̄; √(Nα_μ/(N+α_μ)) (x̄ − ν); √t I), whose triangular
 // factor gives the determinants. Products would lose every digit on collinear columns or large means.
-func NewBGe(d *Data, penalty float64) (DAGScore, error) {
+func NewBGe(d *Data, columns string, penalty float64) (DAGScore, error) {
 	n, N := len(d.Names), float64(len(d.Rows))
 	const αμ = 1.0
 	αw := float64(n + 2)
 	t := αμ * (αw - float64(n) - 1) / (αμ + 1)
 	err := cmp.Or(
 		want(n >= 1 && n <= maxNodes, "dag: %d columns, want 1 to %d", n, maxNodes),
+		want(slices.Contains(columnNames, columns), "dag: columns are %q, want %s", columns, oneOf(columns, columnNames)),
 		want(N >= 1, "dag: no observations, want one or more"),
 		want(finite(penalty), "dag: penalty is %v, want a finite number", penalty),
 	)
@@ -1711,7 +1684,7 @@ func NewBGe(d *Data, penalty float64) (DAGScore, error) {
 	}
 	A := make([][]float64, n) // by column
 	for j := range A {
-		column, mean := d.centred(j)
+		column, mean := d.column(j, columns)
 		column = append(column, math.Sqrt(N*αμ/(N+αμ))*mean)
 		squares := dot(column, column)
 		if !finite(squares) {
@@ -1733,8 +1706,10 @@ func NewBGe(d *Data, penalty float64) (DAGScore, error) {
 			(N+c)/2*logYY - (N+c+1)/2*logYX - penalty*l
 	}
 	sum := crc32.ChecksumIEEE(fmt.Append(nil, d.Names, d.Rows))
-	return DAGScore{local, d.Names, fmt.Sprintf("crc=%08x,penalty=%v", sum, penalty), 0}, nil
+	return DAGScore{local, d.Names, fmt.Sprintf("crc=%08x,columns=%s,penalty=%v", sum, columns, penalty), 0}, nil
 }
+
+var columnNames = []string{"raw", "centred", "standardized"}
 
 func lnΓ(x float64) float64 { y, _ := math.Lgamma(x); return y }
 
@@ -1974,8 +1949,8 @@ func oneOf(typed string, known []string) string {
 	return text
 }
 
-// Nearest returns the one of the known names, in lower case, that is the fewest letters to insert, delete or replace
-// away from a mistyped one; empty if those are more than 2, or all letters. Case is ignored.
+// Nearest returns the known name with the least [Levenshtein] distance from a mistyped one, or an empty string if no
+// distance is below 3 and below the length of the mistyped name. Case is ignored; known names are in lower case.
 func Nearest(typed string, known []string) (best string) {
 	least := min(3, len(typed))
 	for _, name := range known {
@@ -2198,8 +2173,7 @@ func dagKeys(keys *flag.FlagSet) func() (Env, error) {
 	edges := keys.Float64("edges", -1, "without file: expected edges of their graph; -1: as many as nodes")
 	noise := keys.Float64("noise", 0.1, "without file: standard deviation of a variable given its parents")
 	seed := seedKey(keys)
-	columns := choiceKey(keys, "columns", "", []string{"raw", "centred", "standardized"},
-		"; by default centred of a file, raw without one")
+	columns := choiceKey(keys, "columns", "", columnNames, "; by default centred of a file, raw without one")
 	penalty := keys.Float64("penalty", 0, "log prior of a graph: −penalty for each edge")
 	return func() (Env, error) {
 		expected := *edges
@@ -2218,13 +2192,7 @@ func dagKeys(keys *flag.FlagSet) func() (Env, error) {
 		if err != nil {
 			return nil, err
 		}
-		switch columns.is {
-		case "centred":
-			data.Centre()
-		case "standardized":
-			data.Standardize()
-		}
-		score, err := NewBGe(data, *penalty)
+		score, err := NewBGe(data, columns.is, *penalty)
 		if err != nil {
 			return nil, err
 		}
@@ -2242,6 +2210,6 @@ func explicitKeys(keys *flag.FlagSet) func() (Env, error) {
 		if file.name == "" {
 			return Fixture(), nil
 		}
-		return ParseExplicit(bytes.NewReader(file.text), file.name, *floor)
+		return parseExplicit(*file, *floor)
 	}
 }

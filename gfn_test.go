@@ -1682,7 +1682,7 @@ func TestExplicitMoves(t *testing.T) {
 
 func TestParseExplicit(t *testing.T) {
 	const text = "\ufeff# a diamond\nedge 0 1\r\nedge 0 2\n\n  edge 1 3 # joins\nedge 2 3\nreward 3 1.5\nreward 1 0\n"
-	env := must(gfn.ParseExplicit(strings.NewReader(text), "g.txt", -9))
+	env := must(gfn.ParseEnvText("explicit:floor=-9,file=g.txt", text))
 	g := enumerate(t, env)
 	require.Equal(t, 4, g.Len())
 	require.InDelta(t, math.Log(1.5+math.Exp(-9)), g.LogZ(), 1e-14)
@@ -2454,7 +2454,7 @@ func TestDAGMoves(t *testing.T) {
 func bge(t testing.TB, penalty float64, rows ...[]float64) gfn.DAGScore {
 	t.Helper()
 	names := []string{"A", "B", "C", "D", "E", "F"}[:len(rows[0])]
-	score := must(gfn.NewBGe(&gfn.Data{Names: names, Rows: rows}, penalty))
+	score := must(gfn.NewBGe(&gfn.Data{Names: names, Rows: rows}, "raw", penalty))
 	return score
 }
 
@@ -2772,10 +2772,13 @@ func TestReadData(t *testing.T) {
 		d := must(gfn.ReadData(strings.NewReader(c), "d.txt"))
 		require.Equal(t, &gfn.Data{Names: []string{"Raf", "Mek up", "Erk"}, Rows: want}, d, name)
 	}
+	semicolon := must(gfn.ReadData(strings.NewReader("\"A;1\",B\n1,2\n"), "d.txt"))
+	require.Equal(t, []string{"A;1", "B"}, semicolon.Names)
 	for name, text := range map[string]string{ // as other programs write it
 		"lone CR":                "INF,NAN\r1,2\r3,5\r",
 		"savetxt, commas":        "# INF,NAN\n1,2\n3,5\n",
 		"savetxt, blanks":        "# of Friday\n# INF NAN\n1.0e+00 2\n3 5\n",
+		"comment, header":        "# of Friday\n\"INF\",\"NAN\"\n1,2\n3,5\n",
 		"comments":               "# of Friday, 3 pm\n#\nINF;NAN\n1;2\n #no\n3;5\n",
 		"write.table":            "\"INF\" \"NAN\"\n\"Ann Lee\" 1 2\n\"12\" 3 5\n",
 		"write.table, no quotes": "INF NAN\n7 1 2\n9 3 5\n",
@@ -2829,8 +2832,7 @@ func FuzzReadData(f *testing.F) {
 		for _, x := range d.Rows {
 			require.Len(t, x, len(d.Names))
 		}
-		d.Standardize()
-		score, err := gfn.NewBGe(d, 0)
+		score, err := gfn.NewBGe(d, "standardized", 0)
 		if err != nil {
 			require.True(t, strings.HasPrefix(err.Error(), "gfn: dag: "), err.Error())
 			return
@@ -2844,18 +2846,27 @@ func FuzzReadData(f *testing.F) {
 	})
 }
 
+// Standardized columns score like raw ones that are standardized by hand: constant, huge, of one observation.
 func TestStandardize(t *testing.T) {
-	d := &gfn.Data{Names: []string{"A", "B", "C"}, Rows: [][]float64{{1, 0.9, 3e200}, {2, 0.9, 1e200}, {6, 0.9, 2e200}}}
-	d.Standardize()
-	// A: mean 3, variance (4 + 1 + 9)/2 = 7; C: mean 2e200, deviation 1e200
-	for i, want := range [][]float64{{-2 / math.Sqrt(7), 0, 1}, {-1 / math.Sqrt(7), 0, -1}, {3 / math.Sqrt(7), 0, 0}} {
-		require.InDeltaSlice(t, want, d.Rows[i], 1e-15)
-		require.Zero(t, d.Rows[i][1], "a constant column")
+	score := func(columns string, rows ...[]float64) (logR []float64) {
+		names := []string{"A", "B", "C"}[:len(rows[0])]
+		env := must(gfn.NewDAG(len(names), must(gfn.NewBGe(&gfn.Data{Names: names, Rows: rows}, columns, 0))))
+		for _, s := range allDAGs(len(names)) {
+			logR = append(logR, env.LogReward(s))
+		}
+		return logR
 	}
-	one := &gfn.Data{Names: []string{"A"}, Rows: [][]float64{{5}}}
-	one.Standardize()
-	require.Equal(t, [][]float64{{0}}, one.Rows)
-	new(gfn.Data).Standardize()
+	// A: mean 3, variance (4 + 1 + 9)/2 = 7; C: mean 2e200, deviation 1e200
+	byHand := score("raw", []float64{-2 / math.Sqrt(7), 0, 1}, []float64{-1 / math.Sqrt(7), 0, -1},
+		[]float64{3 / math.Sqrt(7), 0, 0})
+	standardized := score("standardized", []float64{1, 0.9, 3e200}, []float64{2, 0.9, 1e200}, []float64{6, 0.9, 2e200})
+	require.InDeltaSlice(t, byHand, standardized, 1e-12)
+	require.InDeltaSlice(t, score("raw", []float64{0, 0}), score("standardized", []float64{5, -7}), 1e-12)
+	require.InDeltaSlice(t, score("raw", []float64{1, 2}, []float64{-1, -2}),
+		score("centred", []float64{1e9 + 1, 4}, []float64{1e9 - 1, 0}), 1e-12)
+	refusals{
+		{failure(gfn.NewBGe(&gfn.Data{Names: []string{"A"}, Rows: [][]float64{{1}}}, "centered", 0)), "did you mean centred?"},
+	}.check(t)
 }
 
 // The graph has the expected number of edges and any order; a weight has variance 1 and a
@@ -2891,7 +2902,7 @@ func TestSimulate(t *testing.T) {
 	require.InDelta(t, 1+1.0/198, weights, 4*math.Sqrt(2.0/400))
 
 	d := must(gfn.Simulate(3, 5000, 2, 0.5, 7))
-	score := must(gfn.NewBGe(d, 0))
+	score := must(gfn.NewBGe(d, "raw", 0))
 	g := enumerate(t, must(gfn.NewDAG(3, score)))
 	best := slices.Index(g.LogR, slices.Max(g.LogR))
 	require.Equal(t, pattern(d.Graph), pattern(g.State(nil, best)))
@@ -3002,7 +3013,7 @@ func TestMarginalsExact(t *testing.T) {
 func TestDAGErrors(t *testing.T) {
 	score := gfn.DAGScore{Local: func(_ int, parents uint32) float64 { return math.Log(float64(parents)) }}
 	table := func(penalty float64, names string, rows ...[]float64) error {
-		return failure(gfn.NewBGe(&gfn.Data{Names: strings.Fields(names), Rows: rows}, penalty))
+		return failure(gfn.NewBGe(&gfn.Data{Names: strings.Fields(names), Rows: rows}, "raw", penalty))
 	}
 	for _, c := range []struct {
 		err  error
@@ -3057,7 +3068,7 @@ func TestParseDAG(t *testing.T) {
 	} {
 		require.NotEqual(t, logR(""), logR(spec), spec)
 	}
-	score := must(gfn.NewBGe(must(gfn.Simulate(5, 100, 5, 0.1, 0)), 0))
+	score := must(gfn.NewBGe(must(gfn.Simulate(5, 100, 5, 0.1, 0)), "raw", 0))
 	require.Equal(t, must(gfn.NewDAG(5, score)).LogReward([]int{0, 1, 3, 0, 2}), logR(""))
 	require.Equal(t, "[A][Mek|A]", dag(t, "file="+envFile(t, "d.tsv", "A\tMek\n1\t2\n")).Format([]int{0, 1}))
 }

@@ -1364,13 +1364,12 @@ var list = []place{
 		m("log of the diagonal, not its square", "2*math.Log", "math.Log"),
 		m("parents alone", "logYY, logYX = logYX, logYX+", "logYY, logYX = 0, logYX+"),
 	}},
-	{"envs.go", "Data.centred", []mutant{
-		m("rounding of the mean left in", "x[j]-mean-left", "x[j]-mean-0*left"),
+	{"envs.go", "Data.column", []mutant{
+		m("rounding of the mean left in", "append(column, x[j]-mean-left)", "append(column, x[j]-mean)"),
 		m("a constant column is not 0", "mean = x[j]", "mean = 0"),
-	}},
-	{"envs.go", "Data.Standardize", []mutant{
-		m("N for N − 1", "len(d.Rows)-1", "len(d.Rows)"),
-		m("constant columns not foreseen", "norm > 0", "true"),
+		m("N for N − 1", "math.Sqrt(N-1)", "math.Sqrt(N)"),
+		m("constant columns not foreseen", "&& norm > 0", ""),
+		m("centred columns keep their mean", `columns != "raw"`, "false"),
 	}},
 	{"envs.go", "Simulate", []mutant{
 		m("no noise in the children", "x[v] = noise * rng.NormFloat64()", "x[v] = noise * float64(1 - min(1, i)) * rng.NormFloat64()"),
@@ -1468,6 +1467,7 @@ var list = []place{
 		m("a floor below all log rewards", "return math.Log(r)", "return max(math.Log(r), floor)"),
 	}},
 	{"envs.go", "NewHyperGrid", []mutant{
+		m("modes of the cosine reward", "!reward.Cosine", "true"),
 		m("states without reward not counted", "r0+r1*outer+r2*inner > 0", "true"),
 		m("R = 0 everywhere accepted", "positive > 0", "true"),
 	}},
@@ -1512,9 +1512,6 @@ var list = []place{
 	{"envs.go", "choice.Set", []mutant{
 		m("any name", "slices.Contains(c.of, name)", "true"),
 	}},
-	{"envs.go", "HyperGrid.Traits", []mutant{
-		m("modes of the cosine reward", "!g.reward.Cosine", "true"),
-	}},
 	{"envs.go", "Sequence.logStates", []mutant{
 		m("unfinished words forgotten", "- math.Log1p(-1/k)", ""),
 		m("one word a length of one token", "k == 1", "false"),
@@ -1533,9 +1530,9 @@ var list = []place{
 		m("no columns", ", []int{b[0]*n + line, b[1]*n + line}", ""),
 		m("no rows", "[]int{line*n + b[0], line*n + b[1]}, ", ""),
 	}},
-	{"envs.go", "Sequence.Traits", []mutant{
-		m("letters that still move", " && q.order != Ends", ""),
-		m("a table of full words", "q.reward.Partial && ", ""),
+	{"envs.go", "NewSequence", []mutant{
+		m("letters that still move", " && order != Ends", ""),
+		m("a table of full words", "reward.Partial && ", ""),
 		m("g depends on the path", "PathIndependent: true, ", ""),
 	}},
 	{"envs.go", "wordSet.nearest", []mutant{
