@@ -377,15 +377,16 @@ func (q *Sequence) Format(s []int) string {
 	return q.format(s)
 }
 
+// logStates returns the log of (K+1)^L in any order, else of K^0 + … + K^L.
 func (q *Sequence) logStates() float64 {
-	length, k := float64(q.length), float64(len(q.tokens))
-	switch {
-	case q.order == AnyOrder:
-		return length * math.Log(k+1)
-	case k == 1:
-		return math.Log(length + 1)
+	k, terms := float64(len(q.tokens)), []float64{0}
+	if q.order == AnyOrder {
+		return float64(q.length) * math.Log(k+1)
 	}
-	return length*math.Log(k) + math.Log1p(-math.Pow(k, -length-1)) - math.Log1p(-1/k) // of (K^{L+1} − 1)/(K − 1)
+	for n := range q.length {
+		terms = append(terms, float64(n+1)*math.Log(k))
+	}
+	return LogSumExp(terms)
 }
 
 // empty is the entry of an empty slot, K.
@@ -844,13 +845,11 @@ func Torus(n int) (bonds [][]int) {
 func drawFactors(slots [][]int, words wordSet, seed uint64) (factors []Factor, err error) {
 	rng, total, k := rand.NewPCG(seed, 0), 0.0, float64(len(words.tokens))
 	for _, of := range slots {
-		total += math.Pow(k, float64(len(of)))
-	}
-	if total > maxTable {
-		return nil, fmt.Errorf("gfn: sequence: %.0f weights to draw, want at most %d", total, maxTable)
-	}
-	for _, of := range slots {
-		weights := make([]float64, int(math.Pow(k, float64(len(of)))))
+		n := math.Pow(k, float64(len(of)))
+		if total += n; total > maxTable {
+			return nil, fmt.Errorf("gfn: sequence: %.0f or more weights to draw, want at most %d", total, maxTable)
+		}
+		weights := make([]float64, int(n))
 		for i := range weights {
 			weights[i] = 2*uniform01(rng) - 1
 		}
@@ -1852,9 +1851,8 @@ var wordRewards = []string{"modes", "motif", "ising", "factors", "table"}
 //	dag:nodes=5,samples=100,seed=0
 //	explicit:file=graph.txt
 //
-// [EnvHelp] lists the names and keys; every key may be left out, and of one given twice the last counts. Values hold no
-// comma. The error of an unknown name or key, or of a bad value, lists the known ones. The [Traits] of the environment
-// have a Spec that ParseEnv reads.
+// [EnvHelp] lists the names and keys; of a key given twice the last counts. The error of an unknown name or key, or of
+// a bad value, lists the known ones. The [Traits] of the environment have a Spec that ParseEnv reads.
 //
 // Files are text in UTF-8 of at most 64 MiB. A '#' begins a comment. Fields are separated by semicolons, commas or
 // blanks, the first of these that stands in the first line; quotes hold them together. A table has the header

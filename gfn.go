@@ -80,7 +80,8 @@ func finite(v float64) bool { return !math.IsNaN(v) && !math.IsInf(v, 0) }
 // ErrLimit is wrapped by the error of [Enumerate] when a graph is too large.
 var ErrLimit = errors.New("too many states")
 
-// maxSlots bounds the slots and the active features of a [States], whose numbers are int32s. It is a variable for tests.
+// maxSlots bounds the slots and the active features of a [States], whose numbers are int32s. It is a variable for
+// tests.
 var maxSlots = math.MaxInt32
 
 // maxLogR bounds |log R|, so that sums of it keep their digits.
@@ -318,8 +319,8 @@ func slot(start, actions []int32, row, action int) int {
 // join makes forward slot e and backward slot k of child each other's inverse.
 func (st *States) join(e, child, k int) {
 	if st.Edge[k] >= 0 || st.Child[e] >= 0 {
-		st.fail("state %s: backward action %d or, of %s, action %d is the inverse of two edges",
-			st.Format(child), st.BAction[k], st.Format(int(st.From[e])), st.FAction[e])
+		st.fail("state %s: two edges share backward action %d, or action %d of %s",
+			st.Format(child), st.BAction[k], st.FAction[e], st.Format(int(st.From[e])))
 	}
 	st.Child[e], st.Back[e], st.Edge[k] = int32(child), int32(k), int32(e)
 }
@@ -420,7 +421,7 @@ func walk(env Env, limit int, check func(s []int) error) (*States, error) {
 	return st, st.err
 }
 
-// followRow follows every slot of a row, also where the environment breaks a rule: st.err says so.
+// followRow follows every slot of a row. If the environment breaks a rule, it goes on and leaves the error in st.err.
 func (st *States) followRow(row int) {
 	for e := st.FStart[row]; e < st.FStart[row+1]; e++ {
 		if int(st.FAction[e]) != st.Shape.Forward-1 {
@@ -465,7 +466,7 @@ func (st *States) topological() ([]int32, error) {
 	if len(order) == st.Len() {
 		return order, nil
 	}
-	// A row that waits has a parent that waits: a walk back among them ends up on a cycle.
+	// Every waiting row has a waiting parent. So a walk back along waiting parents ends on a cycle.
 	row := slices.IndexFunc(waiting, func(n int32) bool { return n > 0 })
 	for range waiting {
 		entering := st.Edge[st.BStart[row]:st.BStart[row+1]]
@@ -820,10 +821,11 @@ func (g *Graph) BackwardOf(logPF []float64) []float64 {
 //
 //	g(s0) = 1    g(s') = g(s) A(s)/B(s')
 //
-// along the path of first backward actions. It is the same by any other path on trees, and where all paths to a state
-// have one length and A and B depend on it alone, as of words. Then g(s) = 1/d(s), d the visits of the uniform policy:
-// over the paths to s Σ Π 1/A = Σ Π 1/B / g(s), and Σ Π 1/B = 1. Elsewhere the error names two parents by which g
-// differs, of the edges that are joined, or a state from which 2²⁰ backward actions do not lead to s0.
+// It follows the first backward action of each state. Every other path gives the same g on trees, and also if all paths
+// to a state have the same length and A and B depend only on that length, as for words. Then g(s) = 1/d(s), d the
+// visits of the uniform policy: over the paths to s Σ Π 1/A = Σ Π 1/B / g(s), and Σ Π 1/B = 1. Otherwise the error
+// names two parents by which g differs, among the edges that are joined. It also names a state from which 2²⁰ backward
+// actions do not lead to s0.
 func (st *States) LogG(dst []float64) ([]float64, error) {
 	dst = resize(dst, st.Len())
 	var s []int
@@ -927,7 +929,7 @@ func (g *Graph) ELBO(logPF, logPB []float64) float64 {
 	return -g.Value(logPF, g.Residuals(logPF, logPB))[0]
 }
 
-// EUBO returns E_{x∼R/Z*, τ∼PB}[log R(x) + log PB(τ|x) − log PF(τ)] ≥ log Z*. That law of τ is P*F.
+// EUBO returns E_{x∼R/Z*, τ∼PB}[log R(x) + log PB(τ|x) − log PF(τ)] ≥ log Z*. τ then has the law of P*F.
 func (g *Graph) EUBO(logPF, logPB []float64) float64 {
 	return -g.Value(g.ForwardOf(logPB), g.Residuals(logPF, logPB))[0]
 }
@@ -1085,9 +1087,9 @@ func (b *Batch) begin(n int, o Sampling, row func(i int) int) {
 	}
 }
 
-// Sample adds n trajectories drawn from pf. All of them go one step at a time, so that pf sees each new state once, in
-// one call with the others. The error names a state that breaks a rule of [Env], or one from which 2²⁰ steps have not
-// led to the exit.
+// Sample adds n trajectories drawn from pf. All trajectories advance together, one step at a time, so that one call of
+// pf evaluates all states that are new at that step. The error names a state that breaks a rule of [Env], or one from
+// which 2²⁰ steps have not led to the exit.
 func (b *Batch) Sample(pf Policy, n int, o Sampling) error {
 	b.Env.Source(b.s)
 	source := b.Add(b.s)

@@ -1513,8 +1513,8 @@ var list = []place{
 		m("any name", "slices.Contains(c.of, name)", "true"),
 	}},
 	{"envs.go", "Sequence.logStates", []mutant{
-		m("unfinished words forgotten", "- math.Log1p(-1/k)", ""),
-		m("one word a length of one token", "k == 1", "false"),
+		m("the empty word forgotten", "[]float64{0}", "[]float64{}"),
+		m("words of n letters, not n + 1", "float64(n+1)", "float64(n)"),
 	}},
 	{"envs.go", "Ising", []mutant{
 		m("sign of J", "{coupling, -coupling, -coupling, coupling}", "{-coupling, coupling, coupling, -coupling}"),
