@@ -152,7 +152,9 @@ func NewHyperGrid(dim, height int, reward GridReward) (*HyperGrid, error) {
 			dim, height, r0, r1, r2, map[bool]string{false: "standard", true: "cosine"}[reward.Cosine], reward.Floor),
 	}
 	if !reward.Cosine {
-		g.traits.Mode = g.mode
+		g.traits.Mode = func(s []int) bool {
+			return !slices.ContainsFunc(s, func(x int) bool { return g.inner[x] == 0 })
+		}
 	}
 	positive := 0 // values of a coordinate; R > 0 where all coordinates have such values: inner is 1 only where outer is
 	for x := range height {
@@ -195,11 +197,6 @@ func (g *HyperGrid) LogReward(s []int) float64 {
 		outer, inner = outer*g.outer[x], inner*g.inner[x]
 	}
 	return logFloored(g.reward.R0+g.reward.R1*outer+g.reward.R2*inner, g.reward.Floor)
-}
-
-// mode says whether 0.3 < y_d < 0.4 for every d.
-func (g *HyperGrid) mode(s []int) bool {
-	return !slices.ContainsFunc(s, func(x int) bool { return g.inner[x] == 0 })
 }
 
 // Format writes the coordinates, "3,5".
@@ -611,10 +608,6 @@ func MeasureEdits(seed []int, edits [][]int, property func(word []int) float64) 
 	return m
 }
 
-func wantBeta(beta float64) error {
-	return want(finite(beta) && beta >= 0, "sequence: beta is %v, want a finite number not below 0", beta)
-}
-
 // maxTable bounds the words of a table, and the weights of drawn factors: 32 MiB.
 const maxTable = 1 << 22
 
@@ -732,10 +725,6 @@ type Factor struct {
 //
 // Of an unfinished word the sum is over the factors whose slots are all set. A [Motif] and the [Ising] model are such.
 func NewFactorReward(factors []Factor, length, k int, beta float64) (WordReward, error) {
-	err := cmp.Or(want(len(factors) > 0, "sequence: no factors, want one or more"), wantBeta(beta))
-	if err != nil {
-		return WordReward{}, err
-	}
 	own, bound := make([]Factor, len(factors)), 0.0 // of |log R|
 	for i, f := range factors {
 		if err := f.check(length, k); err != nil {
@@ -744,6 +733,8 @@ func NewFactorReward(factors []Factor, length, k int, beta float64) (WordReward,
 		own[i] = Factor{slices.Clone(f.Slots), slices.Clone(f.Weights)}
 		bound += max(slices.Max(f.Weights), -slices.Min(f.Weights)) // NaN if a weight is
 	}
+	err := cmp.Or(want(len(factors) > 0, "sequence: no factors, want one or more"),
+		want(finite(beta*bound), "sequence: beta is %v, and weights sum to at most %v: log R is not finite", beta, bound))
 	return WordReward{
 		LogR: func(word []int) float64 {
 			sum := 0.0
@@ -755,7 +746,7 @@ func NewFactorReward(factors []Factor, length, k int, beta float64) (WordReward,
 		Partial: true,
 		words:   wordSet{length, make([]rune, k)}, // whatever the tokens
 		spec:    fmt.Sprintf("reward=factors,crc=%08x,beta=%v", crc32.ChecksumIEEE(fmt.Append(nil, factors)), beta),
-	}, want(finite(bound) && finite(beta*bound), "sequence: log R is not finite with these weights and this beta")
+	}, err
 }
 
 // value returns the weight of a word's tokens, 0 where a slot is empty.
@@ -898,7 +889,8 @@ func parseFactors(file source, words wordSet) (factors []Factor, err error) {
 //	log R(x) = −β min_m Hamming(x, m)
 func NewModesReward(modes []string, length int, tokens string, beta float64) (WordReward, error) {
 	words, err := newWordSet(length, tokens)
-	err = cmp.Or(err, want(len(modes) > 0, "sequence: no modes, want one or more"), wantBeta(beta))
+	err = cmp.Or(err, want(len(modes) > 0, "sequence: no modes, want one or more"),
+		want(finite(beta) && beta >= 0, "sequence: beta is %v, want a finite number not below 0", beta))
 	if err != nil {
 		return WordReward{}, err
 	}
@@ -1281,10 +1273,7 @@ func (e *Explicit) index(node int) int {
 
 // checkPointed finds the source, and returns a rule of a pointed DAG that e breaks.
 func (e *Explicit) checkPointed() error {
-	e.source = slices.IndexFunc(e.in, func(entering []link) bool { return len(entering) == 0 })
-	if e.source < 0 {
-		return errors.New("gfn: explicit: an edge enters every node, want one source")
-	}
+	e.source = max(0, slices.IndexFunc(e.in, func(entering []link) bool { return len(entering) == 0 }))
 	st, err := walk(e, len(e.nodes), nil)
 	if err != nil {
 		return err

@@ -1514,6 +1514,8 @@ func TestMotifReward(t *testing.T) {
 	reward := must(gfn.NewFactorReward(gfn.Motif(weights), 2, 3, 2))
 	weights[0][0] = 100 // the reward has its own
 	require.Equal(t, 3.0, reward.LogR([]int{0, 1}))
+	energy := must(gfn.NewFactorReward(gfn.Motif(weights[1:]), 1, 3, -2))
+	require.Equal(t, 8.0, energy.LogR([]int{0}), "less is better")
 
 	// log Z* of independent slots is a sum over them; weights lie in [−1, 1).
 	drawn := parse(t, "sequence:length=3,tokens=AB,reward=motif,seed=5")
@@ -1802,7 +1804,7 @@ func TestConstructorErrors(t *testing.T) {
 		{explicit(map[int]float64{2: 1, 7: 1}, [2]int{0, 2}), "node 7 is not reached"},
 		{explicit(one, [2]int{0, 1}, [2]int{0, 2}), "state 1: no legal action"},
 		{explicit(one, [2]int{0, 1}, [2]int{1, 2}, [2]int{2, 3}, [2]int{3, 1}), "is on a cycle"},
-		{explicit(one, [2]int{2, 0}, [2]int{0, 2}), "every node"},
+		{explicit(one, [2]int{2, 0}, [2]int{0, 2}), "state 0: the source has 1 backward actions"},
 		{explicit(one, [2]int{0, 2}, [2]int{2, 2}), "state 2 is on a cycle"},
 		// 5 and 2 are behind the cycle 8 → 9 → 8, not on it, and 5 is found before 9
 		{explicit(one, [2]int{0, 5}, [2]int{0, 8}, [2]int{8, 9}, [2]int{9, 8}, [2]int{9, 5}, [2]int{5, 2}),
