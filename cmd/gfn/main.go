@@ -85,10 +85,13 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	return 1
 }
 
+// hangup is SIGHUP, which package syscall does not name on every system.
+const hangup = syscall.Signal(1)
+
 // runUntil runs a command until an interrupt: SIGINT, SIGTERM or SIGHUP. A second one kills as usual. Signals that the
 // program was started to ignore, as nohup does, are no interrupts.
 func (found command) runUntil(ctx context.Context, args []string, stdout, stderr io.Writer) (err error) {
-	signals := slices.DeleteFunc([]os.Signal{os.Interrupt, syscall.SIGHUP}, signal.Ignored)
+	signals := slices.DeleteFunc([]os.Signal{os.Interrupt, hangup}, signal.Ignored)
 	ctx, stop := signal.NotifyContext(ctx, append(signals, syscall.SIGTERM)...)
 	defer stop()
 	context.AfterFunc(ctx, stop)
