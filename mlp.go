@@ -112,10 +112,11 @@ type Net struct {
 	Grad  []float64 // as Params
 	LSE   []float64 // by row evaluated
 
-	workers  int
-	st       *States     // of the rows evaluated
-	h, dh, t [][]float64 // by layer 1…L, rows × Sizes[l]: values h_l, their cotangents, their derivatives ḣ_l
-	w, wDot  []weights   // by layer 2…L: W_l, and the part of JVP's direction that is Ẇ_l
+	workers int
+	st      *States   // of the rows evaluated
+	w, wDot []weights // by layer 2…L: W_l, and the part of JVP's direction that is Ẇ_l
+
+	h, dh, hDot [][]float64 // by layer 1…L, rows × Sizes[l]: values h_l, their cotangents, their derivatives ḣ_l
 }
 
 // weights is a W_l, ready for products.
@@ -135,7 +136,7 @@ func newNet(rng *rand.PCG, shape Shape, head Head, hidden []int, workers int) *N
 	params, layers := len(m.Params), len(m.Sizes)
 	return &Net{
 		MLP: m, Adam: NewAdam(params), Head: head, Scale: 1, Grad: make([]float64, params), workers: workers,
-		h: make([][]float64, layers), dh: make([][]float64, layers), t: make([][]float64, layers),
+		h: make([][]float64, layers), dh: make([][]float64, layers), hDot: make([][]float64, layers),
 		w: make([]weights, layers), wDot: make([]weights, layers),
 	}
 }
@@ -257,7 +258,7 @@ func (n *Net) begin(y []float64, st *States, p []float64, l, lo, hi int) {
 func (n *Net) Backward(dLog, dLSE []float64) {
 	rows, last := len(n.LSE), len(n.Sizes)-1
 	n.room(n.dh, rows)
-	parallel(n.workers, rows, block, func(lo, hi int) {
+	parallel(n.workers, rows, block, func(lo, hi int) { // dh_L … dh₁
 		for row := lo; row < hi; row++ {
 			n.outputCotangents(row, dLog, dLSE)
 		}
@@ -268,9 +269,9 @@ func (n *Net) Backward(dLog, dLSE []float64) {
 	for l := last; l > 1; l-- {
 		dW, db := n.layer(n.Grad, l)
 		in, out := n.Sizes[l-1], n.Sizes[l]
-		parallel(n.workers, in, 2*block, func(lo, hi int) {
+		parallel(n.workers, in, 2*block, func(lo, hi int) { // rows of dW_l; db_l with the last
 			addOuter(dW, n.h[l-1], n.dh[l], in, out, lo, hi)
-			for row := 0; row < rows && hi == in; row++ { // the worker of the last input sums db
+			for row := 0; row < rows && hi == in; row++ {
 				add(db, n.rows(n.dh, l, row, row+1))
 			}
 		})
@@ -322,18 +323,18 @@ func (n *Net) outputCotangents(row int, dLog, dLSE []float64) {
 // The derivative of log p_a is Scale · (ẏ_a − Σ_b p_b ẏ_b), that of log F_a is Scale · ẏ_a.
 func (n *Net) JVP(v, dst []float64) {
 	rows, last := len(n.LSE), len(n.Sizes)-1
-	n.room(n.t, rows)
+	n.room(n.hDot, rows)
 	n.read(n.wDot, v)
 	parallel(n.workers, rows, block, func(lo, hi int) {
 		for l := 1; l <= last; l++ {
-			t := n.rows(n.t, l, lo, hi)
-			n.begin(t, n.st, v, l, lo, hi)
+			hDot := n.rows(n.hDot, l, lo, hi)
+			n.begin(hDot, n.st, v, l, lo, hi)
 			if l > 1 {
-				n.wDot[l].mul(t, n.rows(n.h, l-1, lo, hi))
-				n.w[l].mul(t, n.rows(n.t, l-1, lo, hi))
+				n.wDot[l].mul(hDot, n.rows(n.h, l-1, lo, hi))
+				n.w[l].mul(hDot, n.rows(n.hDot, l-1, lo, hi))
 			}
 			if l < last {
-				mask(t, n.rows(n.h, l, lo, hi))
+				mask(hDot, n.rows(n.h, l, lo, hi))
 			}
 		}
 		for row := lo; row < hi; row++ {
@@ -345,16 +346,16 @@ func (n *Net) JVP(v, dst []float64) {
 // outputDerivatives turns the derivatives of a row's outputs into those of its values.
 func (n *Net) outputDerivatives(row int, dst []float64) {
 	last, outputs := len(n.Sizes)-1, n.Head.outputs(n.st, row)
-	y, t := n.rows(n.h, last, row, row+1), n.rows(n.t, last, row, row+1)
+	y, yDot := n.rows(n.h, last, row, row+1), n.rows(n.hDot, last, row, row+1)
 	dst = dst[n.Head.slot(n.st, row):][:len(outputs)]
-	mean := 0.0
+	mean := 0.0 // Σ_b p_b ẏ_b
 	if n.Head.normalised() {
 		for _, a := range outputs {
-			mean += math.Exp(n.Scale*y[a]-n.LSE[row]) * t[a]
+			mean += math.Exp(n.Scale*y[a]-n.LSE[row]) * yDot[a]
 		}
 	}
 	for k, a := range outputs {
-		dst[k] = n.Scale * (t[a] - mean)
+		dst[k] = n.Scale * (yDot[a] - mean)
 	}
 }
 
@@ -377,8 +378,10 @@ func (m *weights) mulTPlain(dx, dy, h []float64) {
 	clear(dx)
 	for ; len(dx) > 0; dx, dy, h = dx[m.in:], dy[m.out:], h[m.in:] {
 		for i := range m.in {
-			for j := 0; j < m.out && h[i] != 0; j++ {
-				dx[i] += dy[j] * m.w[i*m.out+j]
+			for j := range m.out {
+				if h[i] != 0 {
+					dx[i] += dy[j] * m.w[i*m.out+j]
+				}
 			}
 		}
 	}
@@ -460,7 +463,10 @@ func (n *Net) Step(lr, clip float64) {
 
 // Clip scales g to Euclidean norm c if its norm is larger; c ≤ 0 leaves it.
 func Clip(g []float64, c float64) {
-	if norm := math.Sqrt(dot(g, g)); c > 0 && norm > c {
+	if c <= 0 {
+		return
+	}
+	if norm := math.Sqrt(dot(g, g)); norm > c {
 		for i := range g {
 			g[i] *= c / norm
 		}
@@ -482,17 +488,18 @@ func parallel(workers, n, size int, f func(lo, hi int)) {
 	var work func()
 	end := make(chan struct{})
 	work = func() {
-		for hi := 0; hi < n; {
-			hi = int(taken.Add(int64(size)))
-			lo := hi - size
-			if hi >= n {
+		for {
+			lo := int(taken.Add(int64(size))) - size
+			hi := min(lo+size, n)
+			if hi == n {
 				waiting.CompareAndSwap(&work, nil) // nothing is left to take
 			}
-			if lo < n {
-				f(lo, min(hi, n))
-				if done.Add(int64(min(hi, n)-lo)) == int64(n) {
-					close(end)
-				}
+			if lo >= n {
+				return
+			}
+			f(lo, hi)
+			if done.Add(int64(hi-lo)) == int64(n) {
+				close(end)
 			}
 		}
 	}
