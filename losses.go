@@ -45,8 +45,8 @@ func (f *Flows) ResetLogQ(b *Batch) {
 // log-probabilities, log-flows and log-rewards (nats), never a network.
 type Objective func(b *Batch, v, d *Flows) float64
 
-// form is a quadratic form Σ_{i<j} w_ij (u_i − u_j)² of one trajectory's potentials. It returns its value and writes ∂/∂u
-// to du.
+// form is a quadratic form Σ_{i<j} w_ij (u_i − u_j)² of one trajectory's potentials. It returns its value and writes
+// ∂/∂u to du.
 type form func(u, du []float64) float64
 
 // quadratic is every balance loss (spec §3). With ℓ_t = log PF(s_{t+1}|s_t) − log PB(s_t|s_{t+1}) for t < n and
@@ -204,9 +204,9 @@ func geometric(λ float64, u, du []float64) float64 {
 	return loss
 }
 
-// VarGrad is [TB] with log Z replaced by its batch estimate, the mean of log R + Σ log PB − Σ log PF (Richter et al. 2020;
-// Zhang et al. 2023). It sets v.LogZ to the estimate. L is the variance (1/n) of that quantity, and 0 for a batch of one.
-// The gradient through the mean vanishes identically.
+// VarGrad is [TB] with log Z replaced by its batch estimate, the mean of log R + Σ log PB − Σ log PF (Richter et al.
+// 2020; Zhang et al. 2023). It sets v.LogZ to the estimate. L is the variance (1/n) of that quantity, and 0 for a batch
+// of one. The gradient through the mean vanishes identically.
 func VarGrad(b *Batch, v, d *Flows) float64 {
 	v.LogZ = 0
 	n := float64(b.Trajectories())
@@ -281,13 +281,13 @@ func FLDB(b *Batch, v, d *Flows) float64 {
 	return DB(b, &whole, d)
 }
 
-// MDB is modified detailed balance (Deleu et al. 2022), for environments in which every state is terminating: [DB] with the
-// flows that follow from an exit's balance,
+// MDB is modified detailed balance (Deleu et al. 2022), for environments in which every state is terminating: [DB] with
+// the flows that follow from an exit's balance,
 //
 //	log F(s) = log R(s) − log PF(sf|s)    log Z = log R(s0) − log PF(sf|s0)
 //
-// No flow is learned, and v.LogF is not read. The residual of the exit edge is 0. Cotangents reach log PF(sf|s) at every
-// state of a trajectory.
+// No flow is learned, and v.LogF is not read. The residual of the exit edge is 0. Cotangents reach log PF(sf|s) at
+// every state of a trajectory.
 func MDB(b *Batch, v, d *Flows) float64 { return byExits(DB, b, v, d) }
 
 // byExits is an objective on the flows log F(s) = log R(s) − log PF(sf|s).
@@ -318,7 +318,8 @@ func (st *States) exitFlows(logPF, dst []float64) {
 //
 // The objectives read log F as the others do. The networks of these methods learn V and Q.
 
-// PCL is path consistency learning (Nachum et al. 2017): the squared inconsistencies of all parts s_i…s_j of a trajectory,
+// PCL is path consistency learning (Nachum et al. 2017): the squared inconsistencies of all parts s_i…s_j of a
+// trajectory,
 //
 //	−V(s_i) + V(s_j) + Σ_{i≤t<j} (r_t − α log π(s_{t+1}|s_t)) = −α (u_i − u_j)
 //
@@ -336,12 +337,13 @@ func PCL(λ, α float64) Objective {
 	}
 }
 
-// SQL is soft Q-learning (Haarnoja et al. 2017): the squared errors of the soft Bellman equation, summed along a trajectory,
+// SQL is soft Q-learning (Haarnoja et al. 2017): the squared errors of the soft Bellman equation, summed along a
+// trajectory,
 //
 //	δ_t = Q(s_t→s_{t+1}) − (r_t + V(s_{t+1})) = α (log F(s_t) PF(s_{t+1}|s_t) − log F(s_{t+1}) PB(s_t|s_{t+1}))
 //
-// On an exit edge it is Q − α log R. With a target network, v.Next, r + V(s') is held constant. Without one it is learned
-// too, and the loss is α² DB.
+// On an exit edge it is Q − α log R. With a target network, v.Next, r + V(s') is held constant. Without one it is
+// learned too, and the loss is α² DB.
 func SQL(α float64) Objective {
 	return func(b *Batch, v, d *Flows) (loss float64) {
 		n := float64(b.Trajectories())
@@ -376,7 +378,8 @@ func (v *Flows) target(b *Batch, steps []Step, t int) float64 {
 }
 
 // PiSQL is soft Q-learning in terms of the policy (Deleu et al. 2024, π-SQL), for environments in which every state is
-// terminating: [SQL] with V(s) = r(s→sf) − α log π(sf|s). Without a target network it is α² [MDB]. It does not read v.LogF.
+// terminating: [SQL] with V(s) = r(s→sf) − α log π(sf|s). Without a target network it is α² [MDB]. It does not read
+// v.LogF.
 func PiSQL(α float64) Objective {
 	return func(b *Batch, v, d *Flows) float64 { return byExits(SQL(α), b, v, d) }
 }
@@ -406,9 +409,9 @@ func SAC(α float64) Objective {
 	}
 }
 
-// project returns KL(π(·|s) ‖ π'), π' the softmax of the lesser critic's Q/α, and adds weight times its cotangents to those
-// of log π. With x = log π/π' the KL is Σ π (x + e⁻ˣ − 1) = Σ π log(π/π') − Σ π + Σ π': this keeps its digits where x is
-// small, and its cotangents, π x, are right also where Σ π ≠ 1.
+// project returns KL(π(·|s) ‖ π'), π' the softmax of the lesser critic's Q/α, and adds weight times its cotangents to
+// those of log π. With x = log π/π' the KL is Σ π (x + e⁻ˣ − 1) = Σ π log(π/π') − Σ π + Σ π': this keeps its digits
+// where x is small, and its cotangents, π x, are right also where Σ π ≠ 1.
 func project(b *Batch, row int, weight float64, v, d *Flows) (kl float64) {
 	lo, hi := b.FStart[row], b.FStart[row+1]
 	b.u = resize(b.u, int(hi-lo))
@@ -438,18 +441,19 @@ func SoftState(st *States, v *Flows, dst []float64) {
 	}
 }
 
-// RPE is random policy evaluation (He et al. 2024, spec §7). It regresses log V, V the value of the uniform policy, on its
-// expected update over all children. At every visited state
+// RPE is random policy evaluation (He et al. 2024, spec §7). It regresses log V, V the value of the uniform policy, on
+// its expected update over all children. At every visited state
 //
 //	δ(s) = log V(s) − log U(s)    U(s) = (1/A(s)) (Σ_{s→s'} V(s') + [s ∈ X] A(s) g(s) R(s))
 //
-// and L is the sum of δ² along a trajectory. ∂L/∂log V(s') is −2 δ(s) times the share of V(s') in U(s): the update is not
-// held constant. Where the exit is the only edge, V = g(x) R(x) is known, and not learned. The batch needs its children
-// ([Batch.AddChildren]), v.LogG, and v.LogF for log V, but no policy: its trajectories are the uniform policy's, or any
-// that reach every state. If δ = 0 everywhere, V is that of [Graph.RandomPolicyEvaluation], and log Z = log V(s0).
+// and L is the sum of δ² along a trajectory. ∂L/∂log V(s') is −2 δ(s) times the share of V(s') in U(s): the update is
+// not held constant. Where the exit is the only edge, V = g(x) R(x) is known, and not learned. The batch needs its
+// children ([Batch.AddChildren]), v.LogG, and v.LogF for log V, but no policy: its trajectories are the uniform
+// policy's, or any that reach every state. If δ = 0 everywhere, V is that of [Graph.RandomPolicyEvaluation], and log Z
+// = log V(s0).
 //
-// The original learns F = V/g, and squares the error of V. g varies by many orders of magnitude (10¹³ in words of 10 of 20
-// letters), and then the squares are those of the states of largest g alone. In logarithms all states count alike.
+// The original learns F = V/g, and squares the error of V. g varies by many orders of magnitude (10¹³ in words of 10 of
+// 20 letters), and then the squares are those of the states of largest g alone. In logarithms all states count alike.
 func RPE(b *Batch, v, d *Flows) (loss float64) {
 	b.u = b.Visits(b.u)
 	for row, visits := range b.u {
@@ -472,8 +476,9 @@ func RPE(b *Batch, v, d *Flows) (loss float64) {
 	return loss
 }
 
-// ValuePolicy is the policy that [Graph.RandomPolicyEvaluation] extracts from values, each row normalised. logV writes log V
-// by row. ValuePolicy asks it for the children of the rows too, on states of its own: the caller's need not have them.
+// ValuePolicy is the policy that [Graph.RandomPolicyEvaluation] extracts from values, each row normalised. logV writes
+// log V by row. ValuePolicy asks it for the children of the rows too, on states of its own: the caller's need not have
+// them.
 func ValuePolicy(logV Policy) Policy {
 	var near States // the rows, and then their children
 	var v, logG []float64

@@ -34,8 +34,8 @@ type Method struct {
 	Neighbours  func(b *Batch) error         // adds the states that the loss reads beside those visited; nil: none
 	Rollout     Policy                       // the policy that samples trajectories; nil: PF
 
-	// Of maximum-entropy control (spec §6) alone: it has a temperature α, which is 1 in other methods. With Target, children
-	// have their values from target networks, and trajectories are replayed.
+	// Of maximum-entropy control (spec §6) alone: it has a temperature α, which is 1 in other methods. With Target,
+	// children have their values from target networks, and trajectories are replayed.
 	Soft, Target bool
 
 	// Of the policy gradient (spec §4) alone: critics learn by [SubEB] and not by λ-returns; PF takes trust-region steps;
@@ -204,15 +204,16 @@ type Kind interface {
 	// applies says at which state of st the objective is not defined.
 	applies(st *States) error
 
-	// fill adds to f what is no network's own value. nets have been evaluated on b: the trainer's networks or their targets.
+	// fill adds to f what is no network's own value. nets have been evaluated on b: the trainer's networks or their
+	// targets.
 	fill(nets *[numRoles]*Net, b *Batch, f *Flows)
 
 	// logF returns log F(s) by row of a filled f, perhaps in dst. It is nil where only log Z is learned.
 	logF(b *Batch, f *Flows, dst []float64) []float64
 }
 
-// totalFlow learns PF, and log Z as a free parameter or as the estimate of the last batch ([VarGrad]). In the other kinds
-// log Z is log F(s0). They say in what else they differ.
+// totalFlow learns PF, and log Z as a free parameter or as the estimate of the last batch ([VarGrad]). In the other
+// kinds log Z is log F(s0). They say in what else they differ.
 type totalFlow struct{}
 
 func (totalFlow) roles() []role                            { return []role{forwardPolicy} }
@@ -366,8 +367,9 @@ type Config struct {
 	Hidden, Layers, HiddenV, LayersV int
 	Tabular                          bool
 
-	// Adam's rates for the policies, for log Z, and for flows and critics. Schedule multiplies all rates, and √KL: constant
-	// is 1; linear and cosine fall from 1 to 0 at Iterations. Clip is the largest norm of a network's gradient; 0: any.
+	// Adam's rates for the policies, for log Z, and for flows and critics. Schedule multiplies all rates, and √KL:
+	// constant is 1; linear and cosine fall from 1 to 0 at Iterations. Clip is the largest norm of a network's gradient;
+	// 0: any.
 	LR, LRZ, LRV float64
 	Schedule     string
 	Clip         float64
@@ -426,8 +428,8 @@ func DefaultConfig(method string) Config {
 	return c
 }
 
-// Paper sets the sizes and rates of Niu et al. 2024 (spec §4) for an environment: batch 128, policies of 4×256, the rest
-// 2×256, constant rates of 1e-3, 5e-3 for the rest, and 0.1 for log Z, but 1 in structure learning.
+// Paper sets the sizes and rates of Niu et al. 2024 (spec §4) for an environment: batch 128, policies of 4×256, the
+// rest 2×256, constant rates of 1e-3, 5e-3 for the rest, and 0.1 for log Z, but 1 in structure learning.
 func (c *Config) Paper(env Env) {
 	c.Batch, c.Hidden, c.Layers, c.HiddenV, c.LayersV = 128, 256, 4, 256, 2
 	c.LR, c.LRZ, c.LRV, c.Schedule = 1e-3, 0.1, 5e-3, "constant"
@@ -436,7 +438,8 @@ func (c *Config) Paper(env Env) {
 
 // ForEnv sets the defaults that depend on the environment: LRZ = 1 in structure learning, as Niu et al. 2024 have it.
 // Adam moves log Z by at most about LRZ an iteration, under cosine decay by half of that on average. There log Z* is of
-// the size of log R, which grows with the observations: hundreds or thousands of nats, too far for 2,000 iterations at 0.1.
+// the size of log R, which grows with the observations: hundreds or thousands of nats, too far for 2,000 iterations at
+// 0.1.
 func (c *Config) ForEnv(env Env) {
 	if _, ok := Unwrap(env).(*DAG); ok {
 		c.LRZ = 1
@@ -551,9 +554,9 @@ func (c Config) progress(iteration int) float64 {
 
 // ---- trainer ----
 
-// Evaluation is a point of a learning curve. Figures that cannot be computed are NaN. Samples is zero if none were drawn.
-// Metrics are exact where the space is enumerated. Elsewhere there are LogZ, and of samples ELBO, MeanLogReward and
-// MeanReward, which is not divided by that of the target.
+// Evaluation is a point of a learning curve. Figures that cannot be computed are NaN. Samples is zero if none were
+// drawn. Metrics are exact where the space is enumerated. Elsewhere there are LogZ, and of samples ELBO, MeanLogReward
+// and MeanReward, which is not divided by that of the target.
 type Evaluation struct {
 	Iteration, Trajectories float64
 	TrainSeconds            float64 // training alone
@@ -603,8 +606,8 @@ type Trainer struct {
 	lossCount int
 }
 
-// NewTrainer returns a trainer at iteration 0. It enumerates env if that has at most Config.Limit states. The error holds
-// every problem of the configuration, or says what is wrong with env.
+// NewTrainer returns a trainer at iteration 0. It enumerates env if that has at most Config.Limit states. The error
+// holds every problem of the configuration, or says what is wrong with env.
 func NewTrainer(env Env, c Config) (*Trainer, error) { return newTrainer(env, c, maxParameters) }
 
 // newTrainer is NewTrainer with networks of at most some number of parameters.
@@ -737,8 +740,8 @@ func (t *Trainer) alpha() float64 {
 
 // ---- an iteration ----
 
-// Step is an iteration of training: it samples a batch, moves what is learned down the gradient of the batch's loss, and
-// returns that loss.
+// Step is an iteration of training: it samples a batch, moves what is learned down the gradient of the batch's loss,
+// and returns that loss.
 func (t *Trainer) Step() (float64, error) {
 	begin := time.Now()
 	fresh, err := t.sample()
@@ -769,8 +772,8 @@ func (t *Trainer) Step() (float64, error) {
 	return loss, nil
 }
 
-// sample fills t.batch. Fresh trajectories are first, drawn from PF with exploration (spec §3); replayed ones follow, and
-// then the states that the objective reads beside those visited.
+// sample fills t.batch. Fresh trajectories are first, drawn from PF with exploration (spec §3); replayed ones follow,
+// and then the states that the objective reads beside those visited.
 func (t *Trainer) sample() (fresh int, err error) {
 	c, b := &t.Config, &t.batch
 
@@ -960,8 +963,8 @@ func (t *Trainer) trustRegion() TrustRegion {
 	return region
 }
 
-// stepCritic leaves a critic's V by row of b in t.val, and then moves the critic down its loss on the rewards t.r. The loss
-// is the squared error to the λ-return, V(s_t) + Â_t with Â at LambdaV and V before the step, or [SubEB].
+// stepCritic leaves a critic's V by row of b in t.val, and then moves the critic down its loss on the rewards t.r. The
+// loss is the squared error to the λ-return, V(s_t) + Â_t with Â at LambdaV and V before the step, or [SubEB].
 func (t *Trainer) stepCritic(b *Batch, way Direction, critic role) {
 	λ := t.Config.LambdaV
 	t.val, t.dVal, t.a = t.net[critic].evalBatch(b, t.val), resize(t.dVal, b.Len()), resize(t.a, len(b.Steps))
@@ -1037,9 +1040,10 @@ func (l *trustLog) note(s TrustStep) {
 
 // ---- runs and evaluations ----
 
-// Run trains until Config.Iterations. It evaluates every Config.EvalEvery iterations and at the end. After each iteration
-// it calls progress, unless that is nil, with the evaluation or nil. When ctx is done it finishes the iteration, or leaves
-// an evaluation to the next Run, and returns ctx's error. The trainer can then be saved, and run on.
+// Run trains until Config.Iterations. It evaluates every Config.EvalEvery iterations and at the end. After each
+// iteration it calls progress, unless that is nil, with the evaluation or nil. When ctx is done it finishes the
+// iteration, or leaves an evaluation to the next Run, and returns ctx's error. The trainer can then be saved, and run
+// on.
 func (t *Trainer) Run(ctx context.Context, progress func(loss float64, e *Evaluation)) error {
 	if progress == nil {
 		progress = func(float64, *Evaluation) {}
@@ -1131,8 +1135,8 @@ func (t *Trainer) Spec() string {
 	return identify(t.Env).Spec
 }
 
-// Evaluate returns the metrics of the sampler as it is: exact ones where the space is enumerated, and elsewhere those of
-// Config.EvalSamples trajectories. The error may be ctx's.
+// Evaluate returns the metrics of the sampler as it is: exact ones where the space is enumerated, and elsewhere those
+// of Config.EvalSamples trajectories. The error may be ctx's.
 func (t *Trainer) Evaluate(ctx context.Context) (Evaluation, error) {
 	if t.Graph == nil {
 		return t.EvaluateSampled(ctx, t.Config.EvalSamples, 0)
@@ -1236,9 +1240,9 @@ func (t *Trainer) Correlate(objects [][]int, n int, seed uint64) (pearson, spear
 	return pearson, spearman, nil
 }
 
-// Samples draws n trajectories from PF, some at a time, so that memory does not grow with n. They have random streams of
-// their own: training is not disturbed, and equal seeds give equal samples. Each batch overwrites the last. When ctx is
-// done, the next batch comes with its error.
+// Samples draws n trajectories from PF, some at a time, so that memory does not grow with n. They have random streams
+// of their own: training is not disturbed, and equal seeds give equal samples. Each batch overwrites the last. When ctx
+// is done, the next batch comes with its error.
 func (t *Trainer) Samples(ctx context.Context, n int, seed uint64) iter.Seq2[*Batch, error] {
 	return func(yield func(*Batch, error) bool) {
 		const some = 256

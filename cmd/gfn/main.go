@@ -114,7 +114,8 @@ func (found command) runUntil(ctx context.Context, args []string, stdout, stderr
 	return err
 }
 
-// output is a writer that can be closed while others write to it. What is written at once is written whole or not at all.
+// output is a writer that can be closed while others write to it. What is written at once is written whole or not at
+// all.
 type output struct {
 	mu sync.Mutex
 	w  io.Writer

@@ -442,7 +442,8 @@ func TestMoreIterations(t *testing.T) {
 		code, stdout, stderr := gfnRun(t, "train", "-resume", checkpoint, "-iters", "40", "-json")
 		assert.Equal(t, 0, code)
 		assert.Equal(t, said, strings.Contains(stderr, "stretches the "+schedule+" schedule: the rates jump"), stderr)
-		assert.Equal(t, !said, assert.ObjectsAreEqual(last(t, must(t, small("-schedule", schedule, "-json")...)), last(t, stdout)))
+		whole := last(t, must(t, small("-schedule", schedule, "-json")...))
+		assert.Equal(t, !said, assert.ObjectsAreEqual(whole, last(t, stdout)))
 	}
 	_, _, stderr := gfnRun(t, "train", "-resume", trained(t), "-json")
 	assert.NotContains(t, stderr, "stretches")
@@ -970,7 +971,10 @@ func TestEvalWords(t *testing.T) {
 	require.NoError(t, os.WriteFile(words, []byte("AAAA\nABX\n"), 0o600))
 	long := filepath.Join(t.TempDir(), "long.txt")
 	require.NoError(t, os.WriteFile(long, bytes.Repeat([]byte("AAAA\n"), 1<<22), 0o600))
-	wants := map[string]string{words: "words.txt:2: ", long: "long.txt has more than 16777216 bytes", os.DevNull: "has no words", "absent": "no such file"}
+	wants := map[string]string{
+		words: "words.txt:2: ", long: "long.txt has more than 16777216 bytes",
+		os.DevNull: "has no words", "absent": "no such file",
+	}
 	for file, want := range wants {
 		code, _, stderr := gfnRun(t, "eval", checkpoint, "-words", file)
 		require.Equal(t, 2, code)
