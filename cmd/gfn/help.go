@@ -96,7 +96,7 @@ uncorrected soft policy | TV(π⊤, n R/Σ n R) = 0 | Control | 6 | TestSoftValu
 random policy value | log V(s0) = log Σ d(x) g(x) R(x) | UniformValue | 7 | TestRandomPolicyEvaluation
 random policy | TV(PF⊤, d g R/V(s0)) = 0 | UniformValue | 7 | TestRandomPolicyEvaluation
 random policy bias | TV(PF⊤, R/Z*) ≤ √(½ KL(PF ‖ PB R/Z*)), PB uniform | UniformValue | 7 | TestRandomPolicyEvaluation
-random policy target | TV(PF⊤, R/Z*) = 0 if g does not depend on the path | UniformValue | 7 | TestRandomPolicyEvaluation
+random policy target | TV(PF⊤, R/Z*) = 0 if g is the same by every path | UniformValue | 7 | TestRandomPolicyEvaluation
 random policy flows | max |log V − log g − log F*| = 0, likewise | UniformValue | 7 | TestRandomPolicyEvaluation
 random policy visits | max |log d + log g| = 0, likewise | UniformValue | 7 | TestRandomPolicyEvaluation
 edit distance | E[lev(x, x̂)] ≤ E[Hamming(x, x̂)] | Editing | 8 | TestEditingBounds
