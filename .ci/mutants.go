@@ -1415,8 +1415,8 @@ var list = []place{
 		m("c(τ) summed over the batch", "r / float64(b.Trajectories())", "r"),
 	}},
 	{"trainer.go", "Trainer.trustRegion", []mutant{
-		m("the region's radius does not follow the schedule", "t.Config.KL*rate*rate", "t.Config.KL+0*rate"),
-		m("the radius falls with the rate, not its square", "t.Config.KL*rate*rate", "t.Config.KL*rate"),
+		m("the region's radius does not follow the schedule", "t.Config.KL * rate * rate", "t.Config.KL+0*rate"),
+		m("the radius falls with the rate, not its square", "t.Config.KL * rate * rate", "t.Config.KL*rate"),
 		m("the square root of ζ by the square of the rate", "t.Config.KL * rate * rate", "t.Config.KL * rate * rate * rate * rate"),
 	}},
 	{"trainer.go", "Trainer.stepCritic", []mutant{
