@@ -65,6 +65,7 @@ type shown struct {
 	s   []int
 }
 
+// String returns the state as users of its environment write it.
 func (v shown) String() string { return Format(v.env, v.s) }
 
 // want returns an error unless ok.

@@ -1342,6 +1342,7 @@ func identify(env Env) identity {
 	return identity{cmp.Or(t.Spec, fmt.Sprintf("%T", env)), t.Checksum, env.Shape()}
 }
 
+// String returns the identity as errors print it.
 func (d identity) String() string {
 	return fmt.Sprintf("%q, shape %+v, file %08x", d.Spec, d.Shape, d.Checksum)
 }
