@@ -96,8 +96,9 @@ func (a *training) resume(c *call, checkpoint string) (*gfn.Trainer, error) {
 			"leave the others out")
 	}
 	if a.Iterations != was.Iterations && was.Schedule != "constant" && t.Iteration > 0 {
-		fmt.Fprintf(c.stderr, "-iters %d in place of %d stretches the %s schedule: the rates jump, and this is no run "+
-			"of %[1]d from the start; a run to be lengthened wants -schedule constant\n", a.Iterations, was.Iterations, was.Schedule)
+		fmt.Fprintf(c.stderr, "-iters %d in place of %d stretches the %s schedule: the rates jump, and this is no "+
+			"run of %[1]d from the start; a run to be lengthened wants -schedule constant\n",
+			a.Iterations, was.Iterations, was.Schedule)
 	}
 	return t, nil
 }
