@@ -1209,7 +1209,8 @@ func parseAll[T any](fields []string, parse func(what, text string) (T, error), 
 type Explicit struct {
 	base
 	nodes   []int // node numbers, ascending
-	source  int   // the index in nodes of s0; everything below is by such an index too
+	labels  []string
+	source  int // the index in nodes of s0; everything below is by such an index too
 	out, in [][]link
 	logR    []float64 // −Inf where not terminating
 }
@@ -1240,6 +1241,9 @@ func NewExplicit(edges [][2]int, rewards map[int]float64, floor float64) (*Expli
 	nodes = slices.Compact(nodes)
 	n := len(nodes)
 	e := &Explicit{nodes: nodes, out: make([][]link, n), in: make([][]link, n), logR: make([]float64, n)}
+	for _, node := range nodes {
+		e.labels = append(e.labels, strconv.Itoa(node))
+	}
 	e.traits.Format = e.Format
 	e.traits.Spec = fmt.Sprintf("explicit:crc=%08x,floor=%v", crc32.ChecksumIEEE(fmt.Append(nil, edges, rewards)), floor)
 	e.shape = Shape{Dim: 1, Forward: 1, Features: n} // an exit, and as many edges as a node has
@@ -1321,8 +1325,8 @@ func (e *Explicit) Features(dst, s []int) []int { return append(dst, s[0]) }
 // LogReward implements [Env]: log R as given, the floor where R = 0.
 func (e *Explicit) LogReward(s []int) float64 { return e.logR[s[0]] }
 
-// Format writes the node's number.
-func (e *Explicit) Format(s []int) string { return strconv.Itoa(e.nodes[s[0]]) }
+// Format writes the node's label, by default its number.
+func (e *Explicit) Format(s []int) string { return e.labels[s[0]] }
 
 // Forward implements [Env]: the edges that leave the node, and of a terminating one the exit.
 func (e *Explicit) Forward(dst, s []int) []int {
@@ -1336,33 +1340,71 @@ func (e *Explicit) Forward(dst, s []int) []int {
 // parseExplicit reads a graph in the format that [ParseEnv] describes.
 func parseExplicit(file source, floor float64) (*Explicit, error) {
 	var edges [][2]int
-	rewards := map[int]float64{}
+	rewards, labels := map[int]float64{}, map[int]string{}
 	err := file.lines(func(fields []string) error {
-		if len(fields) != 3 || fields[0] != "edge" && fields[0] != "reward" {
-			return fmt.Errorf("line is %q, want edge FROM TO or reward NODE R", strings.Join(fields, " "))
+		if len(fields) != 3 || !slices.Contains([]string{"edge", "reward", "name"}, fields[0]) {
+			const wanted = "edge FROM TO, reward NODE R, or name NODE LABEL"
+			return fmt.Errorf("line is %q, want %s", strings.Join(fields, " "), wanted)
 		}
 		node, err := parseNumber("node", fields[1])
-		if fields[0] == "edge" {
-			to, err2 := parseNumber("node", fields[2])
+		if err != nil {
+			return err
+		}
+		switch fields[0] {
+		case "edge":
+			to, err := parseNumber("node", fields[2])
 			edges = append(edges, [2]int{node, to})
-			return cmp.Or(err, err2)
+			return err
+		case "reward":
+			_, twice := rewards[node]
+			r, err := parseFinite("reward", fields[2])
+			rewards[node] = r
+			return cmp.Or(want(!twice, "node %d has two rewards", node), err)
+		default:
+			_, twice := labels[node]
+			labels[node] = fields[2]
+			return want(!twice, "node %d has two names", node)
 		}
-		r, err2 := parseFinite("reward", fields[2])
-		if _, twice := rewards[node]; twice && err == nil {
-			return fmt.Errorf("node %d has two rewards", node)
-		}
-		rewards[node] = r
-		return cmp.Or(err, err2)
 	})
 	if err != nil {
 		return nil, err
 	}
 	e, err := NewExplicit(edges, rewards, floor)
+	if err == nil {
+		err = e.setLabels(labels)
+	}
 	if err != nil {
 		return nil, located(file.name, err)
 	}
 	e.traits.Spec, e.traits.Checksum = fmt.Sprintf("explicit:file=%s,floor=%v", file.name, floor), file.sum()
 	return e, nil
+}
+
+// setLabels gives nodes their labels. The error names a node that is not in the graph, two nodes with one label, or a
+// label that cannot be printed.
+func (e *Explicit) setLabels(labels map[int]string) error {
+	for _, node := range slices.Sorted(maps.Keys(labels)) {
+		i, found := slices.BinarySearch(e.nodes, node)
+		if !found {
+			return fmt.Errorf("gfn: node %d has a name, %q, but no edge and no reward", node, labels[node])
+		}
+		e.labels[i] = labels[node]
+	}
+	first := map[string]int{}
+	for i, label := range e.labels {
+		j, twice := first[label]
+		first[label] = i
+		unusable := func(r rune) bool { return !unicode.IsPrint(r) }
+		err := cmp.Or(
+			want(!twice, "nodes %d and %d are both called %q", e.nodes[j], e.nodes[i], label),
+			want(label != "" && !strings.ContainsFunc(label, unusable), "node %d is called %q, want printable characters",
+				e.nodes[i], label),
+		)
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // maxNodes bounds the nodes of a [DAG], whose parent sets are entries of a state.
@@ -1833,6 +1875,47 @@ var environments = []environment{
 
 var wordRewards = []string{"modes", "motif", "ising", "factors", "table"}
 
+// Register adds an environment to [ParseEnv] and [EnvHelp], and so to every command of cmd/gfn. It is meant for an init
+// function. declare declares the keys, each with its default and a line of help, on a set of flags. What it returns is
+// called when they are set, and builds the environment. The same keys must always build the same environment; one that
+// reads a file should report its checksum in [Traits].
+//
+// The environment gets the Spec name:key=value,…, with all keys. So a checkpoint finds it in every program that
+// registers the name. Register panics if the name stands twice, is empty, or has one of the marks : , = in it.
+func Register(name, about string, declare func(keys *flag.FlagSet) func() (Env, error)) {
+	if _, err := findEnvironment(name, nil); err == nil || name == "" || strings.ContainsAny(name, ":,=") {
+		panic(fmt.Sprintf("gfn: Register: %q is taken, empty, or has : , or = in it", name))
+	}
+	environments = append(environments, environment{name, about, func(keys *flag.FlagSet) func() (Env, error) {
+		build := declare(keys)
+		return func() (Env, error) {
+			env, err := build()
+			if err != nil || env == nil {
+				return nil, cmp.Or(err, want(false, "%s: the function given to Register builds no environment", name))
+			}
+			var set []string
+			keys.VisitAll(func(f *flag.Flag) { set = append(set, f.Name+"="+f.Value.String()) })
+			return registered{env, strings.TrimSuffix(name+":"+strings.Join(set, ","), ":")}, nil
+		}
+	}})
+}
+
+// registered is an environment of [Register] with the spec it was built from.
+type registered struct {
+	Env
+	spec string
+}
+
+// Traits are those of the environment within, which may know nothing of specs.
+func (r registered) Traits() Traits {
+	t := TraitsOf(r.Env)
+	t.Spec = r.spec
+	return t
+}
+
+// Unwrap returns the environment within.
+func (r registered) Unwrap() Env { return r.Env }
+
 // ParseEnv builds an environment from a specification name:key=value,key=value, such as
 //
 //	hypergrid:dim=2,height=8,r0=0.1
@@ -1840,7 +1923,7 @@ var wordRewards = []string{"modes", "motif", "ising", "factors", "table"}
 //	dag:nodes=5,samples=100,seed=0
 //	explicit:file=graph.txt
 //
-// [EnvHelp] lists the names and keys; of a key given twice the last counts. The error of an unknown name or key, or of
+// [EnvHelp] lists the names and keys, and [Register] adds some; of a key given twice the last counts. The error of an unknown name or key, or of
 // a bad value, lists the known ones. The [Traits] of the environment have a Spec that ParseEnv reads.
 //
 // Files are text in UTF-8 of at most 64 MiB. A '#' begins a comment. Fields are separated by semicolons, commas or
@@ -1850,9 +1933,10 @@ var wordRewards = []string{"modes", "motif", "ising", "factors", "table"}
 //
 //	edge FROM TO
 //	reward NODE R
+//	name NODE LABEL
 //
-// with node numbers 0, 1, 2, … in any order and with gaps; R ≥ 0; a node with a reward is terminating. A factor graph:
-// lines
+// with node numbers 0, 1, 2, … in any order and with gaps; R ≥ 0; a node with a reward is terminating. All output calls
+// a node by its label, its number by default; labels are distinct. A factor graph: lines
 //
 //	factor SLOT… : WEIGHT…
 //
@@ -2191,7 +2275,7 @@ func dagKeys(keys *flag.FlagSet) func() (Env, error) {
 }
 
 func explicitKeys(keys *flag.FlagSet) func() (Env, error) {
-	file := fileKey(keys, "lines edge FROM TO and reward NODE R; without it a small graph with Z* = 112")
+	file := fileKey(keys, "lines edge FROM TO, reward NODE R, name NODE LABEL; else a graph with Z* = 112")
 	floor := floorKey(keys)
 	return func() (Env, error) {
 		if file.name == "" {

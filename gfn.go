@@ -617,10 +617,13 @@ type tabular struct {
 // Traits are those of the environment within.
 func (t tabular) Traits() Traits { return TraitsOf(t.Env) }
 
-// Unwrap returns the environment that [Tabular] wraps, or env itself.
+// Unwrap returns the environment within.
+func (t tabular) Unwrap() Env { return t.Env }
+
+// Unwrap returns the innermost environment that env wraps by a method Unwrap() Env, as [Tabular] does, or env itself.
 func Unwrap(env Env) Env {
-	if t, ok := env.(tabular); ok {
-		return Unwrap(t.Env)
+	if w, ok := env.(interface{ Unwrap() Env }); ok {
+		return Unwrap(w.Unwrap())
 	}
 	return env
 }

@@ -7,6 +7,7 @@ import (
 	"encoding/binary"
 	"encoding/json"
 	"errors"
+	"flag"
 	"fmt"
 	"hash/crc32"
 	"io"
@@ -1695,6 +1696,81 @@ func TestParseExplicit(t *testing.T) {
 	require.InDelta(t, math.Log(1.5+math.Exp(-9)), g.LogZ(), 1e-14)
 }
 
+// Names stand in all output; a node without one goes by its number.
+func TestExplicitNames(t *testing.T) {
+	const text = "edge 0 7\nedge 0 2\nname 7 \"left, or: so\"\nreward 7 1\nreward 2 1\nname 0 start\n"
+	env := must(gfn.ParseEnvText("explicit:file=g.txt", text)).(*gfn.Explicit)
+	g := enumerate(t, env)
+	names := []string{}
+	for row := range g.Len() {
+		names = append(names, g.Format(row))
+	}
+	require.ElementsMatch(t, []string{"start", "left, or: so", "2"}, names)
+	require.Equal(t, "start", g.Format(0))
+}
+
+// coins is a user's environment, which knows nothing of specs: coins laid down one by one, heads or tails, log R =
+// heads.
+type coins struct{ *gfn.Sequence }
+
+// Traits hides those of the sequence but for the notation.
+func (c coins) Traits() gfn.Traits { return gfn.Traits{Format: c.Format} }
+
+func init() {
+	gfn.Register("coins", "coins in a row", func(keys *flag.FlagSet) func() (gfn.Env, error) {
+		n := keys.Int("n", 3, "number of coins")
+		pay := keys.Float64("pay", 1, "log R for each head")
+		return func() (gfn.Env, error) {
+			words, err := gfn.NewSequence(*n, "TH", gfn.Append, gfn.WordReward{LogR: func(word []int) (sum float64) {
+				for _, k := range word {
+					sum += *pay * float64(k)
+				}
+				return sum
+			}})
+			return coins{words}, err
+		}
+	})
+	gfn.Register("nothing", "builds none", func(*flag.FlagSet) func() (gfn.Env, error) {
+		return func() (gfn.Env, error) { return nil, nil }
+	})
+}
+
+// An environment that is registered has specs, help and checkpoints like our own.
+func TestRegister(t *testing.T) {
+	env := parse(t, "coins:pay=0.5")
+	const spec = "coins:n=3,pay=0.5"
+	require.Equal(t, spec, gfn.TraitsOf(env).Spec)
+	require.Equal(t, spec, gfn.TraitsOf(parse(t, spec)).Spec)
+	require.IsType(t, coins{}, gfn.Unwrap(env))
+	require.Equal(t, "HTH", gfn.Format(env, []int{1, 0, 1}))
+	require.InDelta(t, 3*math.Log(1+math.Exp(0.5)), enumerate(t, env).LogZ(), 1e-12)
+	require.Contains(t, gfn.EnvHelp(), "coins: coins in a row\n  n=3 ")
+
+	tr := ran(t, env, quick("tb-u"))
+	require.Equal(t, spec, tr.Spec())
+	require.Equal(t, spec, must(load(saved(t, tr), nil, nil)).Spec())
+	require.ErrorContains(t, failure(load(saved(t, tr), parse(t, "coins"), nil)), `it was trained on "coins:n=3,pay=0.5"`)
+	tabular := trainer(t, env, func(c gfn.Config) gfn.Config { c.Tabular = true; return c }(quick("tb-u")))
+	require.Equal(t, spec, tabular.Spec())
+
+	refusals{
+		{failure(gfn.ParseEnv("coins:m=1")), `gfn: coins: unknown key "m", want one of n, pay`},
+		{failure(gfn.ParseEnv("coins:n=0")), "length is 0"},
+		{failure(gfn.ParseEnv("nothing")), "nothing: the function given to Register builds no environment"},
+		{failure(gfn.ParseEnv("coin")), "did you mean coins?"},
+	}.check(t)
+	for _, name := range []string{"coins", "hypergrid", "", "a:b", "a,b", "a=b"} {
+		require.PanicsWithValue(t, fmt.Sprintf("gfn: Register: %q is taken, empty, or has : , or = in it", name), func() {
+			gfn.Register(name, "", nil)
+		})
+	}
+
+	// A program that lacks the environment says which one it is and what to do.
+	other := trainer(t, bumpy{env}, quick("tb-u"))
+	require.ErrorContains(t, failure(load(saved(t, other), nil, nil)),
+		`its environment, "gfn_test.bumpy", is not part of this program: build it with the file that registers`)
+}
+
 // The canonical spec has every key that applies, and builds the same again.
 func TestParseEnvSpecs(t *testing.T) {
 	table := envFile(t, "t.csv", envTableText)
@@ -1929,6 +2005,12 @@ func TestFileErrors(t *testing.T) {
 		{"explicit", "reward 1 inf\n", `:1: reward is "inf"`}, {"explicit", "reward 1 -2\n", "node 1 is -2"},
 		{"explicit", "reward 1 2\nedge 0 1\nreward 1 3", ":3: node 1"},
 		{"explicit", "edge 0 1\nedge 2 1\nreward 1 2\r ", "node 2 is not reached"},
+		{"explicit", "edge 0 1\nreward 1 2\nname 2 x", `: node 2 has a name, "x"`},
+		{"explicit", "edge 0 1\nreward 1 2\nname 1 x\nname 1 y", ":4: node 1 has two names"},
+		{"explicit", "edge 0 1\nreward 1 2\nname 1 x\nname 0 x", `: nodes 0 and 1 are both called "x"`},
+		{"explicit", "edge 0 1\nreward 1 2\nname 0 1", `: nodes 0 and 1 are both called "1"`},
+		{"explicit", "edge 0 1\nreward 1 2\nname 0 a\x1bb", `: node 0 is called "a\x1bb"`},
+		{"explicit", "edge;0;1\nreward;1;2\nname;0;", `: node 0 is called ""`},
 	} {
 		file := envFile(t, "f.txt", c.text)
 		spec, place := "explicit:file="+file, c.place
@@ -7301,7 +7383,8 @@ func TestForgedCheckpoints(t *testing.T) {
 		{`"Iterations":12`, `"Iterations":-2`, "Config.Iterations = -2"}, {`"Iteration":12`, `"Iteration":-2`, tensors},
 		{`"LogZ":0`, `"LogZ":x`, "damaged"}, {`"LossCount"`, `"LossKount"`, tensors},
 		{`"Features":11`, `"Features":12`, "it was trained on"}, {`"Tabular":false`, `"Tabular":true`, tensors},
-		{`"Spec":"explicit`, `"Spec":"explicit\u001b`, `a control character in "explicit\x1b`},
+		{`"Spec":"explicit`, `"Spec":"explicit:\u001b`, `a control character in "explicit:\x1b`},
+		{`"Spec":"explicit`, `"Spec":"explicit\u001b`, `its environment, "explicit\x1b", is not part`},
 		{`"Method":"`, `"Method":"\u001b`, `its configuration: "gfn: Config.Method = \x1bdb-b: must`},
 		{`"Rewards":[`, `"Rewards":[1,`, "it was trained on other rewards"},
 		{`"Lengths":[`, `"Lengths":[28,`, tensors}, {`"Lengths":[`, `"Lengths":[1`, claim},

@@ -1337,8 +1337,8 @@ type identity struct {
 }
 
 func identify(env Env) identity {
-	env = Unwrap(env)
 	t := TraitsOf(env)
+	env = Unwrap(env)
 	return identity{cmp.Or(t.Spec, fmt.Sprintf("%T", env)), t.Checksum, env.Shape()}
 }
 
@@ -1540,6 +1540,11 @@ func Load(r io.Reader, dir string, env Env, change func(*Config)) (*Trainer, err
 		return nil, err
 	}
 	if env == nil {
+		name, _, _ := strings.Cut(c.Env.Spec, ":")
+		if _, err := findEnvironment(name, nil); err != nil {
+			return nil, fmt.Errorf("gfn: checkpoint: its environment, %q, is not part of this program: "+
+				"build it with the file that registers the environment (Register)", c.Env.Spec)
+		}
 		find := func(name string) (source, error) { return readRecorded(name, dir, c.Env.Checksum) }
 		if env, err = parseEnv(c.Env.Spec, find); err != nil {
 			return nil, err

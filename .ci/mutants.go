@@ -1504,6 +1504,27 @@ var list = []place{
 	{"envs.go", "Explicit.checkPointed", []mutant{
 		m("nodes that are not reached", "st.Row([]int{i}) < 0", "st.Row([]int{i}) < -1"),
 	}},
+	{"envs.go", "Register", []mutant{
+		m("names stand twice", "err == nil || name", "err == nil && false || name"),
+		m("unnamed", `|| name == "" |`, "|"),
+		m("names with colons", `":,="`, `",="`),
+		m("no environment", " || env == nil", ""),
+		m("the values of a key given in the spec only", "VisitAll", "Visit"),
+		m("a spec without values", `+f.Value.String()`, ""),
+	}},
+	{"envs.go", "registered.Traits", []mutant{
+		m("no spec", "t.Spec = r.spec", ""),
+		m("nothing but the spec", "TraitsOf(r.Env)", "Traits{}"),
+	}},
+	{"envs.go", "Explicit.setLabels", []mutant{
+		m("any node", "if !found {", "if false && !found {"),
+		m("labels stand twice", "!twice,", "!twice || true,"),
+		m("no label", `label != "" &&`, ""),
+		m("control characters", " && !strings", " && true || !strings"),
+	}},
+	{"trainer.go", "identify", []mutant{
+		m("the spec of the environment within", "TraitsOf(env)", "TraitsOf(Unwrap(env))"),
+	}},
 	{"envs.go", "findEnvironment", []mutant{
 		m("the default reward always", "|| slices.Contains(items, reward)", ""),
 		m("any name", "base == name && ", ""),

@@ -34,6 +34,7 @@ sequence:reward=factors,file=…  log R is β times a sum of weights of lines,
 explicit:file=…                 a graph, lines in any order
     edge FROM TO                nodes are whole numbers; one source, no cycle
     reward NODE R               each node leads to one with a reward
+    name NODE LABEL             how output calls it, by default its number
 dag:file=…                      data: a line of names, then lines of numbers
 
 train -out DIR writes each file whole or not at all:
