@@ -1219,23 +1219,30 @@ func (b *Batch) LogImportance(i int) float64 {
 }
 
 // EstimateLogTerminating estimates log PF⊤(x) for each endpoint, for spaces that cannot be enumerated: the log of the
-// mean of PF(τ)/PB(τ|x) over n ≥ 1 trajectories drawn from PB(·|x). The mean is unbiased; its log is biased low.
-func EstimateLogTerminating(env Env, pf, pb Policy, endpoints [][]int, n int, seed uint64) ([]float64, error) {
+// mean of PF(τ)/PB(τ|x) over n ≥ 1 trajectories drawn from PB(·|x). The mean is unbiased; its log is biased low. The
+// standard errors of the logs, se, are those of the means over the means, NaN if n is 1.
+func EstimateLogTerminating(
+	env Env, pf, pb Policy, endpoints [][]int, n int, seed uint64,
+) (logP, se []float64, err error) {
 	var b Batch
-	dst, terms := make([]float64, len(endpoints)), make([]float64, max(1, n))
+	terms, N := make([]float64, max(1, n)), float64(max(1, n))
 	for i, x := range endpoints {
 		b.Reset(env)
 		o := Sampling{Seed: seed, Iteration: uint64(i)}
 		if err := b.SampleBackward(pb, slices.Repeat([][]int{x}, len(terms)), o); err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		b.Evaluate(pf, pb)
 		for k := range terms {
 			terms[k] = b.LogImportance(k)
 		}
-		dst[i] = LogSumExp(terms) - math.Log(float64(len(terms)))
+		mean, squares := LogSumExp(terms)-math.Log(N), 0.0
+		for _, term := range terms {
+			squares += math.Pow(math.Exp(term-mean)-1, 2)
+		}
+		logP, se = append(logP, mean), append(se, math.Sqrt(squares/(N-1)/N))
 	}
-	return dst, nil
+	return logP, se, nil
 }
 
 // The distances below take log-probabilities, one of each for every state; other lengths panic. Each is a sum over x of
@@ -1310,8 +1317,9 @@ type Metrics struct {
 	TV, JSD, KL     float64 // of PF⊤ from R/Z*; KL(PF⊤ ‖ R/Z*)
 	LogZ, LogZExact float64 // learned or estimated, and log Z*
 	ELBO, EUBO      float64 // ≤ log Z* ≤
-	MeanReward      float64 // E_{PF⊤}[R] / E_{R/Z*}[R]
-	MeanLogReward   float64 // E_{PF⊤}[log R]
+
+	LogMeanReward, LogMeanRewardExact float64 // log E[R] over PF⊤ and over R/Z*
+	MeanLogReward, MeanLogRewardExact float64 // E[log R] over the same
 }
 
 // Metrics returns the exact metrics of a sampler with the given policies and learned log Z.
@@ -1321,7 +1329,8 @@ func (g *Graph) Metrics(logPF, logPB []float64, logZ float64) Metrics {
 		TV: TV(p, q), JSD: max(0, JSD(p, q)), KL: max(0, KL(p, q)), // not −1e-17
 		LogZ: logZ, LogZExact: g.logZ,
 		ELBO: g.ELBO(logPF, logPB), EUBO: g.EUBO(logPF, logPB),
-		MeanReward: math.Exp(g.logMeanReward(p) - g.logMeanReward(q)), MeanLogReward: meanOver(p, g.LogR),
+		LogMeanReward: g.logMeanReward(p), LogMeanRewardExact: g.logMeanReward(q),
+		MeanLogReward: meanOver(p, g.LogR), MeanLogRewardExact: meanOver(q, g.LogR),
 	}
 }
 
@@ -1359,7 +1368,7 @@ type Empirical struct {
 	JSD, JSDPerfect           float64
 	Distinct, DistinctPerfect float64 // different endpoints
 	Modes, ModesPerfect       float64 // different modes among them; NaN where the environment defines none
-	MeanReward                float64 // mean of R over E_{R/Z*}[R]; a perfect sampler has 1
+	LogMeanReward             float64 // log of the mean of R; a perfect sampler's mean is E_{R/Z*}[R]
 }
 
 // Count adds to count, by row of g, the number of b's trajectories that end there.
@@ -1386,7 +1395,7 @@ func (g *Graph) Empirical(count []float64) Empirical {
 	m := Empirical{
 		N: float64(n), TV: TV(p, q), TVPerfect: perfect(tvTerm, q, n), JSD: JSD(p, q), JSDPerfect: perfect(jsdTerm, q, n),
 		Distinct: distance(seen, p, q), DistinctPerfect: perfect(seen, q, n),
-		MeanReward: math.Exp(g.logMeanReward(p) - g.logMeanReward(q)),
+		LogMeanReward: g.logMeanReward(p),
 	}
 	m.Modes, m.ModesPerfect = math.NaN(), math.NaN()
 	if rows := g.Modes(); rows != nil {

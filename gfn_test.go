@@ -523,7 +523,7 @@ func TestFixture(t *testing.T) {
 		closeTo(t, want, math.Exp(flow[g.Row([]int{node})]), 1e-12, node)
 	}
 	m := g.Metrics(g.ForwardOf(g.Backward(gfn.UniformPB)), g.Backward(gfn.UniformPB), g.LogZ())
-	require.Less(t, m.TV+m.JSD+m.KL+math.Abs(m.MeanReward-1), 1e-12)
+	require.Less(t, m.TV+m.JSD+m.KL+math.Abs(m.LogMeanReward-m.LogMeanRewardExact), 1e-12)
 }
 
 // In every graph edges and backward slots are each other's inverse, rows are in topological order and the arrays agree.
@@ -955,7 +955,10 @@ func TestMetricsByHand(t *testing.T) {
 	closeTo(t, (log(2)+log(2.0/3))/2, m.KL, 1e-14) // Σ p log p/q
 	// the mean of both is (3/8, 5/8)
 	closeTo(t, (0.5*log(4.0/3)+0.5*log(0.8)+0.25*log(2.0/3)+0.75*log(1.2))/2, m.JSD, 1e-14)
-	closeTo(t, 2/2.5, m.MeanReward, 1e-14)     // (½ + 3/2) / (¼ + 9/4)
+	closeTo(t, log(2), m.LogMeanReward, 1e-14)        // ½ + 3/2
+	closeTo(t, log(2.5), m.LogMeanRewardExact, 1e-14) // ¼ + 9/4
+	closeTo(t, log(3)/2, m.MeanLogReward, 1e-14)
+	closeTo(t, 0.75*log(3), m.MeanLogRewardExact, 1e-14)
 	closeTo(t, log(2)+log(3)/2, m.ELBO, 1e-14) // ½ (log 1 + log 2) + ½ (log 3 + log 2)
 	closeTo(t, log(2)+0.75*log(3), m.EUBO, 1e-14)
 	require.Equal(t, 7.0, m.LogZ)
@@ -986,13 +989,14 @@ func TestEmpirical(t *testing.T) {
 		}
 		require.EqualValues(t, len(different), e.Distinct)
 		tv, jsd, distinct = tv+e.TV/runs, jsd+e.JSD/runs, distinct+e.Distinct/runs
-		modes, reward = modes+e.Modes/runs, reward+e.MeanReward/runs
+		modes, reward = modes+e.Modes/runs, reward+math.Exp(e.LogMeanReward)/runs
 	}
 	require.InDelta(t, e.TVPerfect, tv, 0.01)
 	require.InDelta(t, e.JSDPerfect, jsd, 0.005)
 	require.InDelta(t, e.DistinctPerfect, distinct, 0.7)
 	require.InDelta(t, e.ModesPerfect, modes, 0.05)
-	require.InDelta(t, 1, reward, 0.02)
+	exact := g.Metrics(g.Forward(oracle), g.Backward(gfn.UniformPB), 0).LogMeanRewardExact
+	require.InDelta(t, 1, reward/math.Exp(exact), 0.02)
 	require.Greater(t, e.TVPerfect, 0.1, "100 samples of 64 states are far from their law")
 	require.Len(t, g.Modes(), 4)
 }
@@ -1009,20 +1013,24 @@ func TestEstimateLogTerminating(t *testing.T) {
 			endpoints, want = append(endpoints, g.State(nil, row)), append(want, p)
 		}
 	}
-	exact, err := gfn.EstimateLogTerminating(g.Env, g.Policy(logPF), g.BackwardPolicy(g.BackwardOf(logPF)), endpoints,
+	exact, none, err := gfn.EstimateLogTerminating(g.Env, g.Policy(logPF), g.BackwardPolicy(g.BackwardOf(logPF)), endpoints,
 		1, 0)
 	require.NoError(t, err)
-	estimate, err := gfn.EstimateLogTerminating(g.Env, g.Policy(logPF), gfn.UniformPB, endpoints, 4000, 0)
+	estimate, se, err := gfn.EstimateLogTerminating(g.Env, g.Policy(logPF), gfn.UniformPB, endpoints, 4000, 0)
 	require.NoError(t, err)
+	squares := 0.0
 	for i := range want {
 		closeTo(t, want[i], exact[i], 1e-12)
+		require.True(t, math.IsNaN(none[i]), "one trajectory says nothing of its error")
 		require.InDelta(t, want[i], estimate[i], 0.15)
+		squares += math.Pow((estimate[i]-want[i])/se[i], 2) / float64(len(want))
 	}
+	require.InDelta(t, 1, math.Sqrt(squares), 0.6, "errors are as large as the standard errors say")
 }
 
 // Over test words the correlation of log PF⊤ and log R tends to 1 with training, and its estimate by walks back agrees
 // with the exact one.
-func TestCorrelate(t *testing.T) {
+func TestLogTerminating(t *testing.T) {
 	env := parse(t, "sequence:length=4,tokens=AB,order=ends,reward=motif")
 	c := quick("tb-u")
 	c.Iterations, c.Batch, c.LR, c.Epsilon, c.Replay = 300, 32, 0.01, 0, 0
@@ -1030,19 +1038,30 @@ func TestCorrelate(t *testing.T) {
 	exact := trainer(t, env, c)
 	c.Limit = 0
 	estimated := trainer(t, env, c)
-	_, before, err := exact.Correlate(words, 0, 0)
-	require.NoError(t, err)
+	correlate := func(t *testing.T, tr *gfn.Trainer) (linear, rank float64, se []float64) {
+		logP, se, err := tr.LogTerminating(words, 200, 0)
+		require.NoError(t, err)
+		var logR []float64
+		for _, w := range words {
+			logR = append(logR, env.LogReward(w))
+		}
+		linear, rank = gfn.Correlation(logP, logR)
+		return linear, rank, se
+	}
+	_, before, _ := correlate(t, exact)
 	require.Less(t, before, 0.95)
 	require.NoError(t, exact.Run(context.Background(), nil))
 	require.NoError(t, estimated.Run(context.Background(), nil))
-	linear, rank, err := exact.Correlate(words, 0, 0)
-	require.NoError(t, err)
+	linear, rank, se := correlate(t, exact)
+	require.Equal(t, make([]float64, 5), se)
 	require.Greater(t, linear, 0.99)
 	require.Equal(t, 1.0, rank)
-	linear2, rank2, err := estimated.Correlate(words, 200, 0)
-	require.NoError(t, err)
+	linear2, rank2, se := correlate(t, estimated)
+	require.Positive(t, slices.Min(se))
 	require.InDelta(t, linear, linear2, 0.02)
 	require.Equal(t, rank, rank2)
+	_, _, err := exact.LogTerminating([][]int{{0, 2, 2, 2}}, 1, 0)
+	require.ErrorContains(t, err, "is not a terminating state")
 }
 
 // Trajectories are walked again by their actions, and kept in their order up to a number.
@@ -1108,7 +1127,7 @@ func TestWalk(t *testing.T) {
 	require.Len(t, last, 30)
 }
 
-// Rewards that a float64 does not hold: E[R] is left out, E[log R] is not.
+// Rewards that a float64 does not hold: log E[R] and E[log R] are finite.
 func TestMeanLogReward(t *testing.T) {
 	logR := func(word []int) float64 { return 1000 + float64(2*word[0]+word[1]) }
 	env, err := gfn.NewSequence(2, "AB", gfn.Append, gfn.WordReward{LogR: logR})
@@ -1117,12 +1136,12 @@ func TestMeanLogReward(t *testing.T) {
 	c.Limit = 0
 	e, err := trainer(t, env, c).EvaluateSampled(t.Context(), 400, 0)
 	require.NoError(t, err)
-	require.True(t, math.IsNaN(e.MeanReward))
+	require.InDelta(t, 1002, e.LogMeanReward, 1)
 	require.InDelta(t, 1001.5, e.MeanLogReward, 0.5)
 	g := enumerate(t, env)
 	logPB := g.Backward(gfn.UniformPB)
 	m := g.Metrics(g.ForwardOf(logPB), logPB, 0)
-	require.InDelta(t, 1, m.MeanReward, 1e-9)
+	require.InDelta(t, 1, math.Exp(m.LogMeanReward-m.LogMeanRewardExact), 1e-9)
 	w := 1 + math.E + math.Exp(2) + math.Exp(3)
 	require.InDelta(t, 1000+(math.E+2*math.Exp(2)+3*math.Exp(3))/w, m.MeanLogReward, 1e-9)
 	require.InDelta(t, 1001.5, g.Metrics(g.Forward(gfn.UniformPF), logPB, 0).MeanLogReward, 1e-9)
@@ -7278,7 +7297,7 @@ pf.1.weight.m F64[16 16], pf.1.bias.m F64[16], pf.2.weight.m F64[16 3], pf.2.bia
 pf.1.weight.v F64[16 16], pf.1.bias.v F64[16], pf.2.weight.v F64[16 3], pf.2.bias.v F64[3],
 target.pf.1.weight F64[16 16], target.pf.1.bias F64[16], target.pf.2.weight F64[16 3], target.pf.2.bias F64[3],
 logz F64[1], logz.m F64[1], logz.v F64[1],
-curve F64[3 28], replay I32[%d], guide I32[0 2], modes I32[%d 2]`,
+curve F64[3 30], replay I32[%d], guide I32[0 2], modes I32[%d 2]`,
 		len(memories[0]), len(memories[2])/2), ",") {
 		name, kind, _ := strings.Cut(strings.TrimSpace(line), " ")
 		require.Equal(t, kind, fmt.Sprint(s.header[name]["dtype"], s.header[name]["shape"]), name)
@@ -7342,8 +7361,8 @@ func TestDamagedCheckpoints(t *testing.T) {
 	for _, foreign := range []string{"PNG and so on", "\x02\x00\x00\x00\x00\x00\x00\x00{}", string(file) + " "} {
 		require.EqualError(t, failure(load([]byte(foreign), nil, nil)), broken)
 	}
-	newer := altered(t, tr, func(s *safetensors) { s.header["__metadata__"]["gfn"] = "9" })
-	require.EqualError(t, failure(load(newer, nil, nil)), `gfn: checkpoint: format version "9"; this program reads "8"`)
+	newer := altered(t, tr, func(s *safetensors) { s.header["__metadata__"]["gfn"] = "10" })
+	require.EqualError(t, failure(load(newer, nil, nil)), `gfn: checkpoint: format version "10"; this program reads "9"`)
 	foreign := parse(t, "hypergrid:dim=2,height=4")
 	require.ErrorContains(t, failure(load(file, foreign, nil)), `it was trained on "explicit`)
 	more := func(c *gfn.Config) { c.Batch++ }
@@ -7387,7 +7406,7 @@ func TestForgedCheckpoints(t *testing.T) {
 		{`"Spec":"explicit`, `"Spec":"explicit\u001b`, `its environment, "explicit\x1b", is not part`},
 		{`"Method":"`, `"Method":"\u001b`, `its configuration: "gfn: Config.Method = \x1bdb-b: must`},
 		{`"Rewards":[`, `"Rewards":[1,`, "it was trained on other rewards"},
-		{`"Lengths":[`, `"Lengths":[28,`, tensors}, {`"Lengths":[`, `"Lengths":[1`, claim},
+		{`"Lengths":[`, `"Lengths":[30,`, tensors}, {`"Lengths":[`, `"Lengths":[1`, claim},
 		{`"Lengths":[`, `"Lengths":[-`, claim}, {`"Lengths":[`, `"Lengths":[100000000000`, claim},
 	} {
 		refused(tr, change[2], recorded(t, change[0], change[1]))

@@ -555,8 +555,8 @@ func (c Config) progress(iteration int) float64 {
 // ---- trainer ----
 
 // Evaluation is a point of a learning curve. Figures that cannot be computed are NaN. Samples is zero if none were
-// drawn. Metrics are exact where the space is enumerated. Elsewhere there are LogZ, and of samples ELBO, MeanLogReward
-// and MeanReward, which is not divided by that of the target.
+// drawn. Metrics are exact where the space is enumerated. Elsewhere there are LogZ, and of samples ELBO, LogMeanReward
+// and MeanLogReward.
 type Evaluation struct {
 	Iteration, Trajectories float64
 	TrainSeconds            float64 // training alone
@@ -1168,7 +1168,8 @@ func (t *Trainer) evaluation() Evaluation {
 // them with the exact target.
 func (t *Trainer) EvaluateSampled(ctx context.Context, n int, seed uint64) (Evaluation, error) {
 	e, none := t.evaluation(), math.NaN()
-	e.Metrics = Metrics{TV: none, JSD: none, KL: none, LogZ: t.LogZ(), LogZExact: none, EUBO: none}
+	e.Metrics = Metrics{TV: none, JSD: none, KL: none, LogZ: t.LogZ(), LogZExact: none, EUBO: none,
+		LogMeanReward: math.Inf(-1), LogMeanRewardExact: none, MeanLogRewardExact: none}
 	var distinct States
 	distinct.Reset(t.Env)
 	var count []float64
@@ -1183,7 +1184,7 @@ func (t *Trainer) EvaluateSampled(ctx context.Context, n int, seed uint64) (Eval
 		for i := range b.Trajectories() {
 			x := b.Endpoint(i)
 			e.ELBO += (b.LogR[x] - b.LogImportance(i)) / float64(n)
-			e.MeanReward += math.Exp(b.LogR[x]) / float64(n)
+			e.LogMeanReward = LogSumExp([]float64{e.LogMeanReward, b.LogR[x] - math.Log(float64(n))})
 			e.MeanLogReward += b.LogR[x] / float64(n)
 			if t.Graph == nil {
 				distinct.Add(b.State(nil, x))
@@ -1192,9 +1193,6 @@ func (t *Trainer) EvaluateSampled(ctx context.Context, n int, seed uint64) (Eval
 		if t.Graph != nil {
 			t.Graph.Count(b, count)
 		}
-	}
-	if math.IsInf(e.MeanReward, 1) { // log R beyond 709
-		e.MeanReward = none
 	}
 	if t.Graph != nil {
 		e.Samples = t.Graph.Empirical(count)
@@ -1211,33 +1209,28 @@ func (t *Trainer) EvaluateSampled(ctx context.Context, n int, seed uint64) (Eval
 	}
 	e.Samples = Empirical{
 		N: float64(n), TV: none, TVPerfect: none, JSD: none, JSDPerfect: none,
-		Distinct: float64(distinct.Len()), DistinctPerfect: none, Modes: modes, ModesPerfect: none, MeanReward: none,
+		Distinct: float64(distinct.Len()), DistinctPerfect: none, Modes: modes, ModesPerfect: none, LogMeanReward: none,
 	}
 	return e, nil
 }
 
-// Correlate returns the linear and the rank correlation of log PF⊤(x) and log R(x) over test objects (spec §10). PF⊤ is
-// exact where the space is enumerated. Elsewhere it is estimated from n trajectories drawn back from each object.
-func (t *Trainer) Correlate(objects [][]int, n int, seed uint64) (pearson, spearman float64, err error) {
-	var logP, logR []float64
-	if t.Graph != nil {
-		logPF, _ := t.Policies()
-		all := t.Graph.LogTerminating(logPF)
-		for _, x := range objects {
-			row := t.Graph.Row(x)
-			if row < 0 || t.Graph.Exit(row) < 0 {
-				return 0, 0, fmt.Errorf("gfn: %s is not a terminating state", Format(t.Env, x))
-			}
-			logP = append(logP, all[row])
-		}
-	} else if logP, err = EstimateLogTerminating(t.Env, t.PF(), t.PB(), objects, n, t.Config.Seed+seed); err != nil {
-		return 0, 0, err
+// LogTerminating returns log PF⊤(x) of objects and its standard errors. Where the space is enumerated it is exact, and
+// the errors are 0. Elsewhere it is estimated from n trajectories drawn back from each object
+// ([EstimateLogTerminating]). An error names an object that is not a terminating state.
+func (t *Trainer) LogTerminating(objects [][]int, n int, seed uint64) (logP, se []float64, err error) {
+	if t.Graph == nil {
+		return EstimateLogTerminating(t.Env, t.PF(), t.PB(), objects, n, t.Config.Seed+seed)
 	}
+	logPF, _ := t.Policies()
+	all := t.Graph.LogTerminating(logPF)
 	for _, x := range objects {
-		logR = append(logR, t.Env.LogReward(x))
+		row := t.Graph.Row(x)
+		if row < 0 || t.Graph.Exit(row) < 0 {
+			return nil, nil, fmt.Errorf("gfn: %s is not a terminating state", Format(t.Env, x))
+		}
+		logP = append(logP, all[row])
 	}
-	pearson, spearman = Correlation(logP, logR)
-	return pearson, spearman, nil
+	return logP, make([]float64, len(logP)), nil
 }
 
 // Samples draws n trajectories from PF, some at a time, so that memory does not grow with n. They have random streams
@@ -1324,7 +1317,7 @@ type checkpoint struct {
 	header, data []byte // of a file that is read: the header, and the tensors' bytes
 }
 
-const checkpointVersion = "8"
+const checkpointVersion = "9"
 
 // figures is the number of numbers in an Evaluation.
 var figures = binary.Size(Evaluation{}) / 8

@@ -743,7 +743,9 @@ var list = []place{
 		m("no log PF", "sum += b.LogPF[s.F]", ""),
 	}},
 	{"gfn.go", "EstimateLogTerminating", []mutant{
-		m("sum, not mean", "- math.Log(float64(len(terms)))", ""),
+		m("sum, not mean", "-math.Log(N), 0.0", ", 0.0"),
+		m("standard error not over √n", "squares/(N-1)/N", "squares/(N-1)"),
+		m("standard error of the sum", "math.Exp(term-mean)-1", "math.Exp(term)-math.Exp(mean)"),
 		m("largest term, not sum", "LogSumExp(terms)", "slices.Max(terms)"),
 	}},
 	{"gfn.go", "tvTerm", []mutant{
@@ -788,8 +790,8 @@ var list = []place{
 		m("KL the other way", "KL(p, q))", "KL(q, p))"),
 		m("TV for JSD", "JSD(p, q))", "TV(p, q))"),
 		m("ELBO and EUBO swapped", "ELBO: g.ELBO(logPF, logPB), EUBO: g.EUBO(logPF, logPB)", "EUBO: g.ELBO(logPF, logPB), ELBO: g.EUBO(logPF, logPB)"),
-		m("mean reward not divided", "math.Exp(g.logMeanReward(p) - g.logMeanReward(q))", "math.Exp(g.logMeanReward(p))"),
-		m("mean reward the other way", "g.logMeanReward(p) - g.logMeanReward(q)", "g.logMeanReward(q) - g.logMeanReward(p)"),
+		m("the target's mean reward for the sampler's", "LogMeanReward: g.logMeanReward(p)", "LogMeanReward: g.logMeanReward(q)"),
+		m("the sampler's mean log reward for the target's", "MeanLogRewardExact: meanOver(q", "MeanLogRewardExact: meanOver(p"),
 		m("learned log Z is the exact one", "LogZ: logZ", "LogZ: g.logZ"),
 	}},
 	{"gfn.go", "Graph.logMeanReward", []mutant{

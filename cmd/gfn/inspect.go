@@ -79,14 +79,15 @@ func exact(c *call) error {
 	if rows := g.Modes(); rows != nil {
 		modes = float64(len(rows))
 	}
-	mean, meanLog := meanReward(g)
+	logPB := g.Backward(gfn.UniformPB)
+	perfect := g.Metrics(g.ForwardOf(logPB), logPB, g.LogZ())
 	figures := []figure{
 		{"states", "", "states", float64(g.Len()), none},
 		{"edges", "", "edges, exits included", float64(len(g.FAction)), none},
 		{"terminating", "", "terminating states", float64(terminating), none},
 		{"logz", "", "log Z*", g.LogZ(), none},
-		{"mean_reward", "", "mean reward", mean, none},
-		{"mean_log_reward", "", "mean log R", meanLog, none},
+		{"mean_reward", "", "mean reward", math.Exp(perfect.LogMeanReward), none},
+		{"mean_log_reward", "", "mean log R", perfect.MeanLogReward, none},
 		{"modes", "", "modes", modes, none},
 	}
 	return c.printFigures(asJSON, object{"env": spec}, spec+"\n\n", figures)
@@ -218,12 +219,20 @@ func correlations(t *gfn.Trainer, name string, paths int, seed uint64) ([]figure
 	if err != nil {
 		return nil, usagef("%s", oneLine(err))
 	}
-	linear, rank, err := t.Correlate(words, paths, seed)
+	logP, _, err := t.LogTerminating(words, paths, seed)
+	if err != nil {
+		return nil, err
+	}
+	var logR []float64
+	for _, word := range words {
+		logR = append(logR, q.LogReward(word))
+	}
+	linear, rank := gfn.Correlation(logP, logR)
 	return []figure{
 		{"words", "", "test words", float64(len(words)), none},
 		{"pearson", "", "  correlation of log PF⊤ and log R", linear, 1},
 		{"spearman", "", "  of their ranks", rank, 1},
-	}, err
+	}, nil
 }
 
 func sample(c *call) error {

@@ -23,11 +23,7 @@ var none = math.NaN()
 
 // figures lists what e says of t: exact figures if there are any, then those of samples.
 func figures(t *gfn.Trainer, e gfn.Evaluation) []figure {
-	mean, meanLog := none, none
-	if t.Graph != nil {
-		mean, meanLog = meanReward(t.Graph)
-		e.MeanReward *= mean // the metric is a ratio
-	}
+	mean := math.Exp(e.LogMeanRewardExact)
 	all := []figure{
 		{"iteration", "", "", e.Iteration, none},
 		{"trajectories", "", "", e.Trajectories, none},
@@ -41,8 +37,8 @@ func figures(t *gfn.Trainer, e gfn.Evaluation) []figure {
 		{"abs_logz_error", "", "", math.Abs(e.LogZ - e.LogZExact), none},
 		{"elbo", "", "ELBO ≤ log Z*", e.ELBO, e.LogZExact},
 		{"eubo", "", "EUBO ≥ log Z*", e.EUBO, e.LogZExact},
-		{"mean_reward", "mean_reward_exact", "mean reward", e.MeanReward, mean},
-		{"mean_log_reward", "mean_log_reward_exact", "mean log R", e.MeanLogReward, meanLog},
+		{"mean_reward", "mean_reward_exact", "mean reward", math.Exp(e.LogMeanReward), mean},
+		{"mean_log_reward", "mean_log_reward_exact", "mean log R", e.MeanLogReward, e.MeanLogRewardExact},
 		{"modes_found", "", "modes found in training", e.ModesFound, none},
 	}
 	if e.Accepted+e.Rejected > 0 {
@@ -57,7 +53,7 @@ func figures(t *gfn.Trainer, e gfn.Evaluation) []figure {
 			figure{"samples", "", "samples", s.N, none},
 			figure{"sampled_tv", "sampled_tv_perfect", "  total variation", s.TV, s.TVPerfect},
 			figure{"sampled_jsd", "sampled_jsd_perfect", "  Jensen–Shannon divergence", s.JSD, s.JSDPerfect},
-			figure{"sampled_mean_reward", "", "  mean reward", s.MeanReward * mean, mean},
+			figure{"sampled_mean_reward", "", "  mean reward", math.Exp(s.LogMeanReward), mean},
 			figure{"distinct", "distinct_perfect", "  different objects", s.Distinct, s.DistinctPerfect},
 			figure{"modes", "modes_perfect", "  different modes", s.Modes, s.ModesPerfect})
 	}
@@ -108,20 +104,6 @@ func finalFigures(t *gfn.Trainer, e gfn.Evaluation) []figure {
 		all = slices.Insert(all, tv+1, figure{"tv_certified", "", "  certified by its residuals", certified, 0})
 	}
 	return all
-}
-
-// meanReward returns E[R] = Σ R²/Z* and E[log R] of the target. E[log R] is finite even if R overflows a float64.
-func meanReward(g *gfn.Graph) (mean, meanLog float64) {
-	squares := make([]float64, g.Len())
-	for i, logR := range g.LogR {
-		squares[i] = 2 * logR
-	}
-	for i, logP := range g.LogTarget() {
-		if p := math.Exp(logP); p > 0 {
-			meanLog += p * g.LogR[i]
-		}
-	}
-	return math.Exp(gfn.LogSumExp(squares) - g.LogZ()), meanLog
 }
 
 func isFinite(x float64) bool { return !math.IsNaN(x) && !math.IsInf(x, 0) }
