@@ -358,16 +358,23 @@ func randomDAG(rng *rand.Rand, n int) gfn.Env {
 
 func enumerate(t testing.TB, env gfn.Env) *gfn.Graph {
 	t.Helper()
-	g, err := gfn.Enumerate(env, 1<<21)
-	require.NoError(t, err)
+	g := must(gfn.Enumerate(env, 1<<21))
 	return g
 }
 
 func parse(t testing.TB, spec string) gfn.Env {
 	t.Helper()
-	env, err := gfn.ParseEnv(spec)
-	require.NoError(t, err)
+	env := must(gfn.ParseEnv(spec))
 	return env
+}
+
+// draw returns a batch of n trajectories of env.
+func draw(t testing.TB, env gfn.Env, pf gfn.Policy, n int, s gfn.Sampling) *gfn.Batch {
+	t.Helper()
+	b := new(gfn.Batch)
+	b.Reset(env)
+	require.NoError(t, b.Sample(pf, n, s))
+	return b
 }
 
 // onDAGs runs a test on many random graphs.
@@ -820,13 +827,11 @@ func TestSampledFrequencies(t *testing.T) {
 			forward[key(&g.States, τ)] = math.Exp(pf)
 			backward[key(&g.States, τ)] = math.Exp(pb) * n / float64(len(endpoints))
 		}
-		var b gfn.Batch
-		b.Reset(g.Env)
-		require.NoError(t, b.Sample(g.Policy(logPF), 4*n, gfn.Sampling{Seed: seed}))
-		requireFit(t, counts(&b), forward, 4*n)
+		b := draw(t, g.Env, g.Policy(logPF), 4*n, gfn.Sampling{Seed: seed})
+		requireFit(t, counts(b), forward, 4*n)
 		b.Reset(g.Env)
 		require.NoError(t, b.SampleBackward(g.BackwardPolicy(logPB), endpoints, gfn.Sampling{Seed: seed}))
-		requireFit(t, counts(&b), backward, len(endpoints))
+		requireFit(t, counts(b), backward, len(endpoints))
 	}
 }
 
@@ -836,9 +841,7 @@ func TestExploration(t *testing.T) {
 	g := enumerate(t, env)
 	logPF := []float64{math.Log(0.64), math.Log(0.32), math.Log(0.04), 0, 0, 0}
 	norm := math.Sqrt(0.64) + math.Sqrt(0.32) + math.Sqrt(0.04)
-	var b gfn.Batch
-	b.Reset(env)
-	require.NoError(t, b.Sample(g.Policy(logPF), 20000, gfn.Sampling{Seed: 3, Epsilon: 0.3, Temperature: 2}))
+	b := draw(t, env, g.Policy(logPF), 20000, gfn.Sampling{Seed: 3, Epsilon: 0.3, Temperature: 2})
 	count, want := map[string]float64{}, map[string]float64{}
 	for i, p := range []float64{0.64, 0.32, 0.04} {
 		want[fmt.Sprint(i+1)] = 0.7*math.Sqrt(p)/norm + 0.1
@@ -853,9 +856,7 @@ func TestExploration(t *testing.T) {
 // A batch is ragged and holds each distinct state once; its steps are edges of its states.
 func TestBatch(t *testing.T) {
 	g := enumerate(t, parse(t, "hypergrid:dim=2,height=8"))
-	var b gfn.Batch
-	b.Reset(g.Env)
-	require.NoError(t, b.Sample(gfn.UniformPF, 50, gfn.Sampling{}))
+	b := draw(t, g.Env, gfn.UniformPF, 50, gfn.Sampling{})
 	require.NoError(t, b.SampleBackward(gfn.UniformPB, [][]int{{7, 7}, {0, 0}, {3, 1}}, gfn.Sampling{}))
 	require.Equal(t, 53, b.Trajectories())
 	seen := map[string]bool{}
@@ -879,9 +880,7 @@ func TestBatch(t *testing.T) {
 	}
 	require.Equal(t, []int{15, 1, 5}, lengths[50:])
 	require.InDelta(t, 1, b.Visits(nil)[0], 1e-12, "every trajectory leaves the source once")
-	var twice gfn.Batch
-	twice.Reset(g.Env)
-	require.NoError(t, twice.Sample(gfn.UniformPF, 20, gfn.Sampling{}))
+	twice := draw(t, g.Env, gfn.UniformPF, 20, gfn.Sampling{})
 	require.NoError(t, twice.Sample(gfn.UniformPF, 20, gfn.Sampling{}))
 	same := 0
 	for i := range 20 {
@@ -979,10 +978,8 @@ func TestEmpirical(t *testing.T) {
 	var e gfn.Empirical
 	const runs = 100
 	for seed := range uint64(runs) {
-		var b gfn.Batch
-		b.Reset(g.Env)
-		require.NoError(t, b.Sample(oracle, 100, gfn.Sampling{Seed: seed}))
-		e = empirical(g, &b)
+		b := draw(t, g.Env, oracle, 100, gfn.Sampling{Seed: seed})
+		e = empirical(g, b)
 		different := map[string]bool{}
 		for i := range b.Trajectories() {
 			different[b.Format(b.Endpoint(i))] = true
@@ -1102,8 +1099,7 @@ func TestWalk(t *testing.T) {
 	var last [][]int
 	for range c.Iterations {
 		before := len(tr.Replayed())
-		_, err := tr.Step()
-		require.NoError(t, err)
+		require.NoError(t, failure(tr.Step()))
 		b, fresh := tr.Batch(), 8
 		if before == 0 {
 			fresh = 16
@@ -1130,12 +1126,10 @@ func TestWalk(t *testing.T) {
 // Rewards that a float64 does not hold: log E[R] and E[log R] are finite.
 func TestMeanLogReward(t *testing.T) {
 	logR := func(word []int) float64 { return 1000 + float64(2*word[0]+word[1]) }
-	env, err := gfn.NewSequence(2, "AB", gfn.Append, gfn.WordReward{LogR: logR})
-	require.NoError(t, err)
+	env := must(gfn.NewSequence(2, "AB", gfn.Append, gfn.WordReward{LogR: logR}))
 	c := quick("tb-u")
 	c.Limit = 0
-	e, err := trainer(t, env, c).EvaluateSampled(t.Context(), 400, 0)
-	require.NoError(t, err)
+	e := must(trainer(t, env, c).EvaluateSampled(t.Context(), 400, 0))
 	require.InDelta(t, 1002, e.LogMeanReward, 1)
 	require.InDelta(t, 1001.5, e.MeanLogReward, 0.5)
 	g := enumerate(t, env)
@@ -1153,8 +1147,7 @@ func TestWalksBackHaveTheirOwnStreams(t *testing.T) {
 	c := gfn.DefaultConfig("rl-b")
 	c.Tabular, c.Batch = true, 2000 // uniform policies: prepend or append, and front or end, with ½ each
 	tr := trainer(t, parse(t, "sequence:length=3,tokens=AB,order=ends"), c)
-	_, err := tr.Step()
-	require.NoError(t, err)
+	require.NoError(t, failure(tr.Step()))
 	there, back, same := tr.Batch(), tr.Back(), 0
 	for i := range c.Batch {
 		first, last := there.Trajectory(i)[0], back.Trajectory(i)[2]
@@ -2239,10 +2232,8 @@ func TestTraits(t *testing.T) {
 		g := enumerate(t, env)
 		require.Equal(t, modes, gfn.TraitsOf(env).Mode != nil, spec)
 		require.Equal(t, modes, g.Modes() != nil, spec)
-		var b gfn.Batch
-		b.Reset(env)
-		require.NoError(t, b.Sample(gfn.UniformPF, 8, gfn.Sampling{}))
-		e := empirical(g, &b)
+		b := draw(t, env, gfn.UniformPF, 8, gfn.Sampling{})
+		e := empirical(g, b)
 		require.Equal(t, []bool{!modes, !modes}, []bool{math.IsNaN(e.Modes), math.IsNaN(e.ModesPerfect)}, spec)
 		if spec != "explicit" {
 			closeTo(t, math.Log(float64(g.Len())), gfn.TraitsOf(env).LogStates, 1e-12, spec)
@@ -2262,8 +2253,7 @@ func envWords(word []int, k int, f func()) {
 func TestSized(t *testing.T) {
 	tr := trainer(t, parse(t, "dag:nodes=11"), quick("rl-u"))
 	require.True(t, tr.Graph == nil)
-	e, err := tr.EvaluateSampled(t.Context(), 300, 0)
-	require.NoError(t, err)
+	e := must(tr.EvaluateSampled(t.Context(), 300, 0))
 	require.True(t, math.IsNaN(e.TV) && e.ELBO < 1e9 && e.Samples.Distinct > 250)
 	c := quick("rl-u")
 	c.Limit = 125
@@ -2409,8 +2399,7 @@ func TestFactorFile(t *testing.T) {
 // refusal names those orders and rewards.
 func TestLogIntermediate(t *testing.T) {
 	table := envFile(t, "t.csv", envTableText)
-	fldb, err := gfn.MethodByName("fldb")
-	require.NoError(t, err)
+	fldb := must(gfn.MethodByName("fldb"))
 	_, advice, _ := strings.Cut(fldb.Applies(&enumerate(t, parse(t, "sequence:length=2,order=ends")).States).Error(),
 		"such as sequence with ")
 	for _, reward := range []string{"modes,modes=1", "motif", "factors", "ising", "table,file=" + table} {
@@ -3106,9 +3095,7 @@ func TestMarginalsExact(t *testing.T) {
 			}
 		}
 	}
-	var b gfn.Batch
-	b.Reset(env)
-	require.NoError(t, b.Sample(g.Policy(g.ForwardOf(g.Backward(gfn.UniformPB))), 4000, gfn.Sampling{Seed: 1}))
+	b := draw(t, env, g.Policy(g.ForwardOf(g.Backward(gfn.UniformPB))), 4000, gfn.Sampling{Seed: 1})
 	var states [][]int
 	for i := range b.Trajectories() {
 		states = append(states, b.State(nil, b.Endpoint(i)))
@@ -3211,8 +3198,7 @@ func TestColumns(t *testing.T) {
 // The 11 proteins of Sachs et al. 2005 are beyond enumeration.
 func TestSachs(t *testing.T) {
 	path := realData(t, "sachs.tsv")
-	file, err := os.Open(path)
-	require.NoError(t, err)
+	file := must(os.Open(path))
 	defer file.Close()
 	data := must(gfn.ReadData(file, "sachs.tsv"))
 	require.Len(t, data.Rows, 853)
@@ -3223,11 +3209,8 @@ func TestSachs(t *testing.T) {
 		if !testing.Short() {
 			require.NoError(t, gfn.CheckEnv(env))
 		}
-		_, err = gfn.Enumerate(env, 1000)
-		require.ErrorIs(t, err, gfn.ErrLimit)
-		var b gfn.Batch
-		b.Reset(env)
-		require.NoError(t, b.Sample(gfn.UniformPF, 100, gfn.Sampling{}))
+		require.ErrorIs(t, failure(gfn.Enumerate(env, 1000)), gfn.ErrLimit)
+		b := draw(t, env, gfn.UniformPF, 100, gfn.Sampling{})
 		for i := range b.Trajectories() {
 			require.False(t, math.IsNaN(b.LogR[b.Endpoint(i)]) || math.IsInf(b.LogR[b.Endpoint(i)], 0))
 		}
@@ -3312,8 +3295,7 @@ func slotsOf(st *gfn.States, head gfn.Head) (start []int32) {
 
 // A network computed by hand: features 0, 1 and 2, two hidden units, one output.
 func TestNetByHand(t *testing.T) {
-	env, err := gfn.NewExplicit([][2]int{{0, 1}, {0, 2}}, map[int]float64{1: 1, 2: 1}, -50)
-	require.NoError(t, err)
+	env := must(gfn.NewExplicit([][2]int{{0, 1}, {0, 2}}, map[int]float64{1: 1, 2: 1}, -50))
 	g := enumerate(t, env)
 	n := gfn.NewNet(rand.NewPCG(1, 1), g.Shape, gfn.ScalarHead, []int{2})
 	copy(n.Params, []float64{
@@ -3343,8 +3325,7 @@ func TestNetByHand(t *testing.T) {
 // Each head by hand, with outputs y = (0, 2 log 3) at a state of two actions and Scale ½: z = (0, log 3), LSE = log 4
 // and p = (¼, ¾).
 func TestHeadsByHand(t *testing.T) {
-	env, err := gfn.NewExplicit([][2]int{{0, 1}, {0, 2}}, map[int]float64{1: 1, 2: 1}, -50)
-	require.NoError(t, err)
+	env := must(gfn.NewExplicit([][2]int{{0, 1}, {0, 2}}, map[int]float64{1: 1, 2: 1}, -50))
 	g, log3, log4 := enumerate(t, env), math.Log(3), math.Log(4)
 	for _, of := range []struct {
 		head                           gfn.Head
@@ -4172,21 +4153,19 @@ func TestSampledGradients(t *testing.T) {
 	} {
 		sum, square := make([]float64, len(exact)), make([]float64, len(exact))
 		for k := range uint64(batches) {
-			var b gfn.Batch
-			b.Reset(g.Env)
-			require.NoError(t, b.Sample(pf, n, gfn.Sampling{Seed: 1, Iteration: k}))
+			b := draw(t, g.Env, pf, n, gfn.Sampling{Seed: 1, Iteration: k})
 			b.Evaluate(pf, pb)
 			r, a := make([]float64, len(b.Steps)), make([]float64, len(b.Steps))
-			gfn.RewardsF(&b, &gfn.Flows{LogPF: b.LogPF, LogPB: b.LogPB, LogZ: logZ}, r)
+			gfn.RewardsF(b, &gfn.Flows{LogPF: b.LogPF, LogPB: b.LogPB, LogZ: logZ}, r)
 			one := []float64{0}
 			for _, x := range r {
 				one[0] += x / n
 			}
 			var d gfn.Flows
-			d.Reset(&b, false)
-			estimate(&b, gfn.Forward, r, a)
-			gfn.PolicyGradient(&b, gfn.Forward, a, &d)
-			one = append(one, toLogits(g, &b, b.FStart, g.FStart, b.LogPF, d.LogPF)...)
+			d.Reset(b, false)
+			estimate(b, gfn.Forward, r, a)
+			gfn.PolicyGradient(b, gfn.Forward, a, &d)
+			one = append(one, toLogits(g, b, b.FStart, g.FStart, b.LogPF, d.LogPF)...)
 			// back from its endpoints, against a guide
 			var endpoints [][]int
 			for i := range n {
@@ -4196,12 +4175,12 @@ func TestSampledGradients(t *testing.T) {
 			require.NoError(t, b.SampleBackward(pb, endpoints, gfn.Sampling{Seed: 2, Iteration: k}))
 			b.Evaluate(g.Policy(logPG), pb)
 			r, a = make([]float64, len(b.Steps)), make([]float64, len(b.Steps))
-			gfn.Unguided{}.LogPG(&b, b.LogPF, nil, a)
-			gfn.RewardsB(&b, &gfn.Flows{LogPB: b.LogPB}, a, r)
-			d.Reset(&b, false)
-			estimate(&b, gfn.Backward, r, a)
-			gfn.PolicyGradient(&b, gfn.Backward, a, &d)
-			one = append(one, toLogits(g, &b, b.BStart, g.BStart, b.LogPB, d.LogPB)...)
+			gfn.Unguided{}.LogPG(b, b.LogPF, nil, a)
+			gfn.RewardsB(b, &gfn.Flows{LogPB: b.LogPB}, a, r)
+			d.Reset(b, false)
+			estimate(b, gfn.Backward, r, a)
+			gfn.PolicyGradient(b, gfn.Backward, a, &d)
+			one = append(one, toLogits(g, b, b.BStart, g.BStart, b.LogPB, d.LogPB)...)
 			for i, x := range one {
 				sum[i], square[i] = sum[i]+x, square[i]+x*x
 			}
@@ -4250,8 +4229,7 @@ func TestCentringBias(t *testing.T) {
 
 // Centring by hand: trajectories of one step with Â = 4, and of two with 1 and 3.
 func TestCentre(t *testing.T) {
-	env, err := gfn.NewExplicit([][2]int{{0, 1}}, map[int]float64{0: 1, 1: 1}, -50)
-	require.NoError(t, err)
+	env := must(gfn.NewExplicit([][2]int{{0, 1}}, map[int]float64{0: 1, 1: 1}, -50))
 	b, _, _ := backFrom(env, []int{0}, []int{1})
 	centred := func(c gfn.Centring) []float64 {
 		a := []float64{4, 1, 3}
@@ -4455,12 +4433,10 @@ func gradientVariance(t *testing.T, iterations int, withLogZ bool) (traces []flo
 	}
 	r := g.RewardF(logPF, logPB, logZ)
 	exact := g.Value(logPF, r)
-	var b gfn.Batch
-	b.Reset(g.Env)
-	require.NoError(t, b.Sample(g.Policy(logPF), n, gfn.Sampling{Seed: 1}))
+	b := draw(t, g.Env, g.Policy(logPF), n, gfn.Sampling{Seed: 1})
 	b.Evaluate(nil, gfn.UniformPB)
 	rewards := make([]float64, len(b.Steps))
-	gfn.RewardsF(&b, &gfn.Flows{LogPF: b.LogPF, LogPB: b.LogPB, LogZ: logZ}, rewards)
+	gfn.RewardsF(b, &gfn.Flows{LogPF: b.LogPF, LogPB: b.LogPB, LogZ: logZ}, rewards)
 	byRow := func(v []float64) (rows []float64) {
 		for row := range b.Len() {
 			rows = append(rows, v[g.Row(b.State(nil, row))])
@@ -4487,13 +4463,13 @@ func gradientVariance(t *testing.T, iterations int, withLogZ bool) (traces []flo
 	}
 	a := make([]float64, len(b.Steps))
 	add := func() { traces = append(traces, trace(a)) }
-	gfn.Returns(&b, gfn.Forward, rewards, a)
+	gfn.Returns(b, gfn.Forward, rewards, a)
 	add()
 	for _, estimator := range []struct {
 		v []float64
 		λ float64
 	}{{make([]float64, g.Len()), 1}, {learned, 1}, {learned, 0.9}, {learned, 0}, {exact, 1}, {exact, 0}} {
-		gfn.Advantages(&b, gfn.Forward, rewards, byRow(estimator.v), estimator.λ, a)
+		gfn.Advantages(b, gfn.Forward, rewards, byRow(estimator.v), estimator.λ, a)
 		add()
 	}
 	return traces
@@ -4720,14 +4696,12 @@ func TestTrustRegionStep(t *testing.T) {
 	accepted, rejected := 0, 0
 	onDAGs(t, func(t *testing.T, rng *rand.Rand, g *gfn.Graph) {
 		n, _ := policyNet(g, 8)
-		var b gfn.Batch
-		b.Reset(g.Env)
-		require.NoError(t, b.Sample(n.Eval, 10, gfn.Sampling{Seed: rng.Uint64()}))
+		b := draw(t, g.Env, n.Eval, 10, gfn.Sampling{Seed: rng.Uint64()})
 		old, logPF := slices.Clone(n.Params), slices.Clone(b.LogPF[:len(b.FAction)])
 		var d gfn.Flows
-		d.Reset(&b, false)
+		d.Reset(b, false)
 		a := normal(rng, len(b.Steps))
-		gfn.PolicyGradient(&b, gfn.Forward, a, &d)
+		gfn.PolicyGradient(b, gfn.Forward, a, &d)
 		gradient := func() []float64 {
 			clear(n.Grad)
 			n.Backward(d.LogPF, nil)
@@ -4868,8 +4842,7 @@ func TestExitCapped(t *testing.T) {
 	}
 	// where the policy is all but sure of the exit, what it does otherwise is still told apart
 	sure := []float64{-40, -41, math.Log1p(-math.Exp(-40) - math.Exp(-41))}
-	three, err := gfn.NewExplicit([][2]int{{0, 1}, {0, 2}}, map[int]float64{0: 1, 1: 1, 2: 1}, -50)
-	require.NoError(t, err)
+	three := must(gfn.NewExplicit([][2]int{{0, 1}, {0, 2}}, map[int]float64{0: 1, 1: 1, 2: 1}, -50))
 	q := gfn.ExitCapped{Cap: 0.5, Threshold: 1}.Policy(&enumerate(t, three).States, append(sure, 0, 0))
 	closeTo(t, 0.5/(1+math.Exp(-1)), math.Exp(q[0]), 1e-12)
 	require.Equal(t, []float64{0, 0}, q[3:], "where only the exit is legal it stays sure")
@@ -4906,13 +4879,11 @@ func TestReplayGuide(t *testing.T) {
 		}
 		guide, unknown, forgotten := &gfn.Replayed{Capacity: 12}, 0, 0
 		for k := range uint64(8) {
-			var b gfn.Batch
-			b.Reset(g.Env)
-			require.NoError(t, b.Sample(gfn.UniformPF, 4, gfn.Sampling{Seed: k}))
+			b := draw(t, g.Env, gfn.UniformPF, 4, gfn.Sampling{Seed: k})
 			b.Evaluate(gfn.UniformPF, gfn.UniformPB)
 			check := func() (known int) {
 				got := make([]float64, len(b.Steps))
-				guide.LogPG(&b, b.LogPF, b.LogPB, got)
+				guide.LogPG(b, b.LogPF, b.LogPB, got)
 				for i := range b.Trajectories() {
 					x := g.Row(b.State(nil, b.Endpoint(i)))
 					if slices.Contains(memory, x) {
@@ -4938,7 +4909,7 @@ func TestReplayGuide(t *testing.T) {
 				return known
 			}
 			unknown += 4 - check()
-			require.NoError(t, guide.Observe(&b))
+			require.NoError(t, guide.Observe(b))
 			for i := range b.Trajectories() {
 				if len(memory) == 12 { // the older half is forgotten
 					memory, forgotten = slices.Clone(memory[6:]), forgotten+6
@@ -5945,9 +5916,7 @@ func TestLogGOfBatches(t *testing.T) {
 	for name, env := range independent(t) {
 		g := enumerate(t, env)
 		want := must(g.LogG(nil))
-		var b gfn.Batch
-		b.Reset(env)
-		require.NoError(t, b.Sample(gfn.UniformPF, 3, gfn.Sampling{}))
+		b := draw(t, env, gfn.UniformPF, 3, gfn.Sampling{})
 		ends := [][]int{}
 		for row := range g.Len() {
 			if g.Exit(row) >= 0 && len(ends) < 5 {
@@ -6239,16 +6208,14 @@ func TestPathIndependent(t *testing.T) {
 	for name, env := range independent(t) {
 		if gfn.TraitsOf(env).PathIndependent {
 			promised++
-			_, err := enumerate(t, env).LogG(nil)
-			require.NoError(t, err, name)
+			require.NoError(t, failure(enumerate(t, env).LogG(nil)), name)
 		}
 	}
 	require.Equal(t, 6, promised)
 
 	var lists [2][][]float64 // and the numbers are those of an enumerated space
 	for i, limit := range []int{0, 1 << 20} {
-		tr, err := start(parse(t, "sequence:length=5,tokens=ACGT,order=any"), limit)
-		require.NoError(t, err)
+		tr := must(start(parse(t, "sequence:length=5,tokens=ACGT,order=any"), limit))
 		require.NoError(t, tr.Run(context.Background(), nil))
 		require.Equal(t, limit > 0, tr.Graph != nil)
 		require.False(t, math.IsNaN(tr.Curve[0].ELBO))
@@ -6269,14 +6236,12 @@ func TestLogGEnds(t *testing.T) {
 	var b gfn.Batch
 	b.Reset(stays)
 	b.Add([]int{1, 1})
-	_, err := b.LogG(nil)
-	require.EqualError(t, err, want)
+	require.EqualError(t, failure(b.LogG(nil)), want)
 	c := gfn.DefaultConfig("rpe")
 	c.Limit, c.HiddenV = 0, 8
-	_, err = trainer(t, stays, c).Step()
-	require.ErrorContains(t, err, "backward actions do not lead to the source")
+	require.ErrorContains(t, failure(trainer(t, stays, c).Step()), "backward actions do not lead to the source")
 	c.Limit = 100
-	_, err = gfn.NewTrainer(stays, c)
+	err := failure(gfn.NewTrainer(stays, c))
 	require.ErrorContains(t, err, "backward actions do not lead to the source")
 	require.NotContains(t, err.Error(), "it is for environments such as")
 }
@@ -6400,8 +6365,7 @@ func TestEditorSampled(t *testing.T) {
 			return
 		}
 		law, q := c.exact(), c.Env.(*gfn.Sequence)
-		edits, err := c.e.Edit(c.seed, n, gfn.Sampling{Seed: uint64(i)})
-		require.NoError(t, err)
+		edits := must(c.e.Edit(c.seed, n, gfn.Sampling{Seed: uint64(i)}))
 		drawn, defined := map[string]float64{}, map[string]float64{}
 		for _, x := range edits {
 			drawn[q.Format(x)]++
@@ -6580,8 +6544,7 @@ func step(t *testing.T, tr *gfn.Trainer) (before, float64) {
 		copy(c.M, n.M)
 		was.nets[name] = c
 	}
-	loss, err := tr.Step()
-	require.NoError(t, err)
+	loss := must(tr.Step())
 	return was, loss
 }
 
@@ -6822,8 +6785,7 @@ func TestMethods(t *testing.T) {
 		{"sac", "twinFlow", gfn.SAC(0.6)}, {"rpe", "valueFlow", gfn.RPE},
 	} {
 		for name := range strings.FieldsSeq(want.names) {
-			m, err := gfn.MethodByName(name)
-			require.NoError(t, err)
+			m := must(gfn.MethodByName(name))
 			names++
 			require.Equal(t, want.kind, m.Kind(), name)
 			require.Equal(t, strings.HasSuffix(name, "-b") || name == "rl-g", m.LearnPB, name)
@@ -6956,8 +6918,7 @@ func TestRPEStep(t *testing.T) {
 		tr := trainer(t, parse(t, spec), c)
 		require.Len(t, tr.Nets(), 1)
 		g := tr.Graph
-		logG, err := g.LogG(nil)
-		require.NoError(t, err)
+		logG := must(g.LogG(nil))
 		for range 3 {
 			logPF, logPB := tr.Policies()
 			logV, logZ := tr.Value(), tr.LogZ()
@@ -6968,9 +6929,7 @@ func TestRPEStep(t *testing.T) {
 
 			was, _ := step(t, tr)
 			b := tr.Batch()
-			var uniform gfn.Batch
-			uniform.Reset(tr.Env)
-			require.NoError(t, uniform.Sample(gfn.UniformPF, 5, gfn.Sampling{Iteration: uint64(tr.Iteration - 1)}))
+			uniform := draw(t, tr.Env, gfn.UniformPF, 5, gfn.Sampling{Iteration: uint64(tr.Iteration - 1)})
 			require.Equal(t, uniform.Steps, b.Steps)
 			exit := func(row int) float64 { return logG[g.Row(b.State(nil, row))] + b.LogR[row] }
 			value := func(row int, out []float64) float64 {
@@ -7001,11 +6960,9 @@ func TestRPEStep(t *testing.T) {
 
 // Where s0 has nothing but its exit there is nothing to learn.
 func TestRPEWithoutChoice(t *testing.T) {
-	env, err := gfn.NewExplicit(nil, map[int]float64{0: 5}, -50)
-	require.NoError(t, err)
+	env := must(gfn.NewExplicit(nil, map[int]float64{0: 5}, -50))
 	tr := trainer(t, env, gfn.DefaultConfig("rpe"))
-	_, err = tr.Step()
-	require.NoError(t, err)
+	require.NoError(t, failure(tr.Step()))
 	require.InDelta(t, math.Log(5), tr.LogZ(), 1e-12)
 }
 
@@ -7076,10 +7033,8 @@ func TestControlErrors(t *testing.T) {
 	// found only when it is sampled
 	c = quick("mdb")
 	c.Limit = 0
-	env, err := gfn.NewExplicit([][2]int{{0, 1}, {1, 2}}, map[int]float64{0: 1, 2: 1}, -50)
-	require.NoError(t, err)
-	_, err = trainer(t, env, c).Step()
-	require.ErrorContains(t, err, `every state must be terminating, and "1" is not`)
+	env := must(gfn.NewExplicit([][2]int{{0, 1}, {1, 2}}, map[int]float64{0: 1, 2: 1}, -50))
+	require.ErrorContains(t, failure(trainer(t, env, c).Step()), `every state must be terminating, and "1" is not`)
 }
 
 // ---- determinism and checkpoints ----
@@ -7103,8 +7058,7 @@ func quick(method string) gfn.Config {
 
 func trainer(t testing.TB, env gfn.Env, c gfn.Config) *gfn.Trainer {
 	t.Helper()
-	tr, err := gfn.NewTrainer(env, c)
-	require.NoError(t, err)
+	tr := must(gfn.NewTrainer(env, c))
 	tr.ShortMemory()
 	return tr
 }
@@ -7192,8 +7146,7 @@ func TestSteadyStateAllocations(t *testing.T) {
 			if i == 300 {
 				runtime.ReadMemStats(&before)
 			}
-			_, err := tr.Step()
-			require.NoError(t, err)
+			require.NoError(t, failure(tr.Step()))
 		}
 		runtime.ReadMemStats(&after)
 		require.Less(t, (after.TotalAlloc-before.TotalAlloc)/steps, uint64(4<<10), method)
@@ -7216,8 +7169,7 @@ func TestResumeAtAnyIteration(t *testing.T) {
 			}))
 			require.Len(t, files, 1+c.Iterations)
 			for n, file := range files {
-				got, err := load(file, nil, func(c *gfn.Config) { c.Workers = 2 })
-				require.NoError(t, err)
+				got := must(load(file, nil, func(c *gfn.Config) { c.Workers = 2 }))
 				got.ShortMemory()
 				require.Equal(t, n, got.Iteration)
 				require.NoError(t, got.Run(context.Background(), nil))
@@ -7274,8 +7226,7 @@ func (s safetensors) seal() []byte {
 
 // altered returns the file of tr with a change, sealed.
 func altered(t *testing.T, tr *gfn.Trainer, change func(s *safetensors)) []byte {
-	s, err := readSafetensors(saved(t, tr))
-	require.NoError(t, err)
+	s := must(readSafetensors(saved(t, tr)))
 	change(&s)
 	return s.seal()
 }
@@ -7286,8 +7237,7 @@ func TestCheckpointIsSafetensors(t *testing.T) {
 	c := quick("sql")
 	c.Layers, c.Alpha = 1, 1
 	tr := ran(t, gridFor(t, "sql"), c)
-	s, err := readSafetensors(saved(t, tr))
-	require.NoError(t, err)
+	s := must(readSafetensors(saved(t, tr)))
 	var names []string
 	var values []float64
 	end, memories := 0, tr.Memories()
@@ -7821,28 +7771,6 @@ func BenchmarkIteration(b *testing.B) {
 	}
 }
 
-// BenchmarkCost is iterations of TB as one thing grows: the batch, the width of two hidden layers, the states of
-// the grid and with them the length of trajectories.
-func BenchmarkCost(b *testing.B) {
-	run := func(height, batch, width int) {
-		b.Run(fmt.Sprintf("height=%d/batch=%d/width=%d", height, batch, width), func(b *testing.B) {
-			c, env := gfn.DefaultConfig("tb-u"), parse(b, fmt.Sprintf("hypergrid:dim=2,height=%d,r0=0.01", height))
-			c.Paper(env)
-			c.Batch, c.Layers, c.Hidden = batch, 2, width
-			iterations(b, env, c)
-		})
-	}
-	for _, batch := range []int{8, 32, 128, 512} {
-		run(8, batch, 256)
-	}
-	for _, width := range []int{64, 128, 512, 1024} {
-		run(8, 128, width)
-	}
-	for _, height := range []int{16, 32, 64, 128} {
-		run(height, 128, 256)
-	}
-}
-
 // iterations measures the iterations of a trainer, without evaluations, which have a benchmark of their own.
 func iterations(b *testing.B, env gfn.Env, c gfn.Config) {
 	c.Limit = 0
@@ -7867,22 +7795,6 @@ func iterations(b *testing.B, env gfn.Env, c gfn.Config) {
 	b.ReportMetric(float64(steps)/float64(b.N)/n, "steps/trajectory")
 	b.ReportMetric(float64(tr.Batch().Len()), "states")
 	b.ReportMetric(n*float64(b.N)/b.Elapsed().Seconds(), "trajectories/s")
-}
-
-// BenchmarkSample is sampling alone, from the uniform policy.
-func BenchmarkSample(b *testing.B) {
-	var batch gfn.Batch
-	env := parse(b, grid32)
-	steps := 0
-	b.ReportAllocs()
-	for i := uint64(0); b.Loop(); i++ {
-		batch.Reset(env)
-		if err := batch.Sample(gfn.UniformPF, 128, gfn.Sampling{Iteration: i}); err != nil {
-			b.Fatal(err)
-		}
-		steps += len(batch.Steps)
-	}
-	b.ReportMetric(float64(steps)/b.Elapsed().Seconds(), "steps/s")
 }
 
 // BenchmarkProducts is the three products of a layer of 256 units on 256, dense or with every second number 0 as the
@@ -7928,31 +7840,6 @@ func BenchmarkProducts(b *testing.B) {
 	}
 }
 
-// BenchmarkObjective is the loss and cotangents of a batch of 128 on the 32×32 grid.
-func BenchmarkObjective(b *testing.B) {
-	var batch gfn.Batch
-	batch.Reset(parse(b, grid32))
-	require.NoError(b, batch.Sample(gfn.UniformPF, 128, gfn.Sampling{}))
-	require.NoError(b, batch.AddParents())
-	batch.Evaluate(gfn.UniformPF, gfn.UniformPB)
-	for _, o := range objectives() {
-		if o.exits || o.target {
-			continue
-		}
-		b.Run(o.name, func(b *testing.B) {
-			var v, d gfn.Flows
-			v.Reset(&batch, o.state)
-			d.Reset(&batch, o.state)
-			v.LogPF, v.LogPB = batch.LogPF, batch.LogPB
-			b.ReportAllocs()
-			for b.Loop() {
-				o.fast(&batch, &v, &d)
-			}
-			b.ReportMetric(float64(len(batch.Steps)*b.N)/b.Elapsed().Seconds(), "steps/s")
-		})
-	}
-}
-
 // BenchmarkEnumerate walks the grid of 1,048,576 states.
 func BenchmarkEnumerate(b *testing.B) {
 	env := parse(b, grid32x4)
@@ -7961,24 +7848,4 @@ func BenchmarkEnumerate(b *testing.B) {
 		enumerate(b, env)
 	}
 	b.ReportMetric(float64(1<<20*b.N)/b.Elapsed().Seconds(), "states/s")
-}
-
-// BenchmarkExact is every exact metric on the 32×32 grid: the passes alone, and with a network of
-// 2×256 evaluated on every state.
-func BenchmarkExact(b *testing.B) {
-	g := enumerate(b, parse(b, grid32))
-	pf, pb := g.Forward(gfn.UniformPF), g.Backward(gfn.UniformPB)
-	b.Run("metrics", func(b *testing.B) {
-		for b.Loop() {
-			g.Metrics(pf, pb, 0)
-		}
-		b.ReportMetric(float64(g.Len()*b.N)/b.Elapsed().Seconds(), "states/s")
-	})
-	n := gfn.NewNet(rand.NewPCG(1, 2), g.Shape, gfn.ForwardHead, []int{256, 256})
-	b.Run("network", func(b *testing.B) {
-		for b.Loop() {
-			n.Table(&g.States)
-		}
-		b.ReportMetric(float64(g.Len()*b.N)/b.Elapsed().Seconds(), "states/s")
-	})
 }
