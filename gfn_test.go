@@ -1061,66 +1061,41 @@ func TestLogTerminating(t *testing.T) {
 	require.ErrorContains(t, err, "is not a terminating state")
 }
 
-// Trajectories are walked again by their actions, and kept in their order up to a number.
+// actionsOf returns the actions of trajectory i of b.
+func actionsOf(b *gfn.Batch, i int) (actions []int) {
+	for _, s := range b.Trajectory(i) {
+		actions = append(actions, int(b.FAction[s.F]))
+	}
+	return actions
+}
+
+// Trajectories are walked again by their actions. What is no trajectory leaves the batch as it was.
 func TestWalk(t *testing.T) {
 	env := parse(t, "hypergrid:dim=2,height=3,r0=0.1")
-	var b, again gfn.Batch
-	b.Reset(env)
+	b := draw(t, env, gfn.UniformPF, 20, gfn.Sampling{Seed: 3})
+	var again gfn.Batch
 	again.Reset(env)
-	require.NoError(t, b.Sample(gfn.UniformPF, 20, gfn.Sampling{Seed: 3}))
 	for i := range b.Trajectories() {
-		var actions []int
-		for _, s := range b.Trajectory(i) {
-			actions = append(actions, int(b.FAction[s.F]))
-		}
-		require.NoError(t, again.Walk(actions))
+		require.NoError(t, again.Walk(actionsOf(b, i)))
+		require.Equal(t, actionsOf(b, i), actionsOf(&again, i))
 		for k, s := range again.Trajectory(i) {
 			was := b.Trajectory(i)[k]
 			require.Equal(t, b.State(nil, int(was.Row)), again.State(nil, int(s.Row)))
-			require.Equal(t, b.FAction[was.F], again.FAction[s.F])
 			if require.Equal(t, was.B < 0, s.B < 0); s.B >= 0 {
 				require.Equal(t, b.BAction[was.B], again.BAction[s.B])
 			}
 		}
 	}
-	for actions, want := range map[[3]int]string{{0, 2, 2}: "1,0: action 2, number 2 of 3", {0, 0,
-		0}: "2,0: action 0, number 3 of 3",
-		{0, 0, 1}: "action 1, number 3 of 3", {0, 7, 2}: "action 7, number 2 of 3"} {
-		n := len(again.Steps)
+	n := len(again.Steps)
+	for actions, want := range map[[3]int]string{
+		{0, 2, 2}: "1,0: action 2, number 2 of 3", {0, 0, 0}: "2,0: action 0, number 3 of 3",
+		{0, 0, 1}: "action 1, number 3 of 3", {0, 7, 2}: "action 7, number 2 of 3",
+	} {
 		require.ErrorContains(t, again.Walk(actions[:]), want)
 		require.Equal(t, 20, again.Trajectories())
 		require.Len(t, again.Steps, n)
 	}
 	require.ErrorContains(t, again.Walk(nil), "no actions")
-
-	c := quick("sac")
-	c.Replay, c.Iterations = 30, 5 // 16, then 8 new ones an iteration
-	tr := trainer(t, env, c)
-	var last [][]int
-	for range c.Iterations {
-		before := len(tr.Replayed())
-		require.NoError(t, failure(tr.Step()))
-		b, fresh := tr.Batch(), 8
-		if before == 0 {
-			fresh = 16
-		}
-		require.Equal(t, 16, b.Trajectories())
-		actions := func(i int) (actions []int) {
-			for _, s := range b.Trajectory(i) {
-				actions = append(actions, int(b.FAction[s.F]))
-			}
-			return actions
-		}
-		for i := fresh; i < 16; i++ {
-			require.Contains(t, last, actions(i))
-		}
-		for i := range fresh {
-			last = append(last, actions(i))
-		}
-		last = last[max(0, len(last)-30):]
-		require.Equal(t, last, tr.Replayed())
-	}
-	require.Len(t, last, 30)
 }
 
 // Rewards that a float64 does not hold: log E[R] and E[log R] are finite.
@@ -3906,34 +3881,31 @@ func TestForwardLooking(t *testing.T) {
 
 // ---- policy-dependent rewards: optimum and identities (spec §4) ----
 
-// slopes returns by slot the derivative of Σ log P(steps) in the logits of the rows of start: 1 at
-// each slot taken, less the probabilities of its row.
-func slopes(start []int32, row []int, taken []int, logp []float64) []float64 {
+// slope returns by slot the derivative of Σ log P(slots) in the logits of their rows, which begin at start: 1 at each
+// slot taken, less the probabilities of its row.
+func slope(start []int32, row []int32, taken []int32, logp []float64) []float64 {
 	d := make([]float64, len(logp))
-	for i, e := range taken {
-		d[e]++
-		for k := start[row[i]]; k < start[row[i]+1]; k++ {
-			d[k] -= math.Exp(logp[k])
+	for _, k := range taken {
+		d[k]++
+		for other := start[row[k]]; other < start[row[k]+1]; other++ {
+			d[other] -= math.Exp(logp[other])
 		}
 	}
 	return d
 }
 
-// forwardSlope and backwardSlope are the slopes of log PF(τ) and log PB(τ|x).
-func forwardSlope(g *gfn.Graph, τ []int, logPF []float64) []float64 {
-	var rows []int
+// slopes returns the slopes of log PF(τ) and log PB(τ|x).
+func slopes(g *gfn.Graph, τ []int, logPF, logPB []float64) (forward, backward []float64) {
+	var there, back, child []int32
 	for _, e := range τ {
-		rows = append(rows, int(g.From[e]))
+		if there = append(there, int32(e)); g.Back[e] >= 0 {
+			back = append(back, g.Back[e])
+		}
 	}
-	return slopes(g.FStart, rows, τ, logPF)
-}
-
-func backwardSlope(g *gfn.Graph, τ []int, logPB []float64) []float64 {
-	var rows, taken []int
-	for _, e := range τ[:len(τ)-1] {
-		rows, taken = append(rows, int(g.Child[e])), append(taken, int(g.Back[e]))
+	for _, e := range g.Edge {
+		child = append(child, g.Child[e])
 	}
-	return slopes(g.BStart, rows, taken, logPB)
+	return slope(g.FStart, g.From, there, logPF), slope(g.BStart, child, back, logPB)
 }
 
 func addTo(dst []float64, by float64, v []float64) {
@@ -3942,73 +3914,65 @@ func addTo(dst []float64, by float64, v []float64) {
 	}
 }
 
-// Facts 1 to 4 of spec §4, against sums over all trajectories.
+// Facts 1 to 4 and 6 of spec §4, against sums over all trajectories.
 func TestPolicyDependentRewards(t *testing.T) {
 	onDAGs(t, func(t *testing.T, rng *rand.Rand, g *gfn.Graph) {
-		logPF, logPB, logZ := randomPF(rng, g), randomPB(rng, g), rng.NormFloat64()
-		oracle, flows := g.ForwardOf(logPB), g.LogFlows(logPB)
-		var J, KL float64
-		gradJ, halfTB := make([]float64, len(logPF)), make([]float64, len(logPF))
-		all := trajectories(g)
-		for _, τ := range all {
-			pf, pb, x := along(g, τ, logPF, logPB)
-			c := logZ + pf - g.LogR[x] - pb
-			J += math.Exp(pf) * c
-			KL += math.Exp(pf) * (pf - pb - g.LogR[x] + g.LogZ())
-			addTo(halfTB, math.Exp(pf)*c, forwardSlope(g, τ, logPF)) // ½ ∇c²
-		}
-		// 1
-		got, grad := g.GradJF(logPF, logPB, logZ)
-		closeTo(t, J, got, 1e-10)
-		closeTo(t, KL+logZ-g.LogZ(), got, 1e-10)
-		require.LessOrEqual(t, logZ-got, g.LogZ()+1e-12)
-		// 2: from every state, the KL of the rest of the trajectory
-		v := g.Value(logPF, g.RewardF(logPF, logPB, logZ))
-		for s := range g.Len() {
-			rest := 0.0
-			var walk func(row int, p, q float64)
-			walk = func(row int, p, q float64) {
-				if row == g.Len() {
-					rest += math.Exp(p) * (p - q)
-					return
-				}
-				for e := g.FStart[row]; e < g.FStart[row+1]; e++ {
-					walk(int(g.Child[e]), p+logPF[e], q+oracle[e])
-				}
-			}
-			walk(s, 0, 0)
-			closeTo(t, logZ-flows[s]+rest, v[s], 1e-10)
-		}
-		// 3 and 4, forward; and J against central differences in the logits
-		for _, τ := range all {
-			pf, pb, x := along(g, τ, logPF, logPB)
-			c := logZ + pf - g.LogR[x] - pb
-			addTo(gradJ, math.Exp(pf)*(c+1), forwardSlope(g, τ, logPF)) // ∇ Σ P c = Σ P (c + 1) ∇log P
-		}
-		require.InDeltaSlice(t, gradJ, grad, 1e-10)
-		require.InDeltaSlice(t, halfTB, grad, 1e-10)
-		oracleJ, oracleGrad := g.GradJF(oracle, logPB, g.LogZ())
-		closeTo(t, 0, oracleJ, 1e-12)
-		require.InDeltaSlice(t, make([]float64, len(grad)), oracleGrad, 1e-12)
-		// backward, for any ρ and any log Z, and with a guide
+		logPF, logPB, logPG, logZ := randomPF(rng, g), randomPB(rng, g), randomPF(rng, g), rng.NormFloat64()
+		oracle, flows, all := g.ForwardOf(logPB), g.LogFlows(logPB), trajectories(g)
 		ρ := randomPolicy(rng, []int32{0, int32(g.Len())})
 		for row := range ρ {
 			if g.Exit(row) < 0 {
 				ρ[row] = math.Inf(-1)
 			}
 		}
-		logPG := randomPF(rng, g)
+		// 1; 3 and 4 forward: ∇ Σ P c = Σ P (c + 1) ∇log P, and ½ ∇c² = c ∇log P
+		var J, KL float64
+		gradJ, halfTB := make([]float64, len(logPF)), make([]float64, len(logPF))
+		for _, τ := range all {
+			pf, pb, x := along(g, τ, logPF, logPB)
+			c := logZ + pf - g.LogR[x] - pb
+			J += math.Exp(pf) * c
+			KL += math.Exp(pf) * (pf - pb - g.LogR[x] + g.LogZ())
+			slope, _ := slopes(g, τ, logPF, logPB)
+			addTo(gradJ, math.Exp(pf)*(c+1), slope)
+			addTo(halfTB, math.Exp(pf)*c, slope)
+		}
+		got, grad := g.GradJF(logPF, logPB, logZ)
+		closeTo(t, J, got, 1e-10)
+		closeTo(t, KL+logZ-g.LogZ(), got, 1e-10)
+		require.LessOrEqual(t, logZ-got, g.LogZ()+1e-12)
+		require.InDeltaSlice(t, gradJ, grad, 1e-10)
+		require.InDeltaSlice(t, halfTB, grad, 1e-10)
+		oracleJ, oracleGrad := g.GradJF(oracle, logPB, g.LogZ())
+		closeTo(t, 0, oracleJ, 1e-12)
+		require.InDeltaSlice(t, make([]float64, len(grad)), oracleGrad, 1e-12)
+		// 2: from every state, the KL of the rest of the trajectory
+		v := g.Value(logPF, g.RewardF(logPF, logPB, logZ))
+		var rest func(row int, p, q float64) float64
+		rest = func(row int, p, q float64) (sum float64) {
+			if row == g.Len() {
+				return math.Exp(p) * (p - q)
+			}
+			for e := g.FStart[row]; e < g.FStart[row+1]; e++ {
+				sum += rest(int(g.Child[e]), p+logPF[e], q+oracle[e])
+			}
+			return sum
+		}
+		for s := range g.Len() {
+			closeTo(t, logZ-flows[s]+rest(s, 0, 0), v[s], 1e-10)
+		}
+		// 3 and 4 backward, for any ρ and any log Z, and with a guide
 		for _, guide := range [][]float64{logPF, logPG} {
 			var JB float64
 			halfTB, direct := make([]float64, len(logPB)), make([]float64, len(logPB))
 			for _, τ := range all {
 				pg, pb, x := along(g, τ, guide, logPB)
 				exit := guide[τ[len(τ)-1]]
-				p := math.Exp(ρ[x] + pb)
-				JB += p * (pb - (pg - exit))
-				slope := backwardSlope(g, τ, logPB)
+				p, r := math.Exp(ρ[x]+pb), pb-(pg-exit)
+				JB += p * r
+				_, slope := slopes(g, τ, logPF, logPB)
 				addTo(halfTB, -p*(logZ+pg-g.LogR[x]-pb), slope)
-				addTo(direct, p*(pb-(pg-exit)+1), slope)
+				addTo(direct, p*(r+1), slope)
 			}
 			got, grad := g.GradJB(logPB, guide, ρ)
 			closeTo(t, JB, got, 1e-10)
@@ -4046,54 +4010,60 @@ func walks(b *gfn.Batch, way gfn.Direction) (all [][]leg) {
 	return all
 }
 
-// What Advantages, Returns and Centre write, against their definitions on sampled trajectories.
+// What Advantages, Returns and Centre write, and the critic's loss, against their definitions on sampled trajectories.
 func TestAdvantages(t *testing.T) {
 	onDAGs(t, func(t *testing.T, rng *rand.Rand, g *gfn.Graph) {
 		b, _, _ := sampled(t, rng, g, false)
 		r, V := normal(rng, len(b.Steps)), normal(rng, b.Len())
 		for _, way := range []gfn.Direction{gfn.Forward, gfn.Backward} {
-			for _, value := range [][]float64{V, nil} {
-				for _, λ := range []float64{0, 0.7, 1} {
-					want, got := make([]float64, len(r)), normal(rng, len(r))
-					for _, walk := range walks(b, way) {
-						for k := range walk {
-							weight := 1.0
-							for l := k; l < len(walk); l++ {
-								δ := r[walk[l].t]
-								if value != nil {
-									if δ -= value[walk[l].row]; l+1 < len(walk) {
-										δ += value[walk[l+1].row]
-									}
-								}
-								want[walk[k].t], weight = want[walk[k].t]+weight*δ, weight*λ
-							}
+			legs := slices.Concat(walks(b, way)...)
+			define := func(λ float64, value []float64) []float64 { // Σ λ^l δ, from each leg on
+				a := make([]float64, len(r))
+				for _, walk := range walks(b, way) {
+					for k, next := len(walk)-1, 0.0; k >= 0; k-- {
+						at := walk[k]
+						a[at.t] = r[at.t] + next - value[at.row]
+						if k+1 < len(walk) {
+							a[at.t] += λ * a[walk[k+1].t]
 						}
+						next = value[at.row]
 					}
-					gfn.Advantages(b, way, r, value, λ, got)
-					require.InDeltaSlice(t, want, got, 1e-12)
 				}
+				return a
 			}
-			want, a, mean, n := make([]float64, len(r)), normal(rng, len(r)), 0.0, 0.0
+			a := normal(rng, len(r))
+			for _, λ := range []float64{0, 0.7, 1} {
+				gfn.Advantages(b, way, r, V, λ, a)
+				require.InDeltaSlice(t, define(λ, V), a, 1e-12)
+				gfn.Advantages(b, way, r, nil, λ, a)
+				require.InDeltaSlice(t, define(λ, make([]float64, b.Len())), a, 1e-12)
+			}
+			toGo := define(1, make([]float64, b.Len()))
+			loss := func() (loss float64) { // of the critic
+				for _, at := range legs {
+					δ := V[at.row] - toGo[at.t]
+					loss += δ * δ / float64(b.Trajectories())
+				}
+				return loss
+			}
+			dV := make([]float64, b.Len())
+			gfn.Advantages(b, way, r, V, 1, a)
+			closeTo(t, loss(), gfn.Critic(b, way, a, dV), 1e-12)
+			require.InDeltaSlice(t, central(V, loss), dV, 1e-6)
+
+			want, mean := make([]float64, len(r)), 0.0
 			for _, walk := range walks(b, way) {
-				for _, from := range walk {
-					for _, to := range walk {
-						want[to.t] += r[from.t]
-					}
+				for _, at := range walk {
+					want[at.t] = toGo[walk[0].t]
+					mean += want[at.t] / float64(len(legs))
 				}
 			}
 			gfn.Returns(b, way, r, a)
 			require.InDeltaSlice(t, want, a, 1e-12)
 			gfn.Centre(b, way, a, gfn.CentreNone)
 			require.InDeltaSlice(t, want, a, 1e-12)
-			for _, walk := range walks(b, way) {
-				for _, at := range walk {
-					mean, n = mean+want[at.t], n+1
-				}
-			}
-			for _, walk := range walks(b, way) {
-				for _, at := range walk {
-					want[at.t] -= mean / n
-				}
+			for _, at := range legs {
+				want[at.t] -= mean
 			}
 			gfn.Centre(b, way, a, gfn.CentreBatch)
 			require.InDeltaSlice(t, want, a, 1e-12, "and 0 for the exits backwards")
@@ -4244,95 +4214,44 @@ func TestCentre(t *testing.T) {
 	require.Equal(t, []float64{1, 3}, a, "there are no others")
 }
 
-// The TB-style backward step is half the gradient of c(τ)²: its factor of ∇log PB is −c(τ), the
-// same for every step.
-func TestResidualB(t *testing.T) {
-	onDAGs(t, func(t *testing.T, rng *rand.Rand, g *gfn.Graph) {
-		b, v, _ := sampled(t, rng, g, false)
-		pg, r, a := make([]float64, len(b.Steps)), normal(rng, len(b.Steps)), make([]float64, len(b.Steps))
-		gfn.Unguided{}.LogPG(b, v.LogPF, v.LogPB, pg)
-		gfn.RewardsB(b, v, pg, r)
-		for i, s := range b.Steps {
-			require.Equal(t, s.B < 0, r[i] == 0, "exits, and only they, have no reward backwards")
-		}
-		gfn.ResidualB(b, v, r, a)
-		for i := range b.Trajectories() {
-			steps := b.Trajectory(i)
-			for k := range steps[:len(steps)-1] {
-				closeTo(t, -residual(b, v, i, 0, len(steps)), a[int(b.Start[i])+k], 1e-12)
-			}
-		}
-	})
-}
-
-// The critic's loss by hand, and its cotangents by central differences.
-func TestCritic(t *testing.T) {
-	onDAGs(t, func(t *testing.T, rng *rand.Rand, g *gfn.Graph) {
-		b, _, _ := sampled(t, rng, g, false)
-		for _, way := range []gfn.Direction{gfn.Forward, gfn.Backward} {
-			r, v := normal(rng, len(b.Steps)), normal(rng, b.Len())
-			target, a := make([]float64, len(b.Steps)), make([]float64, len(b.Steps))
-			gfn.Advantages(b, way, r, nil, 1, target) // the reward-to-go
-			slow := func() (loss float64) {
-				for _, walk := range walks(b, way) {
-					for _, at := range walk {
-						δ := v[at.row] - target[at.t]
-						loss += δ * δ / float64(b.Trajectories())
-					}
-				}
-				return loss
-			}
-			dV := make([]float64, b.Len())
-			gfn.Advantages(b, way, r, v, 1, a)
-			closeTo(t, slow(), gfn.Critic(b, way, a, dV), 1e-12)
-			require.InDeltaSlice(t, central(v, slow), dV, 1e-6)
-		}
-	})
-}
-
 // Sub-EB both ways against its definition summed over all pairs of states of a walk, with cotangents by central
-// differences; forward, with R_F, it is SubTB with −V for log F and log R − log Z for log R.
+// differences. Forward, with R_F, it is SubTB with −V for log F and log R − log Z for log R.
 func TestSubEB(t *testing.T) {
+	const λ = 0.9
 	onDAGs(t, func(t *testing.T, rng *rand.Rand, g *gfn.Graph) {
 		b, v, d := sampled(t, rng, g, true)
-		const λ = 0.9
+		r, V := normal(rng, len(b.Steps)), normal(rng, b.Len())
 		for _, way := range []gfn.Direction{gfn.Forward, gfn.Backward} {
-			r, V := normal(rng, len(b.Steps)), normal(rng, b.Len())
 			slow := func() (loss float64) {
 				for _, walk := range walks(b, way) {
 					sum, norm := 0.0, 0.0
-					for from := range walk {
-						between := 0.0
-						for to := from + 1; to <= len(walk); to++ {
-							between += r[walk[to-1].t]
-							residual := V[walk[from].row] - between
-							if to < len(walk) {
+					for i, from := range walk {
+						δ := V[from.row] // V(from) − rewards − V(to)
+						for k, at := range walk[i:] {
+							δ -= r[at.t]
+							residual := δ
+							if to := i + k + 1; to < len(walk) {
 								residual -= V[walk[to].row]
 							}
-							w := math.Pow(λ, float64(to-from-1))
+							w := math.Pow(λ, float64(k))
 							sum, norm = sum+w*residual*residual, norm+w
 						}
 					}
-					if norm > 0 {
-						loss += sum / norm / float64(b.Trajectories())
-					}
+					loss += sum / max(norm, 1e-300) / float64(b.Trajectories())
 				}
 				return loss
 			}
-			dV, dR := slices.Repeat([]float64{1}, b.Len()), slices.Repeat([]float64{1}, len(r))
+			dV, dR := make([]float64, b.Len()), make([]float64, len(r))
 			closeTo(t, slow(), gfn.SubEB(b, way, r, V, λ, dV, dR), 1e-12)
-			for i, want := range central(V, slow) {
-				require.InDelta(t, 1+want, dV[i], 1e-6, "cotangents accumulate")
-			}
-			for i, want := range central(r, slow) {
-				require.InDelta(t, 1+want, dR[i], 1e-6)
-			}
-			again := slices.Repeat([]float64{1}, b.Len())
-			gfn.SubEB(b, way, r, V, λ, again, nil)
-			require.Equal(t, dV, again)
+			require.InDeltaSlice(t, central(V, slow), dV, 1e-6)
+			require.InDeltaSlice(t, central(r, slow), dR, 1e-6)
+			once := slices.Clone(dV)
+			gfn.SubEB(b, way, r, V, λ, dV, nil)
+			gfn.SubEB(b, way, r, V, λ, make([]float64, b.Len()), dR)
+			require.InDeltaSlice(t, scaled(2, once), dV, 1e-12, "cotangents accumulate")
+			require.InDeltaSlice(t, scaled(2, central(r, slow)), dR, 2e-6)
 		}
 
-		r, V := make([]float64, len(b.Steps)), normal(rng, b.Len())
 		dV, dR, dPB := make([]float64, b.Len()), make([]float64, len(r)), make([]float64, len(v.LogPB))
 		gfn.RewardsF(b, v, r)
 		loss := gfn.SubEB(b, gfn.Forward, r, V, λ, dV, dR)
@@ -4341,9 +4260,7 @@ func TestSubEB(t *testing.T) {
 			b.LogR[row] -= v.LogZ
 		}
 		closeTo(t, gfn.SubTB(λ)(b, v, d), loss, 1e-12)
-		for row := range V {
-			require.InDelta(t, -d.LogF[row], dV[row], 1e-12)
-		}
+		require.InDeltaSlice(t, scaled(-1, d.LogF), dV, 1e-12)
 		for i, s := range b.Steps {
 			if s.B >= 0 {
 				dPB[s.B] -= dR[i]
@@ -6643,6 +6560,28 @@ func TestExplorationInTraining(t *testing.T) {
 		step(t, tr)
 		require.Equal(t, b.Steps, tr.Batch().Steps)
 	}
+}
+
+// Replay keeps the last trajectories in their order; once there are some, half of each batch is drawn from them.
+func TestReplay(t *testing.T) {
+	c := quick("sac")
+	c.Replay, c.Iterations = 30, 5 // 16, then 8 new ones an iteration
+	tr, fresh := trainer(t, parse(t, "hypergrid:dim=2,height=3,r0=0.1"), c), 16
+	var last [][]int
+	for range c.Iterations {
+		step(t, tr)
+		b := tr.Batch()
+		require.Equal(t, 16, b.Trajectories())
+		for i := fresh; i < 16; i++ {
+			require.Contains(t, last, actionsOf(b, i))
+		}
+		for i := range fresh {
+			last = append(last, actionsOf(b, i))
+		}
+		last, fresh = last[max(0, len(last)-30):], 8
+		require.Equal(t, last, tr.Replayed())
+	}
+	require.Len(t, last, 30)
 }
 
 // After one step of the policy gradient PB has moved, against its guide. The critic's λ is not that of the advantages.
