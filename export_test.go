@@ -30,6 +30,9 @@ func (t *Trainer) Memories() [][]int32 {
 	return [][]int32{replay, guide, modes}
 }
 
+// Parallel is how work is shared.
+func Parallel(workers, n, size int, f func(lo, hi int)) { parallel(workers, n, size, f) }
+
 // ShortMemory makes a replay guide forget after 20 endpoints.
 func (t *Trainer) ShortMemory() {
 	if r, ok := t.guide.(*Replayed); ok {

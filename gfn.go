@@ -481,7 +481,10 @@ func (st *States) topological() ([]int32, error) {
 // both ways and ascend, every state reaches an exit, the graph is acyclic and pointed, features are in range, rewards
 // are finite. It walks up to 16,384 states exhaustively, and beyond that 64 random trajectories. The error names the
 // state and the rule.
-func CheckEnv(env Env) error {
+func CheckEnv(env Env) error { return checkEnv(env, 1<<14) }
+
+// checkEnv is CheckEnv with another limit of states.
+func checkEnv(env Env, limit int) error {
 	shape := env.Shape()
 	if shape.Dim < 1 || shape.Forward < 1 || shape.Backward < 0 || shape.Features < 1 {
 		return fmt.Errorf("gfn: shape %+v: Dim, Forward and Features must be at least 1, Backward at least 0", shape)
@@ -492,7 +495,6 @@ func CheckEnv(env Env) error {
 	if !slices.Equal(zero, one) {
 		return fmt.Errorf("gfn: Source must write every entry: it makes %v of zeros and %v of ones", zero, one)
 	}
-	const limit = 1 << 14
 	st, err := walk(env, limit, func(s []int) error { return checkState(env, s) })
 	if err == nil {
 		_, err = st.topological()

@@ -6047,10 +6047,14 @@ func TestPathIndependent(t *testing.T) {
 
 // An environment whose backward actions do not lead back is an error, not an endless walk.
 func TestLogGEnds(t *testing.T) {
+	broken := true
 	stays := promising{alter(parse(t, "hypergrid:height=4"), func(e *variant) {
-		e.undo = func([]int,
-			int) int {
-			return 0
+		undo := e.undo
+		e.undo = func(s []int, b int) int {
+			if broken {
+				return 0
+			}
+			return undo(s, b)
 		}
 	}), true}
 	const want = "gfn: state [1 1]: 1048576 backward actions do not lead to the source"
@@ -6059,12 +6063,13 @@ func TestLogGEnds(t *testing.T) {
 	b.Add([]int{1, 1})
 	require.EqualError(t, failure(b.LogG(nil)), want)
 	c := gfn.DefaultConfig("rpe")
-	c.Limit, c.HiddenV = 0, 8
-	require.ErrorContains(t, failure(trainer(t, stays, c).Step()), "backward actions do not lead to the source")
+	c.Limit, c.HiddenV, broken = 0, 8, false
+	tr := trainer(t, stays, c)
+	broken = true // only now: NewTrainer would see it
+	require.ErrorContains(t, failure(tr.Step()), "backward actions do not lead to the source")
 	c.Limit = 100
-	err := failure(gfn.NewTrainer(stays, c))
-	require.ErrorContains(t, err, "backward actions do not lead to the source")
-	require.NotContains(t, err.Error(), "it is for environments such as")
+	require.EqualError(t, failure(gfn.NewTrainer(stays, c)),
+		"gfn: state [0 0]: action 0 is not undone by 0: that leads to [1 0] and returns 0")
 }
 
 // ---- editing (spec §8) ----
@@ -6880,6 +6885,182 @@ func TestControlErrors(t *testing.T) {
 	require.ErrorContains(t, failure(trainer(t, env, c).Step()), `every state must be terminating, and "1" is not`)
 }
 
+// Misuse is an error of one line.
+func TestTrainerErrors(t *testing.T) {
+	grid := parse(t, "hypergrid:dim=2,height=8")
+	require.EqualError(t, failure(gfn.NewTrainer(nil, quick("tb-u"))), "gfn: the environment is nil")
+	const zero = "gfn: Config has neither Schedule nor LR: start from DefaultConfig(method)"
+	require.EqualError(t, failure(gfn.NewTrainer(grid, gfn.Config{})), zero)
+	require.EqualError(t, failure(gfn.NewTrainer(grid, gfn.Config{Method: "tb-u", Iterations: 100})), zero)
+}
+
+// shifted embeds an environment of the package and has a wrong Undo of its own.
+type shifted struct{ *gfn.HyperGrid }
+
+func (e shifted) Undo(s []int, b int) int { s[b] = max(0, s[b]-2); return b }
+
+// NewTrainer checks environments of others, and those of the package no more.
+func TestNewTrainerChecks(t *testing.T) {
+	grid := parse(t, "hypergrid:dim=2,height=8")
+	for _, limit := range []int{0, 100} {
+		c := quick("tb-b")
+		c.Limit = limit
+		wide := alter(grid, func(e *variant) { e.features = at(0, 7, e.features, 16) })
+		for want, env := range map[string]gfn.Env{
+			"gfn: state 1,0: action 0 is not undone by 0": shifted{grid.(*gfn.HyperGrid)}, "features": wide,
+		} {
+			require.ErrorContains(t, failure(gfn.NewTrainer(env, c)), want)
+		}
+		calls := 0
+		r := gfn.WordReward{LogR: func([]int) float64 { calls++; return 0 }}
+		c.Tabular = limit > 0
+		trainer(t, must(gfn.NewSequence(4, "AB", gfn.Append, r)), c)
+		require.Equal(t, []int{0, 32}[min(1, limit)], calls, "as enumeration needs: 16 words, tabular twice")
+	}
+}
+
+// A panic in a piece of parallel work reaches the caller when the other pieces are done.
+func TestParallelPanics(t *testing.T) {
+	for _, workers := range []int{1, 2, 8} {
+		for bad := range 10 {
+			var done atomic.Int64
+			require.PanicsWithValue(t, bad, func() {
+				gfn.Parallel(workers, 100, 10, func(lo, hi int) {
+					if lo/10 == bad {
+						panic(bad)
+					}
+					done.Add(int64(hi - lo))
+				})
+			})
+			if workers > 1 && runtime.GOMAXPROCS(0) > 1 {
+				require.EqualValues(t, 90, done.Load())
+			}
+		}
+	}
+	// features that turn wrong in training
+	wrong := false
+	env := alter(parse(t, "hypergrid:dim=2,height=8"), func(e *variant) {
+		features := e.features
+		e.features = func(dst, s []int) []int {
+			if wrong {
+				return append(dst, 1<<20)
+			}
+			return features(dst, s)
+		}
+	})
+	c := quick("tb-u")
+	c.Workers, c.Hidden = 2, 160
+	tr := trainer(t, env, c)
+	wrong = true
+	require.Panics(t, func() { tr.Step() })
+	wrong = false
+	require.NoError(t, failure(tr.Step()))
+}
+
+// A trainer refuses a second goroutine while one is at work.
+func TestOneGoroutine(t *testing.T) {
+	var entered, leave chan bool
+	env := alter(parse(t, "hypergrid:dim=2,height=8"), func(e *variant) {
+		reward := e.reward
+		e.reward = func(s []int) float64 {
+			if entered != nil {
+				entered <- true
+				<-leave
+			}
+			return reward(s)
+		}
+	})
+	c := quick("tb-u")
+	c.Batch = 1
+	tr := trainer(t, env, c)
+	entered, leave = make(chan bool), make(chan bool)
+	step := make(chan error)
+	go func() { step <- failure(tr.Step()) }()
+	<-entered
+	const busy = "gfn: the trainer is in use: it is for one goroutine at a time"
+	require.EqualError(t, failure(tr.Step()), busy)
+	require.EqualError(t, failure(tr.Evaluate(t.Context())), busy)
+	require.EqualError(t, tr.Run(t.Context(), nil), busy)
+	require.EqualError(t, tr.Save(io.Discard), busy)
+	go func() {
+		for range entered {
+			leave <- true
+		}
+	}()
+	leave <- true
+	require.NoError(t, <-step)
+	close(entered)
+	require.Equal(t, 1, tr.Iteration)
+}
+
+// A step whose loss or gradient is not finite has no effect, and its error names the iteration.
+func TestStepsAreChecked(t *testing.T) {
+	check := func(tr *gfn.Trainer) {
+		t.Helper()
+		for {
+			iteration, before := tr.Iteration, [][]float64(nil)
+			for _, list := range tr.Lists() {
+				before = append(before, slices.Clone(list))
+			}
+			_, err := tr.Step()
+			if err != nil {
+				require.ErrorContains(t, err, fmt.Sprintf("gfn: iteration %d: the loss is ", iteration+1), tr.Config.Method)
+				require.Equal(t, before, tr.Lists(), tr.Config.Method)
+				require.Equal(t, iteration, tr.Iteration)
+				for _, n := range tr.Nets() {
+					require.Contains(t, []int{0, iteration}, n.T)
+					require.NotContains(t, n.Grad, math.NaN())
+				}
+				return
+			}
+			require.Less(t, tr.Iteration, 5, tr.Config.Method)
+		}
+	}
+	for _, method := range methodNames() {
+		if method == "rl-t" { // its steps are as long as its KL
+			continue
+		}
+		c := quick(method)
+		c.LR, c.LRV, c.Schedule, c.Clip = 1e200, 1e200, "constant", 0
+		check(trainer(t, gridFor(t, method), c))
+	}
+	// a finite loss whose gradient has no finite square
+	c := quick("tb-u")
+	c.Layers = 1
+	tr := trainer(t, gridFor(t, "tb-u"), c)
+	weights, pf := 16*16, tr.Nets()["pf"].Params
+	pf[weights] = 1e200              // the first hidden unit
+	clear(pf[weights+c.Hidden:][:3]) // no output reads it
+	check(tr)
+	require.Equal(t, 0, tr.Iteration)
+}
+
+// What a trainer would need is refused before it is taken.
+func TestMemoryIsForeseen(t *testing.T) {
+	for spec, want := range map[string]string{
+		"sequence:length=100000":                        "Hidden 8",
+		"sequence:length=100000,tokens=AB,reward=motif": "Batch 64",
+		"sequence:length=20000,order=any":               "Batch 64",
+	} {
+		c := gfn.DefaultConfig("tb-u")
+		if c.Hidden = 8; want == "Hidden 8" {
+			c.Hidden = 8 << 6
+		}
+		want = strings.Replace(want, "Hidden 8", "Hidden 512", 1)
+		env := parse(t, spec)
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		_, err := gfn.NewTrainer(env, c)
+		runtime.ReadMemStats(&after)
+		require.Equal(t, []string{want}, fields(err), spec)
+		require.NotContains(t, err.Error(), "\n")
+		require.Less(t, after.TotalAlloc-before.TotalAlloc, uint64(1<<30), spec)
+	}
+	c := quick("tb-u") // long trajectories of few states are no reason
+	c.Batch = 1 << 20
+	trainer(t, parse(t, "hypergrid:dim=2,height=100"), c)
+}
+
 // ---- determinism and checkpoints ----
 
 // quick is a short run that uses everything: exploration, a schedule, clipping, replay, evaluations.
@@ -6996,6 +7177,32 @@ func TestSteadyStateAllocations(t *testing.T) {
 	}
 }
 
+// Curves begin with the untrained sampler, which is evaluated once.
+func TestCurvesBeginUntrained(t *testing.T) {
+	c := quick("tb-b")
+	env := gridFor(t, "tb-b")
+	fresh := trainer(t, env, c)
+	want := must(fresh.Evaluate(t.Context()))
+	for _, every := range []int{0, 5, 100} {
+		c.EvalEvery = every
+		tr := ran(t, env, c)
+		var iterations []float64
+		for _, e := range tr.Curve {
+			iterations = append(iterations, e.Iteration)
+		}
+		require.Equal(t, map[int][]float64{0: {12}, 5: {0, 5, 10, 12}, 100: {0, 12}}[every], iterations)
+		if every > 0 {
+			require.Equal(t, want.Metrics, tr.Curve[0].Metrics)
+			require.True(t, math.IsNaN(tr.Curve[0].Loss))
+			require.Zero(t, tr.Curve[0].TrainSeconds)
+		}
+		points := len(tr.Curve)
+		require.NoError(t, must(load(saved(t, tr), env, nil)).Run(t.Context(), nil))
+		require.NoError(t, tr.Run(t.Context(), nil))
+		require.Len(t, tr.Curve, points, "a run that is done is evaluated no more")
+	}
+}
+
 // Saved at any iteration, loaded and continued, a run ends in the same bits.
 func TestResumeAtAnyIteration(t *testing.T) {
 	for _, spec := range []string{"hypergrid:dim=2,height=8,r0=0.1", "sequence:length=4,tokens=ABC,order=ends"} {
@@ -7010,11 +7217,11 @@ func TestResumeAtAnyIteration(t *testing.T) {
 			require.NoError(t, want.Run(context.Background(), func(float64, *gfn.Evaluation) {
 				files = append(files, saved(t, want))
 			}))
-			require.Len(t, files, 1+c.Iterations)
+			require.Len(t, files, 2+c.Iterations) // at iteration 0 before its evaluation and after it
 			for n, file := range files {
 				got := must(load(file, nil, func(c *gfn.Config) { c.Workers = 2 }))
 				got.ShortMemory()
-				require.Equal(t, n, got.Iteration)
+				require.Equal(t, max(0, n-1), got.Iteration)
 				require.NoError(t, got.Run(context.Background(), nil))
 				requireSame(t, want, got, method, n)
 			}
@@ -7090,7 +7297,7 @@ pf.1.weight.m F64[16 16], pf.1.bias.m F64[16], pf.2.weight.m F64[16 3], pf.2.bia
 pf.1.weight.v F64[16 16], pf.1.bias.v F64[16], pf.2.weight.v F64[16 3], pf.2.bias.v F64[3],
 target.pf.1.weight F64[16 16], target.pf.1.bias F64[16], target.pf.2.weight F64[16 3], target.pf.2.bias F64[3],
 logz F64[1], logz.m F64[1], logz.v F64[1],
-curve F64[3 30], replay I32[%d], guide I32[0 2], modes I32[%d 2]`,
+curve F64[4 28], replay I32[%d], guide I32[0 2], modes I32[%d 2]`,
 		len(memories[0]), len(memories[2])/2), ",") {
 		name, kind, _ := strings.Cut(strings.TrimSpace(line), " ")
 		require.Equal(t, kind, fmt.Sprint(s.header[name]["dtype"], s.header[name]["shape"]), name)
@@ -7188,7 +7395,7 @@ func TestForgedCheckpoints(t *testing.T) {
 		require.ErrorContains(t, failure(load(altered(t, tr, change), nil, nil)), want)
 	}
 	require.Equal(t, saved(t, tr), altered(t, tr, func(*safetensors) {}))
-	const tensors, claim, large = "its tensors do not fit its configuration", "numbers in", "parameters must have"
+	const tensors, claim, large = "its tensors do not fit its configuration", "numbers in", "parameters together must"
 	for _, change := range [][3]string{
 		{`"Hidden":2`, `"Hidden":3`, tensors}, {`"Hidden":2`, `"Hidden":60000`, large},
 		{`"Layers":1`, `"Layers":9`, tensors}, {`"Layers":1`, `"Layers":-1`, "Config.Layers = -1"},
@@ -7203,6 +7410,16 @@ func TestForgedCheckpoints(t *testing.T) {
 		{`"Lengths":[`, `"Lengths":[-`, claim}, {`"Lengths":[`, `"Lengths":[100000000000`, claim},
 	} {
 		refused(tr, change[2], recorded(t, change[0], change[1]))
+	}
+	lengths := []int{28 * len(tr.Curve)}
+	for _, list := range tr.Memories() {
+		lengths = append(lengths, len(list))
+	}
+	written := func(lengths []int) string { return `"Lengths":` + strings.ReplaceAll(fmt.Sprint(lengths), " ", ",") }
+	for i := range lengths {
+		forged := slices.Clone(lengths)
+		forged[i] += 1 << 60 / 28 * 28
+		refused(tr, claim, recorded(t, written(lengths), written(forged)))
 	}
 	refused(tr, tensors, func(s *safetensors) { s.header["more"] = s.header["logz"] })
 	refused(tr, tensors, func(s *safetensors) { s.header["logz"] = s.header["logz.m"] })
@@ -7229,7 +7446,7 @@ func TestCheckpointsAreBounded(t *testing.T) {
 	require.Equal(t, gfn.DefaultConfig("").Workers, tr.Config.Workers)
 	_, err := forged("hypergrid:dim=2,height=100", `"Tabular":false`, `"Tabular":true`,
 		func(c *gfn.Config) { c.Limit = 1e4 })
-	require.ErrorContains(t, err, "a network of 30003 parameters must have at most")
+	require.ErrorContains(t, err, "networks of 30003 parameters together must have at most")
 }
 
 // A state with a number that is not finite is neither saved, and so not over a good one, nor loaded.
@@ -7381,8 +7598,8 @@ func TestInterruptedEvaluation(t *testing.T) {
 	c.Limit, c.EvalSamples, c.Iterations, c.EvalEvery = 0, 3*256, 4, 2
 	env := parse(t, small[0])
 	want := ran(t, env, c)
-	require.Len(t, want.Curve, 2)
-	const batches = 4 + 2*3 // one for each iteration, three for each evaluation
+	require.Len(t, want.Curve, 3)
+	const batches = 4 + 3*3 // one for each iteration, three for each evaluation
 	for n := range batches + 1 {
 		first := trainer(t, env, c)
 		err := first.Run(asked(t, n), nil)

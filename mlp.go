@@ -451,6 +451,16 @@ func adamPlain(p, g, m, v []float64, lr float64, t int) {
 	}
 }
 
+// finiteGrad says whether every entry of Grad has a finite square, which Adam takes.
+func (n *Net) finiteGrad() bool {
+	for _, g := range n.Grad {
+		if !(math.Abs(g) < 1e150) {
+			return false
+		}
+	}
+	return true
+}
+
 // Step scales Grad to a norm of at most clip if clip > 0, moves the parameters down it by [Adam], and clears it.
 func (n *Net) Step(lr, clip float64) {
 	Clip(n.Grad, clip)
@@ -474,7 +484,8 @@ func Clip(g []float64, c float64) {
 }
 
 // parallel calls f on pieces of at most size rows that cover 0 ≤ i < n. The caller and up to workers − 1 helpers take
-// the next piece whenever they are free. f must give the same numbers for any pieces.
+// the next piece whenever they are free. f must give the same numbers for any pieces. If f panics, parallel panics with
+// the same value once all pieces are done.
 func parallel(workers, n, size int, f func(lo, hi int)) {
 	workers = min(workers, runtime.GOMAXPROCS(0))
 	size = min(size, (n+workers-1)/workers)
@@ -485,8 +496,20 @@ func parallel(workers, n, size int, f func(lo, hi int)) {
 		return
 	}
 	var taken, done atomic.Int64 // rows that someone has begun, and that are finished
-	var work func()
+	var broken atomic.Pointer[any]
 	end := make(chan struct{})
+	piece := func(lo, hi int) {
+		defer func() {
+			if p := recover(); p != nil {
+				broken.Store(&p)
+			}
+			if done.Add(int64(hi-lo)) == int64(n) {
+				close(end)
+			}
+		}()
+		f(lo, hi)
+	}
+	var work func()
 	work = func() {
 		for {
 			lo := int(taken.Add(int64(size))) - size
@@ -497,10 +520,7 @@ func parallel(workers, n, size int, f func(lo, hi int)) {
 			if lo >= n {
 				return
 			}
-			f(lo, hi)
-			if done.Add(int64(hi-lo)) == int64(n) {
-				close(end)
-			}
+			piece(lo, hi)
 		}
 	}
 	waiting.Store(&work)
@@ -511,6 +531,9 @@ func parallel(workers, n, size int, f func(lo, hi int)) {
 	work()
 	soon(func() bool { return done.Load() == int64(n) })
 	<-end
+	if p := broken.Load(); p != nil {
+		panic(*p)
+	}
 }
 
 var waiting atomic.Pointer[func()] // work that has pieces to take

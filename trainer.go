@@ -12,11 +12,13 @@ import (
 	"io"
 	"iter"
 	"math"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"runtime"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 )
 
@@ -397,7 +399,9 @@ type Config struct {
 }
 
 const (
-	maxParameters = 1 << 27 // of a network: with gradient and moments 4 GiB
+	maxParameters = 1 << 27 // of all networks together: with gradients and moments 4 GiB
+	maxBatch      = 1 << 34 // bytes that a batch may be expected to take
+	sampled       = 256     // trajectories that evaluations hold at a time
 	targetStep    = 0.05    // τ of the target networks' step θ̄ ← (1−τ) θ̄ + τ θ (spec §6)
 )
 
@@ -480,6 +484,9 @@ func among(field, value string, list ...string) error {
 
 // Validate returns a [FieldError] for each field of c that is wrong, joined.
 func (c Config) Validate() error {
+	if c.Schedule == "" && c.LR == 0 {
+		return errors.New("gfn: Config has neither Schedule nor LR: start from DefaultConfig(method)")
+	}
 	const most = 1 << 30
 	method, unknown := MethodByName(c.Method)
 	problems := []error{
@@ -568,7 +575,8 @@ type Evaluation struct {
 	Samples Empirical
 }
 
-// Trainer trains a sampler. The fields are for reading.
+// Trainer trains a sampler. The fields are for reading. A trainer is for one goroutine at a time: Step, Run, Evaluate and
+// Save return an error while another call of them goes on. Nothing needs to be closed.
 type Trainer struct {
 	Config       Config
 	Env          Env
@@ -597,6 +605,7 @@ type Trainer struct {
 	back      Batch
 	r, a      []float64
 	val, dVal []float64
+	kept      []float64 // what was learned before the iteration
 
 	// What evaluations report: modes sampled so far, if the environment defines modes, and sums since the last one.
 	mode      func(s []int) bool
@@ -604,16 +613,27 @@ type Trainer struct {
 	trust     trustLog
 	lossSum   float64
 	lossCount int
+
+	busy int32 // 1 while a call goes on
 }
 
 // NewTrainer returns a trainer at iteration 0. It enumerates env if that has at most Config.Limit states. The error
-// holds every problem of the configuration, or says what is wrong with env.
+// holds every problem of the configuration, or says what is wrong with env. An environment that is not of this package
+// is first tested as by [CheckEnv], on up to 4,096 states.
 func NewTrainer(env Env, c Config) (*Trainer, error) { return newTrainer(env, c, maxParameters) }
 
-// newTrainer is NewTrainer with networks of at most some number of parameters.
+// newTrainer is NewTrainer with networks of at most some number of parameters together.
 func newTrainer(env Env, c Config, most int) (*Trainer, error) {
+	if env == nil {
+		return nil, errors.New("gfn: the environment is nil")
+	}
 	if err := c.Validate(); err != nil {
 		return nil, err
+	}
+	if !ours(env) {
+		if err := checkEnv(env, 1<<12); err != nil {
+			return nil, err
+		}
 	}
 	t := &Trainer{Config: c, Env: env, adamZ: NewAdam(1)}
 	t.Method, _ = MethodByName(c.Method)
@@ -640,6 +660,26 @@ func newTrainer(env Env, c Config, most int) (*Trainer, error) {
 	t.found.Reset(t.Env)
 	return t, nil
 }
+
+// ours says whether env is of this package, whose tests check it. A type that embeds one of these is not: it may have
+// methods of its own.
+func ours(env Env) bool {
+	switch Unwrap(env).(type) {
+	case *HyperGrid, *Sequence, *DAG, *Explicit:
+		return true
+	}
+	return false
+}
+
+// begin notes that a call goes on, until end. The error says that another one does.
+func (t *Trainer) begin() error {
+	if !atomic.CompareAndSwapInt32(&t.busy, 0, 1) {
+		return errors.New("gfn: the trainer is in use: it is for one goroutine at a time")
+	}
+	return nil
+}
+
+func (t *Trainer) end() { atomic.StoreInt32(&t.busy, 0) }
 
 // enumerate sets t.Graph where the space is small enough, and wraps the environment of a tabular trainer.
 func (t *Trainer) enumerate() (err error) {
@@ -674,11 +714,10 @@ func (t *Trainer) source() *Batch {
 func (t *Trainer) makeNetworks(most int) error {
 	c, shape := &t.Config, t.Env.Shape()
 	t.roles = t.Method.roles()
+	if err := t.fits(most); err != nil {
+		return err
+	}
 	for _, r := range t.roles {
-		if n := parameters(r.head().sizes(shape, c.hidden(r))); n > most {
-			want := fmt.Sprintf("a network of %d parameters must have at most %d", n, most)
-			return &FieldError{"Hidden", fmt.Sprint(c.Hidden), want}
-		}
 		rng := stream(c.Seed, math.MaxUint64, uint64(r))
 		t.net[r] = newNet(&rng, shape, r.head(), c.hidden(r), c.Workers)
 		if c.Tabular {
@@ -695,6 +734,58 @@ func (t *Trainer) makeNetworks(most int) error {
 		copy(t.target[r].Params, t.net[r].Params)
 	}
 	return nil
+}
+
+// fits returns an error if the networks have more than most parameters, or a batch takes more than maxBatch bytes: 4 for
+// each coordinate, action and feature of a state, and 16 for each of its units, value and cotangent. The length of a
+// trajectory is that of one by the uniform policy.
+func (t *Trainer) fits(most int) error {
+	c, shape := &t.Config, t.Env.Shape()
+	total, units := 0, 0
+	for _, r := range t.roles {
+		sizes := r.head().sizes(shape, c.hidden(r))
+		for l := 1; l < len(sizes); l++ {
+			total, units = total+parameters(sizes[l-1:l+1]), units+sizes[l]
+		}
+	}
+	if total > most {
+		want := fmt.Sprintf("networks of %d parameters together must have at most %d", total, most)
+		return &FieldError{"Hidden", fmt.Sprint(c.Hidden), want}
+	}
+	if t.Graph != nil {
+		return nil
+	}
+	rng, n := stream(0, 0, 0), max(c.Batch, sampled)
+	steps, bytes := 0, 0
+	for s, actions := range wander(t.Env, &rng) {
+		steps++
+		bytes += n * (4*(shape.Dim+len(actions)+len(t.Env.Features(nil, s))) + 16*units)
+		if bytes > maxBatch {
+			want := fmt.Sprintf("the first %d steps of %d trajectories would already take %d GiB; "+
+				"shorter ones, or smaller networks, take less", steps, n, bytes>>30)
+			return &FieldError{"Batch", fmt.Sprint(c.Batch), want}
+		}
+	}
+	return nil
+}
+
+// wander yields the states of a trajectory of the uniform policy, with their actions. It gives up after 2²⁰ steps.
+func wander(env Env, rng *rand.PCG) iter.Seq2[[]int, []int] {
+	return func(yield func(s, actions []int) bool) {
+		s, actions, exit := make([]int, env.Shape().Dim), []int(nil), env.Shape().Forward-1
+		env.Source(s)
+		for range maxSteps {
+			actions = env.Forward(actions[:0], s)
+			if len(actions) == 0 || !yield(s, actions) {
+				return
+			}
+			a := actions[int(uniform01(rng)*float64(len(actions)))]
+			if a == exit {
+				return
+			}
+			env.Step(s, a)
+		}
+	}
 }
 
 // policies returns PF and PB. PF follows from values where no forward network is learned.
@@ -741,9 +832,13 @@ func (t *Trainer) alpha() float64 {
 // ---- an iteration ----
 
 // Step is an iteration of training: it samples a batch, moves what is learned down the gradient of the batch's loss,
-// and returns that loss.
+// and returns that loss. With an error it leaves Iteration and everything learned as they were.
 func (t *Trainer) Step() (float64, error) {
-	begin := time.Now()
+	if err := t.begin(); err != nil {
+		return 0, err
+	}
+	defer t.end()
+	start := time.Now()
 	fresh, err := t.sample()
 	if err != nil {
 		return 0, err
@@ -754,7 +849,7 @@ func (t *Trainer) Step() (float64, error) {
 	}
 	loss, err := learn()
 	if err != nil {
-		return 0, err
+		return loss, err
 	}
 	b := &t.batch
 	for i := range fresh {
@@ -764,11 +859,7 @@ func (t *Trainer) Step() (float64, error) {
 	t.Iteration++
 	t.Trajectories += b.Trajectories()
 	t.lossSum, t.lossCount = t.lossSum+loss, t.lossCount+1
-	t.TrainSeconds += time.Since(begin).Seconds()
-	if math.IsNaN(loss) || math.IsInf(loss, 0) {
-		return loss, fmt.Errorf("gfn: loss is %v at iteration %d: try a smaller learning rate, or to clip gradients",
-			loss, t.Iteration)
-	}
+	t.TrainSeconds += time.Since(start).Seconds()
 	return loss, nil
 }
 
@@ -844,11 +935,14 @@ func (t *Trainer) balance() (loss float64, err error) {
 	loss = t.objective(b, v, d)
 
 	// ∂L/∂θ, and a step of Adam. VarGrad has set v.LogZ to its estimate
+	for _, r := range t.roles {
+		t.net[r].Backward(*r.of(d), t.outflow(r, d))
+	}
+	if err := t.descend(loss, t.roles...); err != nil {
+		return loss, err
+	}
 	t.logZ[0] = v.LogZ
 	t.descendLogZ(d.LogZ)
-	for _, r := range t.roles {
-		t.descend(r, *r.of(d), t.outflow(r, d))
-	}
 
 	// θ̄ ← (1−τ) θ̄ + τ θ
 	for _, r := range t.Method.targets() {
@@ -898,15 +992,30 @@ func (t *Trainer) bootstrap(b *Batch, v *Flows) {
 	v.Next = t.Method.Flow.logF(b, w, v.Next)
 }
 
-// descend moves a network one step of Adam down the gradient of L, given the cotangents dLog of what it gave last and
-// dLSE of its LSE (nil: 0).
-func (t *Trainer) descend(r role, dLog, dLSE []float64) {
-	c, lr := &t.Config, t.Config.LRV
-	if r.policy() {
-		lr = c.LR
+// descend moves networks one step of Adam down the gradients of L that [Net.Backward] has left in them. Here every step
+// of every method is checked before it has an effect: if L is not finite, or a gradient has no finite square, as Adam's
+// second moment needs, no network moves, and the error names the iteration.
+func (t *Trainer) descend(loss float64, roles ...role) error {
+	sound := finite(loss)
+	for _, r := range roles {
+		sound = sound && t.net[r].finiteGrad()
 	}
-	t.net[r].Backward(dLog, dLSE)
-	t.net[r].Step(c.rate(t.Iteration)*lr, c.Clip)
+	if !sound {
+		for _, r := range roles {
+			clear(t.net[r].Grad)
+		}
+		return fmt.Errorf("gfn: iteration %d: the loss is %v, or its gradient is not finite: try a smaller learning rate, "+
+			"or to clip gradients", t.Iteration+1, loss)
+	}
+	c := &t.Config
+	for _, r := range roles {
+		lr := c.LRV
+		if r.policy() {
+			lr = c.LR
+		}
+		t.net[r].Step(c.rate(t.Iteration)*lr, c.Clip)
+	}
+	return nil
 }
 
 // descendLogZ moves log Z one step of Adam down a gradient.
@@ -934,25 +1043,65 @@ func (t *Trainer) reinforce() (loss float64, err error) {
 		loss += r / float64(b.Trajectories())
 	}
 
-	t.stepCritic(b, Forward, stateValue)
+	t.criticise(b, Forward, stateValue)
 	t.estimate(b, Forward, t.Config.Lambda)
 
 	// ∇_θ mean_τ Σ_t log PF(s_{t+1}|s_t) Â_t
 	d.Reset(b, false)
 	PolicyGradient(b, Forward, t.a, d)
+	moved := []role{stateValue}
+	if !t.Method.Trust {
+		t.net[forwardPolicy].Backward(d.LogPF, nil)
+		moved = append(moved, forwardPolicy)
+	}
+	restore := t.keep()
+	if err := t.descend(loss, moved...); err != nil {
+		return loss, err
+	}
 	if t.Method.Trust {
 		t.trust.note(t.trustRegion().Step(t.net[forwardPolicy], &b.States, b.LogPF, d.LogPF, b.Visits(nil)))
-	} else {
-		t.descend(forwardPolicy, d.LogPF, nil)
 	}
 
 	// ½ ∂/∂log Z mean c(τ)² = mean c(τ) (fact 3); ∂J_F/∂log Z = 1 would send log Z to −∞
 	t.descendLogZ(loss)
 
 	if t.Method.LearnPB {
-		err = t.reinforceBackward()
+		if err = t.reinforceBackward(loss); err != nil {
+			restore()
+		}
 	}
 	return loss, err
+}
+
+// keep returns a function that sets everything learned back to what it is now: PB's part of an iteration may fail when
+// PF has moved. Other methods have nothing to restore.
+func (t *Trainer) keep() (restore func()) {
+	if !t.Method.LearnPB {
+		return nil
+	}
+	t.kept = t.kept[:0]
+	learned := [][]float64{t.logZ[:], t.adamZ.M, t.adamZ.V}
+	for _, r := range t.roles {
+		learned = append(learned, t.net[r].Params, t.net[r].M, t.net[r].V)
+	}
+	for _, list := range learned {
+		t.kept = append(t.kept, list...)
+	}
+	return func() {
+		kept := t.kept
+		for _, list := range learned {
+			kept = kept[copy(list, kept):]
+		}
+		t.countSteps()
+	}
+}
+
+// countSteps gives every Adam its number of steps, one for each iteration.
+func (t *Trainer) countSteps() {
+	for _, r := range t.roles {
+		t.net[r].T = t.Iteration
+	}
+	t.adamZ.T = t.Iteration
 }
 
 // trustRegion returns the region of this iteration. A step is as long as √ζ, so that ζ has the square of the schedule's
@@ -963,9 +1112,9 @@ func (t *Trainer) trustRegion() TrustRegion {
 	return region
 }
 
-// stepCritic leaves a critic's V by row of b in t.val, and then moves the critic down its loss on the rewards t.r. The
-// loss is the squared error to the λ-return, V(s_t) + Â_t with Â at LambdaV and V before the step, or [SubEB].
-func (t *Trainer) stepCritic(b *Batch, way Direction, critic role) {
+// criticise leaves a critic's V by row of b in t.val, and in its network the gradient of its loss on the rewards t.r.
+// The loss is the squared error to the λ-return, V(s_t) + Â_t with Â at LambdaV, or [SubEB].
+func (t *Trainer) criticise(b *Batch, way Direction, critic role) {
 	λ := t.Config.LambdaV
 	t.val, t.dVal, t.a = t.net[critic].evalBatch(b, t.val), resize(t.dVal, b.Len()), resize(t.a, len(b.Steps))
 	clear(t.dVal)
@@ -975,7 +1124,7 @@ func (t *Trainer) stepCritic(b *Batch, way Direction, critic role) {
 		Advantages(b, way, t.r, t.val, λ, t.a)
 		Critic(b, way, t.a, t.dVal)
 	}
-	t.descend(critic, t.dVal, nil)
+	t.net[critic].Backward(t.dVal, nil)
 }
 
 // estimate leaves the λ-advantages of the rewards t.r by the values t.val in t.a, centred (facts 4 and 5).
@@ -991,7 +1140,7 @@ func (t *Trainer) estimate(b *Batch, way Direction, λ float64) {
 //
 //	pg  Â is the advantage of R_B = log PB − log PF, or of R_B^G = log PB − log PG, at λ = 1, by a critic of its own
 //	tb  Â = −c(τ), for half the gradient of mean c(τ)² (fact 3)
-func (t *Trainer) reinforceBackward() error {
+func (t *Trainer) reinforceBackward(loss float64) error {
 	c, b, d := &t.Config, &t.back, &t.d
 	if err := t.guide.Observe(&t.batch); err != nil { // the replay guide adds endpoints first (spec §4)
 		return err
@@ -1015,16 +1164,18 @@ func (t *Trainer) reinforceBackward() error {
 	RewardsB(b, v, logPG, t.r)
 
 	// Â, and ∇_φ mean Σ_t log PB Â
+	moved := []role{backwardPolicy}
 	if c.BackwardStep == "tb" {
 		residualB(b, v, t.r, t.a)
 	} else {
-		t.stepCritic(b, Backward, backwardValue)
+		t.criticise(b, Backward, backwardValue)
 		t.estimate(b, Backward, 1)
+		moved = append(moved, backwardValue)
 	}
 	d.Reset(b, false)
 	PolicyGradient(b, Backward, t.a, d)
-	t.descend(backwardPolicy, d.LogPB, nil)
-	return nil
+	t.net[backwardPolicy].Backward(d.LogPB, nil)
+	return t.descend(loss, moved...)
 }
 
 // trustLog sums up trust-region steps since the last evaluation.
@@ -1040,8 +1191,9 @@ func (l *trustLog) note(s TrustStep) {
 
 // ---- runs and evaluations ----
 
-// Run trains until Config.Iterations. It evaluates every Config.EvalEvery iterations and at the end. After each
-// iteration it calls progress, unless that is nil, with the evaluation or nil. When ctx is done it finishes the
+// Run trains until Config.Iterations. It evaluates every Config.EvalEvery iterations, from iteration 0 on, and at the
+// end. It calls progress, unless that is nil, with the evaluation of the untrained sampler, whose loss is NaN, and after
+// each iteration with the evaluation or nil. When ctx is done it finishes the
 // iteration, or leaves an evaluation to the next Run, and returns ctx's error. The trainer can then be saved, and run
 // on.
 func (t *Trainer) Run(ctx context.Context, progress func(loss float64, e *Evaluation)) error {
@@ -1074,10 +1226,12 @@ func (t *Trainer) Run(ctx context.Context, progress func(loss float64, e *Evalua
 	}
 }
 
-// evaluationDue says whether the iteration that was done last is to be evaluated, and is not yet.
+// evaluationDue says whether the last iteration is to be evaluated and has not been. The untrained sampler counts as
+// iteration 0: curves begin there.
 func (t *Trainer) evaluationDue() bool {
-	every := t.Config.EvalEvery
-	return t.lossCount > 0 && (t.Iteration == t.Config.Iterations || every > 0 && t.Iteration%every == 0)
+	every, last := t.Config.EvalEvery, len(t.Curve)-1
+	done := last >= 0 && t.Curve[last].Iteration == float64(t.Iteration)
+	return !done && (t.Iteration == t.Config.Iterations || every > 0 && t.Iteration%every == 0)
 }
 
 // LogZ returns the learned log Z.
@@ -1138,6 +1292,10 @@ func (t *Trainer) Spec() string {
 // Evaluate returns the metrics of the sampler as it is: exact ones where the space is enumerated, and elsewhere those
 // of Config.EvalSamples trajectories. The error may be ctx's.
 func (t *Trainer) Evaluate(ctx context.Context) (Evaluation, error) {
+	if err := t.begin(); err != nil {
+		return Evaluation{}, err
+	}
+	defer t.end()
 	if t.Graph == nil {
 		return t.EvaluateSampled(ctx, t.Config.EvalSamples, 0)
 	}
@@ -1238,14 +1396,13 @@ func (t *Trainer) LogTerminating(objects [][]int, n int, seed uint64) (logP, se 
 // is done, the next batch comes with its error.
 func (t *Trainer) Samples(ctx context.Context, n int, seed uint64) iter.Seq2[*Batch, error] {
 	return func(yield func(*Batch, error) bool) {
-		const some = 256
 		var b Batch
-		for k := 0; k < n; k += some {
+		for k := 0; k < n; k += sampled {
 			b.Reset(t.Env)
 			streams := Sampling{Seed: t.Config.Seed + seed, Iteration: math.MaxUint64 - 1 - uint64(k)} // beyond training's
 			err := ctx.Err()
 			if err == nil {
-				err = b.Sample(t.forward, min(some, n-k), streams)
+				err = b.Sample(t.forward, min(sampled, n-k), streams)
 			}
 			if !yield(&b, err) || err != nil {
 				return
@@ -1341,28 +1498,14 @@ func (d identity) String() string {
 }
 
 // rewards returns a fingerprint of the environment's rewards: Σ u log R(s), with fixed weights 0 ≤ u < 1, over the
-// terminating states s of 16 fixed trajectories of the uniform policy, and log Z* if the space is enumerated. The
-// trajectories end early if they list more than 2²⁴ actions.
+// terminating states s of 16 fixed trajectories of the uniform policy, and log Z* if the space is enumerated.
 func (t *Trainer) rewards() []float64 {
-	shape, rng := t.Env.Shape(), stream(0, 0, 0)
-	s, list := make([]int, shape.Dim), []int(nil)
-	sum, listed := 0.0, 0
+	rng, exit, sum := stream(0, 0, 1), t.Env.Shape().Forward-1, 0.0
 	for range 16 {
-		t.Env.Source(s)
-		for {
-			list = t.Env.Forward(list[:0], s)
-			if listed += len(list); len(list) == 0 || listed > 1<<24 {
-				break
+		for s, actions := range wander(t.Env, &rng) {
+			if actions[len(actions)-1] == exit {
+				sum += uniform01(&rng) * t.Env.LogReward(s)
 			}
-			u, exit := uniform01(&rng), shape.Forward-1
-			if list[len(list)-1] == exit {
-				sum += u * t.Env.LogReward(s)
-			}
-			a := list[int(u*float64(len(list)))]
-			if a == exit {
-				break
-			}
-			t.Env.Step(s, a)
 		}
 	}
 	if t.Graph == nil {
@@ -1449,6 +1592,10 @@ func (t *Trainer) usable() error {
 // Save writes a checkpoint, a safetensors file of named tensors, from which [Load] continues bit for bit. It writes
 // nothing if a number in it that training moves is not finite; the error names the number and the iteration.
 func (t *Trainer) Save(w io.Writer) error {
+	if err := t.begin(); err != nil {
+		return err
+	}
+	defer t.end()
 	if err := t.usable(); err != nil {
 		return err
 	}
@@ -1628,10 +1775,7 @@ func (c *checkpoint) restore(t *Trainer) error {
 	}
 	t.Iteration, t.Trajectories, t.TrainSeconds = c.Iteration, c.Trajectories, c.TrainSeconds
 	t.lossSum, t.lossCount, t.trust = c.LossSum, c.LossCount, c.Trust
-	for _, r := range t.Method.roles() {
-		t.net[r].T = t.Iteration
-	}
-	t.adamZ.T = t.Iteration
+	t.countSteps()
 	return cmp.Or(t.usable(), t.recall(replay, guide, modes))
 }
 

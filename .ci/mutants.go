@@ -450,7 +450,8 @@ var list = []place{
 	}},
 	{"mlp.go", "parallel", []mutant{
 		m("the last piece forgotten", "if lo >= n", "if hi >= n"),
-		m("pieces overlap", "f(lo, hi)", "f(max(0, lo-1), hi)"),
+		m("pieces overlap", "piece(lo, hi)", "piece(max(0, lo-1), hi)"),
+		m("panics swallowed", "panic(*p)", "_ = p"),
 		m("one worker alone forgets the last piece", "lo < n; lo += size", "lo+size < n; lo += size"),
 	}},
 
@@ -931,6 +932,13 @@ var list = []place{
 		m("no schedule", "c.rate(t.Iteration)*lr", "lr"),
 		m("policies at the rate of flows", "lr = c.LR", "_ = c.LR"),
 		m("not clipped", "c.Clip", "0"),
+		m("any loss", "finite(loss)", "true"),
+		m("any gradient", "sound && t.net[r].finiteGrad()", "sound"),
+		m("a gradient that is not finite kept", "clear(t.net[r].Grad)", ""),
+		m("the iteration before named", "t.Iteration+1, loss", "t.Iteration, loss"),
+	}},
+	{"mlp.go", "Net.finiteGrad", []mutant{
+		m("gradients whose squares overflow", "< 1e150", "< math.Inf(1)"),
 	}},
 	{"trainer.go", "replay.add", []mutant{
 		m("without limit", "(*r)[max(0, len(*r)-capacity):]", "*r"),
@@ -965,18 +973,21 @@ var list = []place{
 	}},
 	{"trainer.go", "Trainer.rewards", []mutant{
 		m("without log Z*", "[]float64{sum, t.Graph.LogZ()}", "[]float64{sum}"),
-		m("trajectories without rewards", "sum += u * t.Env.LogReward(s)", "_ = sum"),
+		m("trajectories without rewards", "sum += uniform01(&rng) * t.Env.LogReward(s)", "_ = sum"),
 	}},
 	{"trainer.go", "checkpoint.restore", []mutant{
 		m("lists of fewer numbers than none", "slices.Min(n[:]) < 0", "false"),
+		m("lists that the file cannot hold", "slices.Max(n[:]) > len(c.data)", "false"),
 		m("NaN loaded", "t.usable()", "nil"),
 		m("any rewards", "1e-9*max", "1e9*max"),
 		m("any header", "bytes.Equal(text, c.header)", "len(text) > 0"),
 		m("counts below 0", " && min(c.Iteration, c.Trajectories, c.LossCount) >= 0", ""),
 		m("bytes that are no tensor's", "size == len(c.data)", "size <= len(c.data)"),
+		m("the loss since the last evaluation forgotten", "t.lossSum, t.lossCount, t.trust = c.LossSum, c.LossCount, c.Trust", ""),
+	}},
+	{"trainer.go", "Trainer.countSteps", []mutant{
 		m("the networks' Adam begins anew", "t.net[r].T = t.Iteration", "t.net[r].T = 0"),
 		m("log Z's Adam begins anew", "t.adamZ.T = t.Iteration", ""),
-		m("the loss since the last evaluation forgotten", "t.lossSum, t.lossCount, t.trust = c.LossSum, c.LossCount, c.Trust", ""),
 	}},
 	{"trainer.go", "Trainer.recall", []mutant{
 		m("trajectories that end at another action", "b.Shape.Forward-1", "b.Shape.Forward-2"),
@@ -1409,7 +1420,9 @@ var list = []place{
 	}},
 
 	{"trainer.go", "Trainer.reinforce", []mutant{
-		m("PF stands still", "t.descend(forwardPolicy, d.LogPF, nil)", ""),
+		m("PF stands still", "moved = append(moved, forwardPolicy)", ""),
+		m("the critic stands still", "[]role{stateValue}", "[]role{}"),
+		m("a step that fails in PB's part half done", "restore()\n", "_ = restore\n"),
 		m("log Z by J_F's own gradient, 1", "t.descendLogZ(loss)", "t.descendLogZ(1)"),
 		m("log Z stands still", "t.descendLogZ(loss)", ""),
 		m("PB stands still", "t.Method.LearnPB", "false"),
@@ -1420,8 +1433,40 @@ var list = []place{
 		m("the radius falls with the rate, not its square", "t.Config.KL * rate * rate", "t.Config.KL*rate"),
 		m("the square root of ζ by the square of the rate", "t.Config.KL * rate * rate", "t.Config.KL * rate * rate * rate * rate"),
 	}},
-	{"trainer.go", "Trainer.stepCritic", []mutant{
-		m("the critic stands still", "t.descend(critic, t.dVal, nil)", ""),
+	{"trainer.go", "Trainer.keep", []mutant{
+		m("log Z not kept", "{t.logZ[:], ", "{"),
+		m("moments not kept", ", t.net[r].M, t.net[r].V", ""),
+		m("the number of steps not kept", "t.countSteps()", ""),
+	}},
+	{"trainer.go", "ours", []mutant{
+		m("no environment checked", "return false", "return true"),
+		m("words checked", "*Sequence, ", ""),
+	}},
+	{"trainer.go", "newTrainer", []mutant{
+		m("a broken environment", "!ours(env)", "false"),
+		m("nil", "env == nil", "false"),
+	}},
+	{"trainer.go", "Trainer.begin", []mutant{
+		m("two goroutines", "!atomic.CompareAndSwapInt32(&t.busy, 0, 1)", "false"),
+	}},
+	{"trainer.go", "Trainer.end", []mutant{
+		m("in use for ever", "atomic.StoreInt32(&t.busy, 0)", ""),
+	}},
+	{"trainer.go", "Trainer.Save", []mutant{
+		m("saved in the middle of a step", "err := t.begin()", "err := error(nil)"),
+		m("left in use", "defer t.end()", ""),
+	}},
+	{"trainer.go", "Trainer.Evaluate", []mutant{
+		m("evaluated in the middle of a step", "err := t.begin()", "err := error(nil)"),
+	}},
+	{"trainer.go", "Trainer.fits", []mutant{
+		m("networks one by one", "total, units = total+", "total, units = "),
+		m("batches of any size", "bytes > maxBatch", "false"),
+		m("coordinates not counted", "shape.Dim+len", "len"),
+		m("enumerated spaces too", "t.Graph != nil", "false"),
+	}},
+	{"trainer.go", "Trainer.criticise", []mutant{
+		m("the critic has no gradient", "t.net[critic].Backward(t.dVal, nil)", ""),
 		m("the critic's cotangents kept", "clear(t.dVal)", ""),
 		m("the critic's target by the advantages' λ", "λ := t.Config.LambdaV", "λ := t.Config.Lambda"),
 		m("the critic by its returns always", "t.Method.SubEB", "false"),
@@ -1433,7 +1478,8 @@ var list = []place{
 		m("rewards-to-go", "t.val, λ", "nil, λ"),
 	}},
 	{"trainer.go", "Trainer.reinforceBackward", []mutant{
-		m("PB stands still", "t.descend(backwardPolicy, d.LogPB, nil)", ""),
+		m("PB stands still", "[]role{backwardPolicy}", "[]role{}"),
+		m("PB's critic stands still", "moved = append(moved, backwardValue)", ""),
 		m("guided by PF", "t.guide.LogPG", "Unguided{}.LogPG"),
 		m("c(τ)² at log Z = 0", ", LogZ: t.logZ[0]}", "}"),
 		m("the forward critic", "Backward, backwardValue", "Backward, stateValue"),
@@ -1574,8 +1620,9 @@ var list = []place{
 		m("no replay", "c.Replay = 1000", ""),
 	}},
 	{"trainer.go", "Trainer.evaluationDue", []mutant{
-		m("evaluated again after a resume", "t.lossCount > 0 && ", ""),
+		m("evaluated again after a resume", "!done && ", ""),
 		m("not at the end", "t.Iteration == t.Config.Iterations || ", ""),
+		m("not at the beginning", "every > 0 && ", "t.Iteration > 0 && every > 0 && "),
 	}},
 
 	{"trainer.go", "Trainer.Samples", []mutant{m("deaf to interrupts", "err := ctx.Err()", "err := error(nil)")}},

@@ -198,7 +198,7 @@ func (k *comparison) load() error {
 func (r result) whole() bool {
 	points := 1
 	if every := r.Config.EvalEvery; every > 0 {
-		points = (r.Config.Iterations + every - 1) / every
+		points += (r.Config.Iterations + every - 1) / every
 	}
 	noPoint := func(n numbers) bool { _, ok := n["iteration"]; return !ok }
 	return r.Final != nil && len(r.Curve) == points && !slices.ContainsFunc(r.Curve, noPoint)
@@ -284,12 +284,12 @@ func (k *comparison) train(j job) (r result, err error) {
 	if err != nil {
 		return r, err
 	}
-	err = t.Run(k.ctx, func(_ float64, e *gfn.Evaluation) {
+	err = t.Run(k.ctx, func(loss float64, e *gfn.Evaluation) {
 		text := ""
 		if e != nil && e.Iteration == float64(j.Config.Iterations) {
 			text = fmt.Sprintf("%s  %s", j, evaluationLine(e))
 		}
-		k.bar.step(text)
+		k.bar.step(loss, text)
 	})
 	if err != nil {
 		return r, err

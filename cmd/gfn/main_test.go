@@ -240,7 +240,10 @@ func TestHelp(t *testing.T) {
 
 func TestTrainJSON(t *testing.T) {
 	lines := objects(t, must(t, small("-json", "-seed", "3", "-method", "subtb-b", "-env", "hypergrid:height=8")...))
-	require.Len(t, lines, 5)
+	require.Len(t, lines, 6)
+	assert.EqualValues(t, 0, lines[0]["iteration"], "the untrained sampler")
+	assert.NotContains(t, lines[0], "loss")
+	lines = lines[1:]
 	for i, o := range lines {
 		for _, key := range strings.Fields("event env method seed iteration trajectories loss tv jsd kl logz logz_exact " +
 			"elbo eubo mean_reward train_seconds") {
@@ -318,9 +321,9 @@ func TestInterruptAndResume(t *testing.T) {
 			whole := last(t, must(t, small(more...)...))
 
 			ctx, cancel := context.WithCancel(t.Context())
-			stdout, stderr := &canceller{times: 2, do: cancel}, new(bytes.Buffer)
+			stdout, stderr := &canceller{times: 3, do: cancel}, new(bytes.Buffer)
 			require.Equal(t, 130, run(ctx, small(more...), stdout, stderr), stderr)
-			assert.Len(t, objects(t, stdout.String()), 2, "no final object")
+			assert.Len(t, objects(t, stdout.String()), 3, "no final object")
 			assert.Contains(t, stderr.String(), "stopped after 20 of 40 iterations; wrote checkpoint.gfn; "+
 				"to continue: gfn train -resume checkpoint.gfn -out DIR")
 
@@ -414,7 +417,7 @@ func TestOut(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "a", "b")
 	stdout := must(t, small("-out", dir, "-env", "hypergrid:height=100")...)
 	evaluations := timeless(t, must(t, small("-env", "hypergrid:height=100", "-json")...))
-	assert.Equal(t, evaluations[:4], timeless(t, read(t, filepath.Join(dir, "curve.jsonl"))))
+	assert.Equal(t, evaluations[:5], timeless(t, read(t, filepath.Join(dir, "curve.jsonl"))))
 	assert.Contains(t, stdout, "total variation")
 	assert.Contains(t, stdout, "│")
 	assert.Equal(t, []string{checkpointName, "curve.jsonl", "curves.svg", "learned.png", "target.png"}, named(t, dir))
@@ -725,8 +728,8 @@ func TestRandomPolicyEvaluation(t *testing.T) {
 
 func TestTrustRegionReport(t *testing.T) {
 	lines := objects(t, must(t, small("-method", "rl-t", "-json")...))
-	require.Len(t, lines, 5)
-	for _, o := range lines {
+	require.Len(t, lines, 6)
+	for _, o := range lines[1:] {
 		assert.Equal(t, 10.0, o["accepted"].(float64)+o["rejected"].(float64))
 		assert.Contains(t, o, "step_kl")
 		assert.Contains(t, o, "step_fraction")
@@ -822,8 +825,8 @@ func TestCompare(t *testing.T) {
 	}
 	var r result
 	require.NoError(t, json.Unmarshal([]byte(strings.SplitN(read(t, filepath.Join(dir, runsName)), "\n", 2)[0]), &r))
-	require.Len(t, r.Curve, 40)
-	assert.InDelta(t, meanOf(r.Curve[36:], "tv").mean, r.Final["tv_late"], 1e-12, "of iterations 37 to 40")
+	require.Len(t, r.Curve, 41)
+	assert.InDelta(t, meanOf(r.Curve[37:], "tv").mean, r.Final["tv_late"], 1e-12, "of iterations 37 to 40")
 	table := must(t, smallCompare("-out", dir)...)
 	assert.Regexp(t, `\nrl-t   \d\.\d+ ± \d\.\d+ `, table)
 	assert.Contains(t, table, "means over the last tenth of the iterations")
@@ -943,18 +946,18 @@ func TestEstimate(t *testing.T) {
 
 func TestProgress(t *testing.T) {
 	_, _, stderr := gfnRun(t, small()...)
-	assert.Equal(t, 6, strings.Count(stderr, "\n"), "a headline, a line for each evaluation, and that nothing was kept")
+	assert.Equal(t, 7, strings.Count(stderr, "\n"), "a headline, a line for each evaluation, and that nothing was kept")
 	assert.NotContains(t, stderr, "\r")
 	assert.Contains(t, stderr, "\n40/40  0s left  ")
 
 	var w bytes.Buffer
 	p := newProgress(&w, 10, 20)
 	p.bar = true
-	p.step("TV 1")
+	p.step(1, "TV 1")
 	assert.Contains(t, w.String(), "[===========         ]  11/20  ")
 	assert.Contains(t, w.String(), "it/s  TV 1")
 	shown := w.Len()
-	p.step("")
+	p.step(1, "")
 	assert.Equal(t, shown, w.Len(), "not drawn again within a tenth of a second")
 	p.clear()
 	assert.True(t, strings.HasSuffix(w.String(), "\r\x1b[K"))
@@ -1014,7 +1017,8 @@ func TestElevenVariables(t *testing.T) {
 		require.Equal(t, 0, code, stderr)
 		assert.Contains(t, stderr, "more than 2097152 states, evaluated by samples")
 		lines := objects(t, stdout)
-		require.Len(t, lines, 3)
+		require.Len(t, lines, 4)
+		lines = lines[1:]
 		assert.Equal(t, 200.0, lines[2]["samples"])
 		assert.NotContains(t, lines[2], "edge_rms")
 		if method == "rl-g" { // tb-u waits for its log Z

@@ -137,17 +137,17 @@ func (c *call) train(t *gfn.Trainer, a *training) error {
 	saved, failed := time.Now(), error(nil)
 	const training = "at an iteration or its evaluation; with -eval-every 0 the end alone is evaluated"
 	c.begin(training)
-	err := t.Run(c.ctx, func(_ float64, e *gfn.Evaluation) {
+	err := t.Run(c.ctx, func(loss float64, e *gfn.Evaluation) {
 		defer c.begin(training)
 		if *a.out != "" && time.Since(saved) >= savePeriod {
 			t.SaveFile(filepath.Join(*a.out, checkpointName)) // its error shows at the end, if it lasts
 			saved = time.Now()
 		}
 		if e == nil {
-			bar.step("")
+			bar.step(loss, "")
 			return
 		}
-		bar.step(evaluationLine(e))
+		bar.step(loss, evaluationLine(e))
 		if *a.json {
 			bar.clear()
 			failed = cmp.Or(failed, printJSON(c.stdout, evalRecord(t, *e)))
@@ -271,11 +271,14 @@ func newProgress(w io.Writer, done, total int) *progress {
 	return p
 }
 
-// step counts an iteration. A text, if there is one, shows figures. The bar is drawn at most ten times a second.
-func (p *progress) step(text string) {
+// step counts the iteration of a loss; NaN stands for none. A text, if there is one, shows figures. The bar is drawn at
+// most ten times a second.
+func (p *progress) step(loss float64, text string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.done++
+	if isFinite(loss) {
+		p.done++
+	}
 	p.text = cmp.Or(text, p.text)
 	now := time.Now()
 	rate := float64(p.done-p.from) / now.Sub(p.begin).Seconds()
@@ -300,7 +303,10 @@ func (p *progress) clear() {
 
 // evaluationLine returns the figures of an evaluation that stand beside the progress.
 func evaluationLine(e *gfn.Evaluation) string {
-	text := fmt.Sprintf("loss %.3g  log Z %.4f", e.Loss, e.LogZ)
+	text := fmt.Sprintf("log Z %.4f", e.LogZ)
+	if isFinite(e.Loss) {
+		text = fmt.Sprintf("loss %.3g  ", e.Loss) + text
+	}
 	if isFinite(e.TV) {
 		text = fmt.Sprintf("TV %.3g  ", e.TV) + text
 	}
