@@ -933,8 +933,8 @@ var list = []place{
 		m("policies at the rate of flows", "lr = c.LR", "_ = c.LR"),
 		m("not clipped", "c.Clip", "0"),
 		m("any loss", "finite(loss)", "true"),
-		m("any gradient", "sound && t.net[r].finiteGrad()", "sound"),
-		m("a gradient that is not finite kept", "clear(t.net[r].Grad)", ""),
+		m("any gradient", "sound && t.net[r].finiteGrad()", "sound && t.net[r] != nil"),
+		m("a gradient that is not finite kept", "clear(t.net[r].Grad)", "_ = r"),
 		m("the iteration before named", "t.Iteration+1, loss", "t.Iteration, loss"),
 	}},
 	{"mlp.go", "Net.finiteGrad", []mutant{
@@ -973,7 +973,7 @@ var list = []place{
 	}},
 	{"trainer.go", "Trainer.rewards", []mutant{
 		m("without log Z*", "[]float64{sum, t.Graph.LogZ()}", "[]float64{sum}"),
-		m("trajectories without rewards", "sum += uniform01(&rng) * t.Env.LogReward(s)", "_ = sum"),
+		m("trajectories without rewards", "uniform01(&rng) * t.Env", "0 * uniform01(&rng) * t.Env"),
 	}},
 	{"trainer.go", "checkpoint.restore", []mutant{
 		m("lists of fewer numbers than none", "slices.Min(n[:]) < 0", "false"),
@@ -1620,7 +1620,7 @@ var list = []place{
 		m("no replay", "c.Replay = 1000", ""),
 	}},
 	{"trainer.go", "Trainer.evaluationDue", []mutant{
-		m("evaluated again after a resume", "!done && ", ""),
+		m("evaluated again after a resume", "!done && ", "(done || !done) && "),
 		m("not at the end", "t.Iteration == t.Config.Iterations || ", ""),
 		m("not at the beginning", "every > 0 && ", "t.Iteration > 0 && every > 0 && "),
 	}},
