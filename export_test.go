@@ -1,7 +1,6 @@
 package gfn
 
 import (
-	"fmt"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -139,7 +138,7 @@ var Passes = [][2]func(y, x []float64){
 }
 
 // Kind names the kind of a method's flow: "stateFlow".
-func (m Method) Kind() string { return strings.TrimPrefix(fmt.Sprintf("%T", m.Flow), "gfn.") }
+func (m Method) Kind() string { return m.Flow.name }
 
 // Worst is what Check keeps of bounds.
 func Worst(bounds []Bound) []Bound { return worst(bounds) }

@@ -7297,8 +7297,8 @@ pf.1.weight.m F64[16 16], pf.1.bias.m F64[16], pf.2.weight.m F64[16 3], pf.2.bia
 pf.1.weight.v F64[16 16], pf.1.bias.v F64[16], pf.2.weight.v F64[16 3], pf.2.bias.v F64[3],
 target.pf.1.weight F64[16 16], target.pf.1.bias F64[16], target.pf.2.weight F64[16 3], target.pf.2.bias F64[3],
 logz F64[1], logz.m F64[1], logz.v F64[1],
-curve F64[4 28], replay I32[%d], guide I32[0 2], modes I32[%d 2]`,
-		len(memories[0]), len(memories[2])/2), ",") {
+curve F64[4 %d], replay I32[%d], guide I32[0 2], modes I32[%d 2]`,
+		binary.Size(gfn.Evaluation{})/8, len(memories[0]), len(memories[2])/2), ",") {
 		name, kind, _ := strings.Cut(strings.TrimSpace(line), " ")
 		require.Equal(t, kind, fmt.Sprint(s.header[name]["dtype"], s.header[name]["shape"]), name)
 		place, floats := s.tensor(name)
@@ -7400,7 +7400,7 @@ func TestForgedCheckpoints(t *testing.T) {
 		{`"Hidden":2`, `"Hidden":3`, tensors}, {`"Hidden":2`, `"Hidden":60000`, large},
 		{`"Layers":1`, `"Layers":9`, tensors}, {`"Layers":1`, `"Layers":-1`, "Config.Layers = -1"},
 		{`"Iterations":12`, `"Iterations":-2`, "Config.Iterations = -2"}, {`"Iteration":12`, `"Iteration":-2`, tensors},
-		{`"LogZ":0`, `"LogZ":x`, "damaged"}, {`"LossCount"`, `"LossKount"`, tensors},
+		{`"LogZ":0`, `"LogZ":x`, "damaged"}, {`"Since"`, `"Sinze"`, tensors},
 		{`"Features":11`, `"Features":12`, "it was trained on"}, {`"Tabular":false`, `"Tabular":true`, tensors},
 		{`"Spec":"explicit`, `"Spec":"explicit:\u001b`, `a control character in "explicit:\x1b`},
 		{`"Spec":"explicit`, `"Spec":"explicit\u001b`, `its environment, "explicit\x1b", is not part`},
@@ -7411,14 +7411,14 @@ func TestForgedCheckpoints(t *testing.T) {
 	} {
 		refused(tr, change[2], recorded(t, change[0], change[1]))
 	}
-	lengths := []int{28 * len(tr.Curve)}
+	lengths := []int{binary.Size(tr.Curve) / 8}
 	for _, list := range tr.Memories() {
 		lengths = append(lengths, len(list))
 	}
 	written := func(lengths []int) string { return `"Lengths":` + strings.ReplaceAll(fmt.Sprint(lengths), " ", ",") }
 	for i := range lengths {
 		forged := slices.Clone(lengths)
-		forged[i] += 1 << 60 / 28 * 28
+		forged[i] += 1 << 60 / 30 * 30
 		refused(tr, claim, recorded(t, written(lengths), written(forged)))
 	}
 	refused(tr, tensors, func(s *safetensors) { s.header["more"] = s.header["logz"] })

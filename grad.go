@@ -97,7 +97,7 @@ func (g *Graph) GradJB(logPB, logPG, logρ []float64) (j float64, grad []float64
 	return meanOver(logρ, v), grad
 }
 
-// The same from sampled trajectories. What is given by step is laid out as Batch.Steps.
+// The same quantities from sampled trajectories follow. A slice by step is laid out like Batch.Steps.
 
 // RewardsF writes R_F of every step of b to dst.
 func RewardsF(b *Batch, v *Flows, dst []float64) {
@@ -257,9 +257,9 @@ func Critic(b *Batch, way Direction, a, dV []float64) (loss float64) {
 // potentials, mean over walks. Forward, with R_F, it is SubTB with −V in place of log F and log R − log Z in place of
 // log R.
 //
-// All residuals are 0 if from each of its states s on, every trajectory has return V(s). At the optimum it has, and
-// V = log Z − log F*. Away from it the minimiser is not V_F, since it weighs squares as Bellman residuals do. SubEB
-// panics for λ < 0 or NaN, as SubTB does.
+// All residuals are 0 if V(s) is the return of every trajectory from s on. This holds at the optimum, where
+// V = log Z − log F*. Elsewhere V_F is not the minimiser, because the loss weighs squares, as Bellman residuals do.
+// SubEB panics for λ < 0 or NaN, as SubTB does.
 func SubEB(b *Batch, way Direction, r, value []float64, λ float64, dV, dR []float64) (loss float64) {
 	if !(λ >= 0) {
 		panic(fmt.Sprintf("gfn: SubEB: λ = %v", λ))
@@ -341,7 +341,8 @@ func (c ExitCapped) Policy(st *States, logPF []float64) []float64 {
 		if exit <= lo || st.LogR[row] > c.Threshold || logPF[exit] <= math.Log(c.Cap) {
 			continue
 		}
-		// log (1 − Cap)/(1 − PF(sf|s)): where the exit is all but sure, 1 − PF(sf|s) has no digits left, the sum has
+		// log (1 − Cap)/(1 − PF(sf|s)). The denominator is summed over the other edges, because 1 − PF(sf|s) has no
+		// digits left where the exit is almost sure.
 		shift := math.Log1p(-c.Cap) - LogSumExp(logPF[lo:exit])
 		for e := lo; e < exit; e++ {
 			dst[e] += shift
@@ -352,8 +353,7 @@ func (c ExitCapped) Policy(st *States, logPF []float64) []float64 {
 }
 
 // Replayed is the guide of sequences. PG(s→s'|x) ∝ the mean reward of the replayed endpoints that are reachable from
-// s', among the s' from which the step's endpoint x is reachable. Where it does not hold x it knows nothing and is PB
-// itself, so that R_B = 0.
+// s', among the s' from which the step's endpoint x is reachable. If it does not hold x, PG = PB, so that R_B = 0.
 //
 // It holds at most Capacity endpoints, with repetition. When it is full it forgets the older half (the reference
 // forgets one by one). Its index holds every state from which an endpoint is reachable. To observe an endpoint, and to
@@ -566,7 +566,7 @@ func (tr TrustRegion) Step(n *Net, st *States, logPF, gain, visits []float64) Tr
 		}
 	}
 	copy(n.Params, old)
-	n.Eval(st, 0, st.Len(), logp) // what the net keeps belongs to its parameters again
+	n.Eval(st, 0, st.Len(), logp) // the hidden values kept are again those of the parameters
 	return TrustStep{Before: before, After: before}
 }
 
@@ -709,8 +709,8 @@ func (g *Graph) pathKL(ρ, logp, logq []float64) float64 {
 //	TV(P', P) ≤ √(½ KL(P'‖P))
 //	TV(P', P) ≤ Σ_s d(s) TV(P'(·|s), P(·|s))
 //
-// TV(P', P) is of the laws of trajectories, summed over all of them where there are at most limit. Where there are
-// more, the bound of the last line stands in its place, and the last two lines are left out.
+// TV(P', P) compares the laws of trajectories. If there are at most limit trajectories, it is summed over all of them.
+// Otherwise the bound in the last line replaces it, and the last two lines are left out.
 func Improvement(g *Graph, logPF, logPB, logPF2 []float64, limit int) []Bound {
 	r := g.RewardF(logPF, logPB, g.LogZ())
 	v := g.Value(logPF, r)
@@ -1076,8 +1076,8 @@ func worst(bounds []Bound) (kept []Bound) {
 	return kept
 }
 
-// relativeSlack is the slack over the larger side. It is +Inf where both sides are 0 but for rounding error, and it
-// says nothing of the bound.
+// relativeSlack is the slack over the larger side. It is +Inf if both sides are 0 up to rounding, because the slack
+// then says nothing about the bound.
 func relativeSlack(b Bound) float64 {
 	size := max(math.Abs(b.Left), math.Abs(b.Right))
 	if size < 1e-9 {

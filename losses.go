@@ -5,7 +5,8 @@ import (
 	"math"
 )
 
-// Flows holds what an objective reads about the rows of a [Batch], or the cotangents ∂L/∂(the same) that it adds to.
+// Flows holds what an objective reads about the rows of a [Batch]. Another Flows holds the cotangents of those values,
+// to which the objective adds.
 type Flows struct {
 	LogPF []float64 // by forward slot
 	LogPB []float64 // by backward slot
@@ -325,7 +326,7 @@ func (st *States) exitFlows(logPF, dst []float64) {
 //
 // with the weights of [SubTB] (the original takes all parts of one length d): α² SubTB(λ).
 func PCL(λ, α float64) Objective {
-	SubTB(λ) // panics for what is no λ
+	SubTB(λ) // panics for λ < 0 or NaN
 	return func(b *Batch, v, d *Flows) float64 {
 		return quadratic(b, v, d, func(u, du []float64) float64 {
 			loss := geometric(λ, u, du)
@@ -389,8 +390,8 @@ func PiSQL(α float64) Objective {
 //
 //	Σ_k (Q_k(s_t→s_{t+1}) − (r_t + V̄(s_{t+1})))² + α KL(π(·|s_t) ‖ exp(Q/α) normalised)    Q = min_k Q_k
 //
-// V̄, v.Next, is [SoftState] of target critics; r + V̄ is held constant, and so is Q in the actor's loss,
-// which is Σ_a π (α log π − Q) but for a constant. v.LogQ holds Q_k/α.
+// V̄, given as v.Next, is [SoftState] of target critics. r + V̄ and the Q of the actor's loss are held constant. The
+// actor's loss is Σ_a π (α log π − Q) plus a constant. v.LogQ holds Q_k/α.
 func SAC(α float64) Objective {
 	return func(b *Batch, v, d *Flows) (loss float64) {
 		n := float64(b.Trajectories())

@@ -51,57 +51,57 @@ func Methods() []Method {
 	return []Method{
 		// balance losses (spec §3)
 		{Name: "fm", Title: "flow matching (Bengio et al. 2021)",
-			Loss: plain(FM), Flow: edgeFlow{}, Lambda: none, Neighbours: (*Batch).AddParents},
+			Loss: plain(FM), Flow: edgeFlow(), Lambda: none, Neighbours: (*Batch).AddParents},
 		{Name: "db-u", Title: "detailed balance (Bengio et al. 2023), uniform PB",
-			Loss: plain(DB), Flow: stateFlow{}, Lambda: none},
+			Loss: plain(DB), Flow: stateFlow(), Lambda: none},
 		{Name: "db-b", Title: "detailed balance, learned PB",
-			Loss: plain(DB), Flow: stateFlow{}, LearnPB: true, Lambda: none},
+			Loss: plain(DB), Flow: stateFlow(), LearnPB: true, Lambda: none},
 		{Name: "tb-u", Title: "trajectory balance (Malkin et al. 2022), uniform PB",
-			Loss: plain(TB), Flow: totalFlow{}, Lambda: none},
+			Loss: plain(TB), Flow: totalFlow(), Lambda: none},
 		{Name: "tb-b", Title: "trajectory balance, learned PB",
-			Loss: plain(TB), Flow: totalFlow{}, LearnPB: true, Lambda: none},
+			Loss: plain(TB), Flow: totalFlow(), LearnPB: true, Lambda: none},
 		{Name: "subtb-u", Title: "sub-trajectory balance (Madan et al. 2023), uniform PB",
-			Loss: byλ(SubTB), Flow: stateFlow{}, Lambda: 0.9},
+			Loss: byλ(SubTB), Flow: stateFlow(), Lambda: 0.9},
 		{Name: "subtb-b", Title: "sub-trajectory balance, learned PB",
-			Loss: byλ(SubTB), Flow: stateFlow{}, LearnPB: true, Lambda: 0.9},
+			Loss: byλ(SubTB), Flow: stateFlow(), LearnPB: true, Lambda: 0.9},
 
 		// policy-dependent rewards (spec §4)
 		{Name: "rl-u", Title: "policy gradient (Niu et al. 2024), uniform PB",
-			Flow: totalFlow{}, Lambda: 0.99, LRV: 5e-3},
+			Flow: totalFlow(), Lambda: 0.99, LRV: 5e-3},
 		{Name: "rl-b", Title: "policy gradient, PB learned by its own",
-			Flow: totalFlow{}, LearnPB: true, Lambda: 0.99, LRV: 5e-3},
+			Flow: totalFlow(), LearnPB: true, Lambda: 0.99, LRV: 5e-3},
 		{Name: "rl-t", Title: "trust-region steps, uniform PB",
-			Flow: totalFlow{}, Trust: true, Lambda: 0.99, LRV: 5e-3},
+			Flow: totalFlow(), Trust: true, Lambda: 0.99, LRV: 5e-3},
 		{Name: "rl-g", Title: "policy gradient, PB learned against a guide",
-			Flow: totalFlow{}, LearnPB: true, Guided: true, Lambda: 0.99, LRV: 5e-3},
+			Flow: totalFlow(), LearnPB: true, Guided: true, Lambda: 0.99, LRV: 5e-3},
 		{Name: "subeb", Title: "policy gradient, critic by sub-trajectory evaluation balance (Niu et al. 2026), uniform PB",
-			Flow: totalFlow{}, SubEB: true, Lambda: 0.99, LRV: 5e-3},
+			Flow: totalFlow(), SubEB: true, Lambda: 0.99, LRV: 5e-3},
 		{Name: "subeb-b", Title: "the same, PB learned as by rl-b",
-			Flow: totalFlow{}, SubEB: true, LearnPB: true, Lambda: 0.99, LRV: 5e-3},
+			Flow: totalFlow(), SubEB: true, LearnPB: true, Lambda: 0.99, LRV: 5e-3},
 
 		// balance losses without state flows of their own, or with an intermediate reward in them (spec §3)
 		{Name: "vargrad", Title: "log-partition variance (Richter et al. 2020), uniform PB",
-			Loss: plain(VarGrad), Flow: totalFlow{}, Lambda: none, Least: 2},
+			Loss: plain(VarGrad), Flow: totalFlow(), Lambda: none, Least: 2},
 		{Name: "vargrad-b", Title: "log-partition variance, learned PB",
-			Loss: plain(VarGrad), Flow: totalFlow{}, LearnPB: true, Lambda: none, Least: 2},
+			Loss: plain(VarGrad), Flow: totalFlow(), LearnPB: true, Lambda: none, Least: 2},
 		{Name: "mdb", Title: "modified detailed balance (Deleu et al. 2022): every state terminating",
-			Loss: plain(MDB), Flow: exitFlow{}, Lambda: none},
+			Loss: plain(MDB), Flow: exitFlow(), Lambda: none},
 		{Name: "fldb", Title: "forward-looking DB (Pan et al. 2023): every state terminating, or an intermediate reward",
-			Loss: plain(FLDB), Flow: shapedFlow{}, Lambda: none},
+			Loss: plain(FLDB), Flow: shapedFlow(), Lambda: none},
 
 		// maximum-entropy control (spec §6)
 		{Name: "pcl", Title: "path consistency learning (Nachum et al. 2017)",
-			Loss: PCL, Flow: stateFlow{}, Soft: true, Lambda: 0.9},
+			Loss: PCL, Flow: stateFlow(), Soft: true, Lambda: 0.9},
 		{Name: "sql", Title: "soft Q-learning (Haarnoja et al. 2017), target network",
-			Loss: byα(SQL), Flow: edgeFlow{}, Soft: true, Target: true, Lambda: none},
+			Loss: byα(SQL), Flow: edgeFlow(), Soft: true, Target: true, Lambda: none},
 		{Name: "pisql", Title: "soft Q-learning of the policy (Deleu et al. 2024): every state terminating, target network",
-			Loss: byα(PiSQL), Flow: exitFlow{}, Soft: true, Target: true, Lambda: none},
+			Loss: byα(PiSQL), Flow: exitFlow(), Soft: true, Target: true, Lambda: none},
 		{Name: "sac", Title: "discrete soft actor-critic (Haarnoja et al. 2018), two critics, target networks",
-			Loss: byα(SAC), Flow: twinFlow{}, Soft: true, Target: true, Lambda: none, LRV: 5e-3},
+			Loss: byα(SAC), Flow: twinFlow(), Soft: true, Target: true, Lambda: none, LRV: 5e-3},
 
 		// random policy evaluation (spec §7)
 		{Name: "rpe", Title: "random policy evaluation (He et al. 2024): g must not depend on the path, as in words",
-			Loss: plain(RPE), Flow: valueFlow{}, Lambda: none, Neighbours: (*Batch).AddChildren, Rollout: UniformPF},
+			Loss: plain(RPE), Flow: valueFlow(), Lambda: none, Neighbours: (*Batch).AddChildren, Rollout: UniformPF},
 	}
 }
 
@@ -131,6 +131,9 @@ func MethodByName(name string) (Method, error) {
 
 // Applies returns a [FieldError] that names a state of st where the method is not defined, or learns another target.
 func (m Method) Applies(st *States) error {
+	if m.Flow.applies == nil {
+		return nil
+	}
 	err := m.Flow.applies(st)
 	if st.err != nil {
 		return st.err
@@ -143,7 +146,7 @@ func (m Method) Applies(st *States) error {
 
 // roles returns the networks that a trainer of m learns, in the order in which checkpoints hold them.
 func (m Method) roles() []role {
-	roles := m.Flow.roles()
+	roles := slices.Clone(m.Flow.roles)
 	if m.LearnPB {
 		roles = append(roles, backwardPolicy)
 	}
@@ -159,10 +162,13 @@ func (m Method) roles() []role {
 
 // targets returns the networks that target networks follow.
 func (m Method) targets() []role {
-	if !m.Target {
+	switch {
+	case !m.Target:
 		return nil
+	case m.Flow.values == nil:
+		return []role{forwardPolicy}
 	}
-	return m.Flow.targets()
+	return m.Flow.values
 }
 
 // role is what one of a method's networks stands for.
@@ -196,66 +202,57 @@ func (r role) of(f *Flows) *[]float64 {
 // Kind is a kind of flow: what a method learns beside PB, and how its objective reads flows from that. No other code
 // asks which kind it is. A batch is evaluated into [Flows], where each network has its place ([role.of]); the objective
 // gives cotangents for them, and each network moves down its own.
-type Kind interface {
-	// roles lists the networks. The outputs of values are V or Q of spec §6, which are read over α. A method with target
-	// networks has them for targets.
-	roles() []role
-	values() []role
-	targets() []role
+type Kind struct {
+	name  string
+	roles []role // the networks
 
-	// applies says at which state of st the objective is not defined.
-	applies(st *States) error
+	// The outputs of values are V or Q of spec §6, which are read over α. Target networks follow them, or else PF.
+	values []role
 
-	// fill adds to f what is no network's own value. nets have been evaluated on b: the trainer's networks or their
-	// targets.
-	fill(nets *[numRoles]*Net, b *Batch, f *Flows)
+	// applies says at which state of st the objective is not defined; nil: it is defined everywhere.
+	applies func(st *States) error
 
-	// logF returns log F(s) by row of a filled f, perhaps in dst. It is nil where only log Z is learned.
-	logF(b *Batch, f *Flows, dst []float64) []float64
+	// fill adds to f what is no network's own value; nil: nothing. nets have been evaluated on b: the trainer's networks
+	// or their targets.
+	fill func(nets *[numRoles]*Net, b *Batch, f *Flows)
+
+	// logF returns log F(s) by row of a filled f, perhaps in dst; nil: log Z alone is learned.
+	logF func(b *Batch, f *Flows, dst []float64) []float64
 }
 
 // totalFlow learns PF, and log Z as a free parameter or as the estimate of the last batch ([VarGrad]). In the other
-// kinds log Z is log F(s0). They say in what else they differ.
-type totalFlow struct{}
-
-func (totalFlow) roles() []role                            { return []role{forwardPolicy} }
-func (totalFlow) values() []role                           { return nil }
-func (totalFlow) targets() []role                          { return nil }
-func (totalFlow) applies(*States) error                    { return nil }
-func (totalFlow) fill(*[numRoles]*Net, *Batch, *Flows)     {}
-func (totalFlow) logF(*Batch, *Flows, []float64) []float64 { return nil }
+// kinds log Z is log F(s0).
+func totalFlow() Kind { return Kind{name: "totalFlow", roles: []role{forwardPolicy}} }
 
 // stateFlow learns a network of V(s) = α log F(s) beside PF.
-type stateFlow struct{ totalFlow }
+func stateFlow() Kind {
+	return Kind{name: "stateFlow", roles: []role{forwardPolicy, stateValue}, values: []role{stateValue}, logF: ownLogF}
+}
 
-func (stateFlow) roles() []role                                  { return []role{forwardPolicy, stateValue} }
-func (stateFlow) values() []role                                 { return []role{stateValue} }
-func (stateFlow) logF(_ *Batch, f *Flows, _ []float64) []float64 { return f.LogF }
+// ownLogF is log F(s) where a network gives it.
+func ownLogF(_ *Batch, f *Flows, _ []float64) []float64 { return f.LogF }
 
 // shapedFlow learns a network of log F̃(s) beside PF, and log F(s) = log F̃(s) + log R̂(s) ([FLDB]). The intermediate
 // reward R̂ is R where a state is terminating. Elsewhere the environment has to define it.
-type shapedFlow struct{ stateFlow }
-
-func (shapedFlow) fill(_ *[numRoles]*Net, b *Batch, f *Flows) {
-	f.LogRhat = b.LogIntermediate(f.LogRhat)
-}
-
-func (shapedFlow) logF(_ *Batch, f *Flows, dst []float64) []float64 {
-	dst = append(dst[:0], f.LogF...)
-	for row, r := range f.LogRhat {
-		dst[row] += r
+func shapedFlow() Kind {
+	return Kind{
+		name: "shapedFlow", roles: []role{forwardPolicy, stateValue},
+		applies: func(st *States) error {
+			row := st.notTerminating()
+			if row < 0 || TraitsOf(st.Env).LogIntermediate != nil {
+				return nil
+			}
+			return fmt.Errorf("log R̂(s) must be defined, and of %q it is not; it is for environments where every state is "+
+				"terminating, such as hypergrid and dag, or with an intermediate reward, such as sequence with order=append "+
+				"or any and reward=modes, motif, factors or ising", st.Format(row))
+		},
+		fill: func(_ *[numRoles]*Net, b *Batch, f *Flows) { f.LogRhat = b.LogIntermediate(f.LogRhat) },
+		logF: func(b *Batch, f *Flows, dst []float64) []float64 {
+			dst = append(dst[:0], f.LogF...)
+			add(dst, f.LogRhat)
+			return dst
+		},
 	}
-	return dst
-}
-
-func (shapedFlow) applies(st *States) error {
-	row := st.notTerminating()
-	if row < 0 || TraitsOf(st.Env).LogIntermediate != nil {
-		return nil
-	}
-	return fmt.Errorf("log R̂(s) must be defined, and of %q it is not; it is for environments where every state is "+
-		"terminating, such as hypergrid and dag, or with an intermediate reward, such as sequence with order=append or "+
-		"any and reward=modes, motif, factors or ising", st.Format(row))
 }
 
 // edgeFlow learns one network, of Q(s→s') = α log F(s→s'), not normalised. Then
@@ -263,78 +260,76 @@ func (shapedFlow) applies(st *States) error {
 //	log PF(s'|s) = log F(s→s') − log F(s)    log F(s) = log Σ_{s→s'} F(s→s')
 //
 // A [ForwardHead] gives log PF, and log F(s) as its LSE. The cotangents of both go back to the one network.
-type edgeFlow struct{ totalFlow }
-
-func (edgeFlow) values() []role                                 { return []role{forwardPolicy} }
-func (edgeFlow) targets() []role                                { return []role{forwardPolicy} }
-func (edgeFlow) fill(nets *[numRoles]*Net, _ *Batch, f *Flows)  { f.LogF = nets[forwardPolicy].LSE }
-func (edgeFlow) logF(_ *Batch, f *Flows, _ []float64) []float64 { return f.LogF }
-
-// exitFlow learns PF alone. Every state is terminating, so that the balance of its exit gives log F(s) = log R(s) −
-// log PF(sf|s) ([MDB]).
-type exitFlow struct{ totalFlow }
-
-func (exitFlow) targets() []role { return []role{forwardPolicy} }
-
-// With target networks log F of a child is that of the target policy.
-func (exitFlow) logF(b *Batch, f *Flows, dst []float64) []float64 {
-	dst = resize(dst, b.Len())
-	b.exitFlows(f.LogPF, dst)
-	return dst
+func edgeFlow() Kind {
+	return Kind{
+		name: "edgeFlow", roles: []role{forwardPolicy}, values: []role{forwardPolicy}, logF: ownLogF,
+		fill: func(nets *[numRoles]*Net, _ *Batch, f *Flows) { f.LogF = nets[forwardPolicy].LSE },
+	}
 }
 
-func (exitFlow) applies(st *States) error {
-	row := st.notTerminating()
-	if row < 0 {
-		return nil
+// exitFlow learns PF alone. Every state is terminating, so that the balance of its exit gives log F(s) = log R(s) −
+// log PF(sf|s) ([MDB]). With target networks, log F of a child is that of the target policy.
+func exitFlow() Kind {
+	return Kind{
+		name: "exitFlow", roles: []role{forwardPolicy},
+		applies: func(st *States) error {
+			row := st.notTerminating()
+			if row < 0 {
+				return nil
+			}
+			return fmt.Errorf("every state must be terminating, and %q is not; it is for environments such as hypergrid "+
+				"and dag", st.Format(row))
+		},
+		logF: func(b *Batch, f *Flows, dst []float64) []float64 {
+			dst = resize(dst, b.Len())
+			b.exitFlows(f.LogPF, dst)
+			return dst
+		},
 	}
-	return fmt.Errorf("every state must be terminating, and %q is not; it is for environments such as hypergrid and dag",
-		st.Format(row))
 }
 
 // twinFlow learns two networks of Q(s→s') = α log F(s→s') beside PF ([SAC]), and
 //
 //	log F(s) = V(s)/α = Σ_a π(a|s) (min Q(s, a)/α − log π(a|s))    ([SoftState])
-type twinFlow struct{ totalFlow }
-
-func (twinFlow) roles() []role   { return []role{forwardPolicy, edgeValue1, edgeValue2} }
-func (twinFlow) values() []role  { return []role{edgeValue1, edgeValue2} }
-func (twinFlow) targets() []role { return []role{edgeValue1, edgeValue2} }
-
-func (twinFlow) logF(b *Batch, f *Flows, dst []float64) []float64 {
-	dst = resize(dst, b.Len())
-	SoftState(&b.States, f, dst)
-	return dst
+func twinFlow() Kind {
+	critics := []role{edgeValue1, edgeValue2}
+	return Kind{
+		name: "twinFlow", roles: append([]role{forwardPolicy}, critics...), values: critics,
+		logF: func(b *Batch, f *Flows, dst []float64) []float64 {
+			dst = resize(dst, b.Len())
+			SoftState(&b.States, f, dst)
+			return dst
+		},
+	}
 }
 
 // valueFlow learns one network, of log V(s), V the value of the uniform policy (spec §7). PF is its [ValuePolicy], and
 // log Z = log V(s0). It applies where g does not depend on the path. An enumerated graph shows that; elsewhere the
 // environment has to promise it.
-type valueFlow struct{ totalFlow }
-
-func (valueFlow) roles() []role { return []role{stateValue} }
-
-func (valueFlow) fill(_ *[numRoles]*Net, b *Batch, f *Flows) { f.LogG, _ = b.LogG(f.LogG) } // b.err says what is wrong
-
-func (valueFlow) logF(b *Batch, f *Flows, dst []float64) []float64 {
-	dst = resize(dst, b.Len())
-	for row := range dst { // log V = log (g F), and g(s0) = 1
-		dst[row] = b.logValue(row, f.LogG, f.LogF)
+func valueFlow() Kind {
+	return Kind{
+		name: "valueFlow", roles: []role{stateValue},
+		applies: func(st *States) error {
+			const such = "; it is for environments such as sequence"
+			if !slices.Contains(st.Child, -1) { // a graph, all of its edges followed
+				if _, err := st.LogG(nil); err != nil {
+					return fmt.Errorf("%w"+such, err)
+				}
+			} else if !TraitsOf(st.Env).PathIndependent {
+				return errors.New("the space is not enumerated, and the environment does not promise that g does not " +
+					"depend on the path" + such)
+			}
+			return nil
+		},
+		fill: func(_ *[numRoles]*Net, b *Batch, f *Flows) { f.LogG, _ = b.LogG(f.LogG) }, // b.err says what is wrong
+		logF: func(b *Batch, f *Flows, dst []float64) []float64 {
+			dst = resize(dst, b.Len())
+			for row := range dst { // log V = log (g F), and g(s0) = 1
+				dst[row] = b.logValue(row, f.LogG, f.LogF)
+			}
+			return dst
+		},
 	}
-	return dst
-}
-
-func (valueFlow) applies(st *States) error {
-	const such = "; it is for environments such as sequence"
-	if !slices.Contains(st.Child, -1) { // a graph, all of its edges followed
-		if _, err := st.LogG(nil); err != nil {
-			return fmt.Errorf("%w"+such, err)
-		}
-	} else if !TraitsOf(st.Env).PathIndependent {
-		return errors.New("the space is not enumerated, and the environment does not promise that g does not depend " +
-			"on the path" + such)
-	}
-	return nil
 }
 
 // notTerminating returns the first row of st that has no exit, or −1.
@@ -441,9 +436,9 @@ func (c *Config) Paper(env Env) {
 }
 
 // ForEnv sets the defaults that depend on the environment: LRZ = 1 in structure learning, as Niu et al. 2024 have it.
-// Adam moves log Z by at most about LRZ an iteration, under cosine decay by half of that on average. There log Z* is of
-// the size of log R, which grows with the observations: hundreds or thousands of nats, too far for 2,000 iterations at
-// 0.1.
+// There log Z* grows with the number of observations, to hundreds or thousands of nats. Adam moves log Z by at most
+// about LRZ in an iteration, and half of that on average under cosine decay, so 2,000 iterations at 0.1 would not get
+// there.
 func (c *Config) ForEnv(env Env) {
 	if _, ok := Unwrap(env).(*DAG); ok {
 		c.LRZ = 1
@@ -587,12 +582,11 @@ type Trainer struct {
 	TrainSeconds float64
 	Curve        []Evaluation
 
-	// What is learned. A network is nil where the method learns none; forward and backward are PF and PB.
-	roles             []role
-	net, target       [numRoles]*Net
-	logZ              [1]float64
-	adamZ             Adam
-	forward, backward Policy
+	// What is learned. A network is nil where the method learns none.
+	roles       []role
+	net, target [numRoles]*Net
+	logZ        [1]float64
+	adamZ       Adam
 
 	// What an iteration uses: batch with its flows v, their cotangents d and those of target networks w. For the policy
 	// gradient back are walks back from the endpoints of batch, r and a rewards and advantages by step, val and dVal a
@@ -608,11 +602,9 @@ type Trainer struct {
 	kept      []float64 // what was learned before the iteration
 
 	// What evaluations report: modes sampled so far, if the environment defines modes, and sums since the last one.
-	mode      func(s []int) bool
-	found     States
-	trust     trustLog
-	lossSum   float64
-	lossCount int
+	mode  func(s []int) bool
+	found States
+	since sums
 
 	busy int32 // 1 while a call goes on
 }
@@ -652,9 +644,8 @@ func newTrainer(env Env, c Config, most int) (*Trainer, error) {
 	if err := t.makeNetworks(most); err != nil {
 		return nil, err
 	}
-	t.forward, t.backward = t.policies()
 	if t.Method.Loss != nil {
-		t.objective = t.Method.Loss(c.Lambda, t.alpha())
+		t.objective = t.Method.Loss(c.Lambda, c.Alpha)
 	}
 	t.guide = t.newGuide()
 	t.found.Reset(t.Env)
@@ -723,8 +714,8 @@ func (t *Trainer) makeNetworks(most int) error {
 		if c.Tabular {
 			clear(t.net[r].Params)
 		}
-		if slices.Contains(t.Method.Flow.values(), r) {
-			t.net[r].Scale = 1 / t.alpha()
+		if t.Method.Soft && slices.Contains(t.Method.Flow.values, r) {
+			t.net[r].Scale = 1 / c.Alpha // V/α or Q/α is a log flow (spec §6)
 		}
 	}
 	for _, r := range t.Method.targets() {
@@ -788,18 +779,6 @@ func wander(env Env, rng *rand.PCG) iter.Seq2[[]int, []int] {
 	}
 }
 
-// policies returns PF and PB. PF follows from values where no forward network is learned.
-func (t *Trainer) policies() (pf, pb Policy) {
-	pb = UniformPB
-	if t.Method.LearnPB {
-		pb = t.net[backwardPolicy].Eval
-	}
-	if t.net[forwardPolicy] == nil {
-		return ValuePolicy(t.net[stateValue].Eval), pb
-	}
-	return t.net[forwardPolicy].Eval, pb
-}
-
 // newGuide returns the guide that the configuration asks for.
 func (t *Trainer) newGuide() Guide {
 	own := TraitsOf(t.Env).Guide
@@ -814,19 +793,22 @@ func (t *Trainer) newGuide() Guide {
 	return &Replayed{Capacity: 1e6}
 }
 
-// PF returns the forward policy learned so far. It and PB share the trainer's networks: they are for one goroutine, and
-// evaluate rows in order, one set of states at a time.
-func (t *Trainer) PF() Policy { return t.forward }
+// PF returns the forward policy learned so far, which follows from values where no forward network is learned. PF and PB
+// share the trainer's networks. Use both on one goroutine, on one set of states at a time, and evaluate its rows in
+// order.
+func (t *Trainer) PF() Policy {
+	if pf := t.net[forwardPolicy]; pf != nil {
+		return pf.Eval
+	}
+	return ValuePolicy(t.net[stateValue].Eval)
+}
 
 // PB returns the backward policy: learned, or uniform over entering edges.
-func (t *Trainer) PB() Policy { return t.backward }
-
-// alpha returns the temperature of maximum-entropy control, and 1 of a method that has none.
-func (t *Trainer) alpha() float64 {
-	if t.Method.Soft {
-		return t.Config.Alpha
+func (t *Trainer) PB() Policy {
+	if pb := t.net[backwardPolicy]; pb != nil {
+		return pb.Eval
 	}
-	return 1
+	return UniformPB
 }
 
 // ---- an iteration ----
@@ -854,11 +836,14 @@ func (t *Trainer) Step() (float64, error) {
 	b := &t.batch
 	for i := range fresh {
 		t.replay.add(b, i, t.Config.Replay)
-		t.find(b, b.Endpoint(i))
+		if x := b.State(t.found.s, b.Endpoint(i)); t.mode != nil && t.mode(x) {
+			t.found.Add(x)
+		}
 	}
 	t.Iteration++
 	t.Trajectories += b.Trajectories()
-	t.lossSum, t.lossCount = t.lossSum+loss, t.lossCount+1
+	t.since.Loss += loss
+	t.since.Iterations++
 	t.TrainSeconds += time.Since(start).Seconds()
 	return loss, nil
 }
@@ -879,7 +864,7 @@ func (t *Trainer) sample() (fresh int, err error) {
 	fresh = c.Batch - again
 	policy := t.Method.Rollout
 	if policy == nil {
-		policy = t.forward
+		policy = t.PF()
 	}
 	b.Reset(t.Env)
 	if err := b.Sample(policy, fresh, o); err != nil {
@@ -894,16 +879,6 @@ func (t *Trainer) sample() (fresh int, err error) {
 		err = t.Method.Neighbours(b)
 	}
 	return fresh, err
-}
-
-// find notes the state in a row of b if it is a mode.
-func (t *Trainer) find(b *Batch, row int) {
-	if t.mode == nil {
-		return
-	}
-	if s := b.State(t.found.s, row); t.mode(s) {
-		t.found.Add(s)
-	}
 }
 
 // balance trains on t.batch by an objective of spec §3, §6 or §7. With θ all that is learned, and y what the objective
@@ -965,7 +940,7 @@ func (t *Trainer) outflow(r role, d *Flows) []float64 {
 func (t *Trainer) evaluate(b *Batch, v *Flows) {
 	v.LogZ = t.logZ[0]
 	if t.net[forwardPolicy] != nil { // else the objective reads no policy
-		b.Evaluate(t.forward, t.backward)
+		b.Evaluate(t.PF(), t.PB())
 		v.LogPF, v.LogPB = b.LogPF, b.LogPB
 	}
 	if t.Method.Loss == nil { // critics are evaluated when they step
@@ -976,7 +951,14 @@ func (t *Trainer) evaluate(b *Batch, v *Flows) {
 			*r.of(v) = t.net[r].evalBatch(b, *r.of(v))
 		}
 	}
-	t.Method.Flow.fill(&t.net, b, v)
+	t.fill(&t.net, b, v)
+}
+
+// fill completes f as the kind of flow says.
+func (t *Trainer) fill(nets *[numRoles]*Net, b *Batch, f *Flows) {
+	if fill := t.Method.Flow.fill; fill != nil {
+		fill(nets, b, f)
+	}
 }
 
 // bootstrap fills v.Next with log F by the target networks.
@@ -988,7 +970,7 @@ func (t *Trainer) bootstrap(b *Batch, v *Flows) {
 	for _, r := range t.Method.targets() {
 		*r.of(w) = t.target[r].evalBatch(b, *r.of(w))
 	}
-	t.Method.Flow.fill(&t.target, b, w)
+	t.fill(&t.target, b, w)
 	v.Next = t.Method.Flow.logF(b, w, v.Next)
 }
 
@@ -1059,7 +1041,7 @@ func (t *Trainer) reinforce() (loss float64, err error) {
 		return loss, err
 	}
 	if t.Method.Trust {
-		t.trust.note(t.trustRegion().Step(t.net[forwardPolicy], &b.States, b.LogPF, d.LogPF, b.Visits(nil)))
+		t.since.note(t.trustRegion().Step(t.net[forwardPolicy], &b.States, b.LogPF, d.LogPF, b.Visits(nil)))
 	}
 
 	// ½ ∂/∂log Z mean c(τ)² = mean c(τ) (fact 3); ∂J_F/∂log Z = 1 would send log Z to −∞
@@ -1151,10 +1133,10 @@ func (t *Trainer) reinforceBackward(loss float64) error {
 	}
 	b.Reset(t.Env)
 	streams := Sampling{Seed: c.Seed, Iteration: uint64(t.Iteration) | 1<<63} // no forward trajectory has them
-	if err := b.SampleBackward(t.backward, endpoints, streams); err != nil {
+	if err := b.SampleBackward(t.PB(), endpoints, streams); err != nil {
 		return err
 	}
-	b.Evaluate(t.forward, t.backward)
+	b.Evaluate(t.PF(), t.PB())
 	v := &Flows{LogPF: b.LogPF, LogPB: b.LogPB, LogZ: t.logZ[0]}
 
 	// R_B(s→s') or R_B^G(s→s')
@@ -1178,15 +1160,22 @@ func (t *Trainer) reinforceBackward(loss float64) error {
 	return t.descend(loss, moved...)
 }
 
-// trustLog sums up trust-region steps since the last evaluation.
-type trustLog struct{ Accepted, Rejected, Fraction, KL float64 }
+// sums are over the iterations since the last evaluation.
+type sums struct {
+	Loss                             float64
+	Iterations                       int
+	Accepted, Rejected, Fraction, KL float64 // of trust-region steps
+}
 
-func (l *trustLog) note(s TrustStep) {
-	if s.Accepted {
-		l.Accepted, l.Fraction, l.KL = l.Accepted+1, l.Fraction+s.Fraction, l.KL+s.KL
-	} else {
+// note adds a trust-region step.
+func (l *sums) note(s TrustStep) {
+	if !s.Accepted {
 		l.Rejected++
+		return
 	}
+	l.Accepted++
+	l.Fraction += s.Fraction
+	l.KL += s.KL
 }
 
 // ---- runs and evaluations ----
@@ -1208,7 +1197,7 @@ func (t *Trainer) Run(ctx context.Context, progress func(loss float64, e *Evalua
 				return err
 			}
 			t.Curve = append(t.Curve, e)
-			t.lossSum, t.lossCount, t.trust = 0, 0, trustLog{}
+			t.since = sums{}
 			progress(loss, &e)
 		} else if !math.IsNaN(loss) {
 			progress(loss, nil)
@@ -1238,8 +1227,8 @@ func (t *Trainer) evaluationDue() bool {
 func (t *Trainer) LogZ() float64 {
 	b, v := t.source(), new(Flows)
 	t.evaluate(b, v)
-	if logF := t.Method.Flow.logF(b, v, nil); logF != nil {
-		return logF[0]
+	if logF := t.Method.Flow.logF; logF != nil {
+		return logF(b, v, nil)[0]
 	}
 	return v.LogZ
 }
@@ -1250,38 +1239,26 @@ func (t *Trainer) Policies() (logPF, logPB []float64) {
 	return logPF, logPB
 }
 
-// tables is [Trainer.Policies], until ctx is done. The error is ctx's, or that of a broken environment.
+// tables is [Trainer.Policies], until ctx is done. The error is ctx's.
 func (t *Trainer) tables(ctx context.Context) (logPF, logPB []float64, err error) {
 	g := t.Graph
+	if logPB = g.Backward(UniformPB); t.Method.LearnPB {
+		if logPB, err = t.net[backwardPolicy].table(ctx, &g.States); err != nil {
+			return nil, nil, err
+		}
+	}
 	if pf := t.net[forwardPolicy]; pf != nil {
 		logPF, err = pf.table(ctx, &g.States)
-	} else {
-		logPF, err = t.valueTable(ctx)
+		return logPF, logPB, err
 	}
+	logV, err := t.net[stateValue].table(ctx, &g.States)
 	if err != nil {
 		return nil, nil, err
 	}
-	if !t.Method.LearnPB {
-		return logPF, g.Backward(UniformPB), nil
-	}
-	logPB, err = t.net[backwardPolicy].table(ctx, &g.States)
-	return logPF, logPB, err
-}
-
-// valueTable is the [ValuePolicy] of log V on the graph.
-func (t *Trainer) valueTable(ctx context.Context) ([]float64, error) {
-	g := t.Graph
-	logV, err := t.net[stateValue].table(ctx, &g.States)
-	if err != nil {
-		return nil, err
-	}
-	logG, err := g.LogG(nil)
-	if err != nil {
-		return nil, err
-	}
-	logPF := make([]float64, len(g.FAction))
+	logG, _ := g.LogG(nil) // NewTrainer has looked at its error
+	logPF = make([]float64, len(g.FAction))
 	g.valuePolicy(g.Len(), logG, logV, logPF)
-	return logPF, nil
+	return logPF, logPB, nil
 }
 
 // Spec returns the canonical description of the trainer's environment.
@@ -1310,15 +1287,15 @@ func (t *Trainer) Evaluate(ctx context.Context) (Evaluation, error) {
 
 // evaluation returns a point of the curve that has its training figures only.
 func (t *Trainer) evaluation() Evaluation {
-	found := math.NaN()
+	found, since := math.NaN(), t.since
 	if t.mode != nil {
 		found = float64(t.found.Len())
 	}
 	return Evaluation{
 		Iteration: float64(t.Iteration), Trajectories: float64(t.Trajectories), TrainSeconds: t.TrainSeconds,
-		Loss: t.lossSum / float64(t.lossCount), ModesFound: found,
-		Accepted: t.trust.Accepted, Rejected: t.trust.Rejected,
-		StepFraction: t.trust.Fraction / t.trust.Accepted, StepKL: t.trust.KL / t.trust.Accepted,
+		Loss: since.Loss / float64(since.Iterations), ModesFound: found,
+		Accepted: since.Accepted, Rejected: since.Rejected,
+		StepFraction: since.Fraction / since.Accepted, StepKL: since.KL / since.Accepted,
 	}
 }
 
@@ -1338,7 +1315,7 @@ func (t *Trainer) EvaluateSampled(ctx context.Context, n int, seed uint64) (Eval
 		if err != nil {
 			return e, err
 		}
-		b.Evaluate(t.forward, t.backward)
+		b.Evaluate(t.PF(), t.PB())
 		for i := range b.Trajectories() {
 			x := b.Endpoint(i)
 			e.ELBO += (b.LogR[x] - b.LogImportance(i)) / float64(n)
@@ -1402,7 +1379,7 @@ func (t *Trainer) Samples(ctx context.Context, n int, seed uint64) iter.Seq2[*Ba
 			streams := Sampling{Seed: t.Config.Seed + seed, Iteration: math.MaxUint64 - 1 - uint64(k)} // beyond training's
 			err := ctx.Err()
 			if err == nil {
-				err = b.Sample(t.forward, min(sampled, n-k), streams)
+				err = b.Sample(t.PF(), min(sampled, n-k), streams)
 			}
 			if !yield(&b, err) || err != nil {
 				return
@@ -1465,9 +1442,7 @@ type checkpoint struct {
 	Config                  Config
 	Iteration, Trajectories int
 	TrainSeconds            float64
-	LossSum                 float64 // since the last evaluation, as LossCount and Trust
-	LossCount               int
-	Trust                   trustLog
+	Since                   sums
 	Lengths                 [4]int     // of curve, replay, guide and modes, in numbers
 	Columns                 Evaluation // all 0: its names, in their order, are those of the curve's columns
 
@@ -1578,7 +1553,7 @@ func header(c checkpoint, tensors []tensor, sum uint32) (text []byte, size int, 
 // usable returns an error if a parameter or a moment of one is not finite, or log PF(s0) is not, because parameters are
 // so large that the network's outputs overflow.
 func (t *Trainer) usable() error {
-	logPF := tensor{name: "log PF(s0)", values: t.source().Forward(t.forward)}
+	logPF := tensor{name: "log PF(s0)", values: t.source().Forward(t.PF())}
 	for _, x := range append(t.tensors(nil, nil, nil), logPF) {
 		list, _ := x.values.([]float64)
 		if slices.ContainsFunc(list, func(v float64) bool { return !finite(v) }) {
@@ -1608,7 +1583,7 @@ func (t *Trainer) Save(w io.Writer) error {
 	text, _, err := header(checkpoint{
 		Env: identify(t.Env), Rewards: t.rewards(), Config: t.Config,
 		Iteration: t.Iteration, Trajectories: t.Trajectories, TrainSeconds: t.TrainSeconds,
-		LossSum: t.lossSum, LossCount: t.lossCount, Trust: t.trust,
+		Since:   t.since,
 		Lengths: [4]int{len(t.Curve) * figures, len(replay), len(guide), len(modes)},
 	}, tensors, crc32.ChecksumIEEE(data))
 	if err != nil {
@@ -1756,7 +1731,7 @@ func (c *checkpoint) restore(t *Trainer) error {
 	replay, guide, modes := make([]int32, n[1]), make([]int32, n[2]), make([]int32, n[3])
 	tensors := t.tensors(replay, guide, modes)
 	text, size, err := header(*c, tensors, crc32.ChecksumIEEE(c.data))
-	valid := bytes.Equal(text, c.header) && size == len(c.data) && min(c.Iteration, c.Trajectories, c.LossCount) >= 0
+	valid := bytes.Equal(text, c.header) && size == len(c.data) && min(c.Iteration, c.Trajectories, c.Since.Iterations) >= 0
 	if err != nil || !valid {
 		return errors.New("gfn: checkpoint: its tensors do not fit its configuration: damaged, or of another version")
 	}
@@ -1773,8 +1748,7 @@ func (c *checkpoint) restore(t *Trainer) error {
 			return err
 		}
 	}
-	t.Iteration, t.Trajectories, t.TrainSeconds = c.Iteration, c.Trajectories, c.TrainSeconds
-	t.lossSum, t.lossCount, t.trust = c.LossSum, c.LossCount, c.Trust
+	t.Iteration, t.Trajectories, t.TrainSeconds, t.since = c.Iteration, c.Trajectories, c.TrainSeconds, c.Since
 	t.countSteps()
 	return cmp.Or(t.usable(), t.recall(replay, guide, modes))
 }

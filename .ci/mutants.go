@@ -820,13 +820,13 @@ var list = []place{
 	}},
 
 	{"trainer.go", "Methods", []mutant{
-		m("π-SQL without target network", "Flow: exitFlow{}, Soft: true, Target: true", "Flow: exitFlow{}, Soft: true"),
-		m("SQL without temperature", "Flow: edgeFlow{}, Soft: true", "Flow: edgeFlow{}"),
-		m("FL-DB without its reward", "Flow: shapedFlow{}", "Flow: stateFlow{}"),
+		m("π-SQL without target network", "Flow: exitFlow(), Soft: true, Target: true", "Flow: exitFlow(), Soft: true"),
+		m("SQL without temperature", "Flow: edgeFlow(), Soft: true", "Flow: edgeFlow()"),
+		m("FL-DB without its reward", "Flow: shapedFlow()", "Flow: stateFlow()"),
 		m("MDB trains as FL-DB", "plain(MDB)", "plain(DB)"),
-		m("db-b does not learn PB", "plain(DB), Flow: stateFlow{}, LearnPB: true", "plain(DB), Flow: stateFlow{}"),
-		m("tb-u learns PB", "plain(TB), Flow: totalFlow{}, Lambda", "plain(TB), Flow: totalFlow{}, LearnPB: true, Lambda"),
-		m("db-u trains by TB", "plain(DB), Flow: stateFlow{}, Lambda", "plain(TB), Flow: stateFlow{}, Lambda"),
+		m("db-b does not learn PB", "plain(DB), Flow: stateFlow(), LearnPB: true", "plain(DB), Flow: stateFlow()"),
+		m("tb-u learns PB", "plain(TB), Flow: totalFlow(), Lambda", "plain(TB), Flow: totalFlow(), LearnPB: true, Lambda"),
+		m("db-u trains by TB", "plain(DB), Flow: stateFlow(), Lambda", "plain(TB), Flow: stateFlow(), Lambda"),
 		m("Sub-EB by λ-returns", "SubEB: true, Lambda", "Lambda"),
 		m("FM without parents", ", Neighbours: (*Batch).AddParents", ""),
 		m("RPE without children", ", Neighbours: (*Batch).AddChildren", ""),
@@ -843,14 +843,17 @@ var list = []place{
 		m("the critics of SAC are one", "&f.LogQ[0], &f.LogQ[1]", "&f.LogQ[0], &f.LogQ[0]"),
 		m("PB learns from PF's cotangents", "&f.LogPB, &f.LogF", "&f.LogPF, &f.LogF"),
 	}},
-	{"trainer.go", "edgeFlow.fill", []mutant{m("log F is 0", "nets[forwardPolicy].LSE", "make([]float64, len(nets[forwardPolicy].LSE))")}},
+	{"trainer.go", "edgeFlow", []mutant{
+		m("log F is 0", "nets[forwardPolicy].LSE", "make([]float64, len(nets[forwardPolicy].LSE))"),
+		m("Q without α", "values: []role{forwardPolicy}", "values: nil"),
+	}},
 	{"trainer.go", "Trainer.outflow", []mutant{
 		m("out-flows have no gradient", "return d.LogF", "return nil"),
 		m("an out-flow beside a network of log F", " && t.net[stateValue] == nil", ""),
 	}},
 	{"trainer.go", "Trainer.evaluate", []mutant{
 		m("no log Z", "v.LogZ = t.logZ[0]", ""),
-		m("kinds of flow not asked", "t.Method.Flow.fill(&t.net, b, v)", "if v.LogRhat == nil && v.LogG == nil && v.LogF == nil { t.Method.Flow.fill(&t.net, b, v) }"),
+		m("kinds of flow not asked", "t.fill(&t.net, b, v)", "if v.LogRhat == nil && v.LogG == nil && v.LogF == nil { t.fill(&t.net, b, v) }"),
 	}},
 	{"trainer.go", "Trainer.bootstrap", []mutant{
 		m("targets of the networks themselves", "t.target[r].evalBatch", "t.net[r].evalBatch"),
@@ -858,39 +861,37 @@ var list = []place{
 		m("no targets", "v.Next = ", "_ = "),
 	}},
 	{"trainer.go", "Trainer.LogZ", []mutant{
-		m("log Z where it is not learned", "logF != nil", "false"),
+		m("log Z where it is not learned", "logF != nil", "logF != nil && false"),
 	}},
 	{"trainer.go", "Trainer.tables", []mutant{
 		m("the backward policy deaf to interrupts", "t.net[backwardPolicy].table(ctx", "t.net[backwardPolicy].table(context.Background()"),
 		m("the forward policy deaf to interrupts", "pf.table(ctx", "pf.table(context.Background()"),
 	}},
-	{"trainer.go", "shapedFlow.logF", []mutant{m("without log R̂", "dst[row] += r", "dst[row] += 0 * r")}},
-	{"trainer.go", "twinFlow.logF", []mutant{m("SAC's is 0", "SoftState(&b.States, f, dst)", "_ = f")}},
-	{"trainer.go", "exitFlow.logF", []mutant{m("MDB's is 0", "b.exitFlows(f.LogPF, dst)", "clear(dst)")}},
-	{"trainer.go", "valueFlow.fill", []mutant{
-		m("the LogG of the batch before", "f.LogG, _ = b.LogG(f.LogG)", "f.LogG = resize(f.LogG, b.Len())"),
-	}},
-	{"trainer.go", "valueFlow.logF", []mutant{
-		m("log V of a source that only exits learned", "b.logValue(row, f.LogG, f.LogF)", "f.LogF[row]"),
-	}},
-
-	{"trainer.go", "stateFlow.values", []mutant{m("V without α", "[]role{stateValue}", "nil")}},
-
-	{"trainer.go", "shapedFlow.applies", []mutant{
+	{"trainer.go", "stateFlow", []mutant{m("V without α", "values: []role{stateValue}", "values: nil")}},
+	{"trainer.go", "shapedFlow", []mutant{
+		m("without log R̂", "add(dst, f.LogRhat)", "add(dst, make([]float64, len(f.LogRhat)))"),
 		m("FL-DB everywhere", "row < 0", "true"),
 		m("nowhere an intermediate reward", " || TraitsOf(st.Env).LogIntermediate != nil", ""),
 		m("any intermediate reward", "TraitsOf(st.Env).LogIntermediate != nil", "true"),
 	}},
-	{"trainer.go", "edgeFlow.values", []mutant{m("Q without α", "[]role{forwardPolicy}", "nil")}},
-
-	{"trainer.go", "exitFlow.applies", []mutant{m("MDB everywhere", "row < 0", "true")}},
-
-	{"trainer.go", "twinFlow.values", []mutant{m("Q without α", "[]role{edgeValue1, edgeValue2}", "nil")}},
-
-	{"trainer.go", "valueFlow.applies", []mutant{
+	{"trainer.go", "exitFlow", []mutant{
+		m("MDB's is 0", "b.exitFlows(f.LogPF, dst)", "clear(dst)"),
+		m("MDB everywhere", "row < 0", "true"),
+	}},
+	{"trainer.go", "twinFlow", []mutant{
+		m("SAC's is 0", "SoftState(&b.States, f, dst)", "_ = f"),
+		m("Q without α", "values: critics", "values: critics[:0]"),
+	}},
+	{"trainer.go", "valueFlow", []mutant{
+		m("the LogG of the batch before", "f.LogG, _ = b.LogG(f.LogG)", "f.LogG = resize(f.LogG, b.Len())"),
+		m("log V of a source that only exits learned", "b.logValue(row, f.LogG, f.LogF)", "f.LogF[row]"),
 		m("promises count where the space is enumerated", "!slices.Contains(st.Child, -1)", "false"),
 		m("no promises", "!slices.Contains(st.Child, -1)", "true"),
 		m("all promise", "!TraitsOf(st.Env).PathIndependent", "false"),
+	}},
+	{"trainer.go", "Method.targets", []mutant{
+		m("no targets of the policy", "m.Flow.values == nil", "false"),
+		m("targets of every method", "!m.Target", "false"),
 	}},
 	{"trainer.go", "States.notTerminating", []mutant{m("the source alone", "range st.Len()", "range 1")}},
 	{"trainer.go", "Config.Validate", []mutant{
@@ -906,7 +907,8 @@ var list = []place{
 		m("one stream for all networks", "uint64(r))", "0)"),
 		m("targets read without α", "t.target[r].Scale = t.net[r].Scale", ""),
 		m("targets begin elsewhere", "copy(t.target[r].Params, t.net[r].Params)", ""),
-		m("α for its inverse", "1 / t.alpha()", "t.alpha()"),
+		m("α for its inverse", "1 / c.Alpha", "c.Alpha"),
+		m("a temperature of every method", "t.Method.Soft && ", ""),
 		m("tabular policies begin anywhere", "clear(t.net[r].Params)", ""),
 	}},
 	{"trainer.go", "Trainer.sample", []mutant{
@@ -966,7 +968,7 @@ var list = []place{
 	}},
 	{"trainer.go", "Trainer.usable", []mutant{
 		m("infinite numbers", "!finite(v)", "math.IsNaN(v)"),
-		m("outputs that overflow", "t.source().Forward(t.forward)", "[]float64{0}"),
+		m("outputs that overflow", "t.source().Forward(t.PF())", "[]float64{0}"),
 	}},
 	{"trainer.go", "WriteFile", []mutant{
 		m("files of other programs that run", "> time.Hour", "> time.Minute"),
@@ -981,9 +983,9 @@ var list = []place{
 		m("NaN loaded", "t.usable()", "nil"),
 		m("any rewards", "1e-9*max", "1e9*max"),
 		m("any header", "bytes.Equal(text, c.header)", "len(text) > 0"),
-		m("counts below 0", " && min(c.Iteration, c.Trajectories, c.LossCount) >= 0", ""),
+		m("counts below 0", " && min(c.Iteration, c.Trajectories, c.Since.Iterations) >= 0", ""),
 		m("bytes that are no tensor's", "size == len(c.data)", "size <= len(c.data)"),
-		m("the loss since the last evaluation forgotten", "t.lossSum, t.lossCount, t.trust = c.LossSum, c.LossCount, c.Trust", ""),
+		m("the loss since the last evaluation forgotten", ", t.since = c.Iteration, c.Trajectories, c.TrainSeconds, c.Since", " = c.Iteration, c.Trajectories, c.TrainSeconds"),
 	}},
 	{"trainer.go", "Trainer.countSteps", []mutant{
 		m("the networks' Adam begins anew", "t.net[r].T = t.Iteration", "t.net[r].T = 0"),
@@ -995,10 +997,6 @@ var list = []place{
 		m("the modes forgotten", "t.found.Add(integers(s))", "_ = s"),
 		m("the guide's endpoints forgotten", "r.add(t.Env, integers(s))", "_ = s"),
 	}},
-	{"trainer.go", "Trainer.alpha", []mutant{
-		m("a temperature of every method", "t.Method.Soft", "true"),
-	}},
-
 	{"grad.go", "Graph.RewardF", []mutant{
 		m("no log Z", "r[e] += logZ", "r[e] += 0 * logZ"),
 		m("sign of log Z", "r[e] += logZ", "r[e] -= logZ"),
