@@ -2284,3 +2284,21 @@ func explicitKeys(keys *flag.FlagSet) func() (Env, error) {
 		return parseExplicit(*file, *floor)
 	}
 }
+
+// Brief returns a spec of [ParseEnv] without the keys that have their defaults.
+func Brief(spec string) string {
+	name, rest, _ := strings.Cut(spec, ":")
+	items := strings.Split(rest, ",")
+	entry, err := findEnvironment(name, items)
+	if err != nil {
+		return spec
+	}
+	keys := flag.NewFlagSet(name, flag.ContinueOnError)
+	entry.declare(keys)
+	given := slices.DeleteFunc(items, func(item string) bool {
+		key, value, _ := strings.Cut(item, "=")
+		f := keys.Lookup(key)
+		return f != nil && f.DefValue == value && !strings.HasSuffix(entry.name, ":"+item)
+	})
+	return strings.TrimSuffix(name+":"+strings.Join(given, ","), ":")
+}

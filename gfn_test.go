@@ -2066,6 +2066,28 @@ func TestRealTables(t *testing.T) {
 	}
 }
 
+// A short spec leaves out what is default, and stands for the same environment.
+func TestBrief(t *testing.T) {
+	for spec, want := range map[string]string{
+		"hypergrid":                         "hypergrid",
+		"hypergrid:height=9,dim=2":          "hypergrid:height=9",
+		"sequence:reward=motif":             "sequence:reward=motif",
+		"sequence:order=any,reward=modes":   "sequence:order=any",
+		"dag:nodes=3":                       "dag:nodes=3,edges=3,columns=raw",
+		"explicit":                          "explicit",
+		"sequence:reward=ising,tokens=01":   "sequence:reward=ising",
+		"sequence:tokens=AB,reward=factors": "sequence:tokens=AB,reward=factors",
+	} {
+		long := gfn.TraitsOf(parse(t, spec)).Spec
+		brief := gfn.Brief(long)
+		require.ElementsMatch(t, strings.FieldsFunc(want, isMark), strings.FieldsFunc(brief, isMark), long)
+		require.Equal(t, long, gfn.TraitsOf(parse(t, brief)).Spec)
+	}
+	require.Equal(t, "foreign:a=1", gfn.Brief("foreign:a=1"))
+}
+
+func isMark(r rune) bool { return r == ':' || r == ',' }
+
 // No specification and no file makes the parser panic, and what it accepts is accepted again in its canonical form.
 func FuzzParseEnv(f *testing.F) {
 	for _, spec := range []string{

@@ -26,7 +26,7 @@ const (
 	compareAbout = `Trains by several methods with several seeds and compares them.
 The tables give means over the seeds with their standard errors: at the end, and
 of the means over the last tenth of the iterations, since single points wobble.
-Each run has one processor; seconds are of training alone. With -out DIR a run
+Each run has one processor; times are of training alone. With -out DIR a run
 that is done is kept in DIR/runs.jsonl, and a command of the same build does not
 do it again: Ctrl-C loses no more than the runs that are going. Files of several
 machines can be put together: give each its part of the seeds, -seeds FROM-TO.`
@@ -63,7 +63,6 @@ func (rs runs) mean(key string) estimate {
 
 // comparison is one use of compare.
 type comparison struct {
-	*call
 	*training
 	seeds, workers int
 	target         gfn.Env
@@ -76,7 +75,7 @@ type comparison struct {
 }
 
 func compare(c *call) error {
-	k := &comparison{call: c, results: map[job]result{}}
+	k := &comparison{training: newTraining(c), results: map[job]result{}}
 	if err := k.read(); err != nil {
 		return err
 	}
@@ -103,12 +102,11 @@ func compare(c *call) error {
 
 // read reads the arguments and lists the jobs. The flags override the defaults of each method.
 func (k *comparison) read() (err error) {
-	k.training = newTraining(k.call)
 	methods := k.flags.String("methods", "tb-u,db-u,subtb-u,rl-u,rl-b,rl-g", "what to train by, `A,B,…`")
 	seeds := k.flags.String("seeds", "3", "runs of each method, `N`, their seeds counted up from -seed; or FROM-TO")
 	k.flags.Lookup("workers").Usage = "runs at once; results do not depend on it"
 	k.flags.Lookup("eval-every").DefValue = "a fiftieth of -iters"
-	if _, err := k.parse(k.flags, 0, 0); err != nil {
+	if _, err := k.parse(0, 0); err != nil {
 		return err
 	}
 	if err := k.readSeeds(*seeds); err != nil {
@@ -306,10 +304,10 @@ func (k *comparison) train(j job) (r result, err error) {
 			late = append(late, r.Curve[len(r.Curve)-1])
 		}
 	}
-	for _, c := range columnsOf(r.Final) {
-		r.Final.put(c.key+"_late", meanOf(late, c.key).mean)
+	keys, _ := compared(r.Final)
+	for _, key := range keys {
+		r.Final.put(key+"_late", meanOf(late, key).mean)
 	}
-	r.Final.put("ms_per_iteration", 1000*e.TrainSeconds/float64(t.Iteration))
 	return r, nil
 }
 
@@ -330,49 +328,46 @@ func (k *comparison) report() (err error) {
 	if len(all) == 0 {
 		return nil
 	}
-	title := fmt.Sprintf("%s, batch %d, mean ± standard error, seeds: %d", k.jobs[0].Env, k.Batch, k.seeds)
-	draw := func(name, key, across string) {
-		err = cmp.Or(err, gfn.WriteFile(filepath.Join(*k.out, name), func(w io.Writer) error {
-			return writeCharts(w, title, key, across, all)
-		}))
-	}
+	title := fmt.Sprintf("%s, batch %d, mean ± standard error, seeds: %d", gfn.Brief(k.jobs[0].Env), k.Batch, k.seeds)
 	if *k.out != "" {
-		draw("compare-iterations.svg", "iteration", "iteration")
-		draw("compare-seconds.svg", "train_seconds", "seconds of training")
+		picture := func(w io.Writer) error { return writeCharts(w, title, all) }
+		err = gfn.WriteFile(filepath.Join(*k.out, "compare.svg"), picture)
 	}
-	if *k.json {
+	if k.json {
 		return cmp.Or(err, k.printJSON(all))
 	}
 	return cmp.Or(err, k.printTables(title, all))
 }
 
 func (k *comparison) printTables(title string, all []runs) error {
-	columns := columnsOf(all[0][0].Final)
-	table := func(title, suffix string, columns []column) error {
+	compared, _ := compared(all[0][0].Final)
+	labels := labels()
+	table := func(title, suffix string, keys ...string) error {
 		title += "\n"
-		for _, c := range columns {
-			title += "\t" + c.label
+		for _, key := range keys {
+			title += "\t" + strings.Replace(labels[key], "–", key, 1)
 		}
 		for _, rs := range all {
 			title += "\n" + rs[0].Config.Method
-			for _, c := range columns {
-				title += "\t" + rs.mean(c.key+suffix).String()
+			for _, key := range keys {
+				title += "\t" + rs.mean(key+suffix).String()
 			}
 		}
-		return printTable(k.stdout, title+"\n")
+		return k.printTable(title + "\n")
 	}
 	return cmp.Or(
-		table(fmt.Sprintf("%s\n\nat the end, iterations: %d", title, k.Iterations), "", columns),
-		table("\nmeans over the last tenth of the iterations", "_late", columns),
-		table("\ntraining", "", []column{{key: "trajectories", label: "trajectories"},
-			{key: "train_seconds", label: "seconds"}, {key: "ms_per_iteration", label: "ms/iteration"}}))
+		table(fmt.Sprintf("%s\n\nat the end, iterations: %d", wrapped(title), k.Iterations), "", compared...),
+		table("\nmeans over the last tenth of the iterations", "_late", compared...),
+		table("\ntraining", "", "trajectories", "train_seconds"))
 }
 
 // printJSON prints every run, and then every method with means over its seeds and, as KEY_se, their standard errors.
 func (k *comparison) printJSON(all []runs) (err error) {
 	for _, rs := range all {
 		for _, r := range rs {
-			err = cmp.Or(err, printJSON(k.stdout, record("run", r.Env, r.Config).with(r.Final)))
+			o := record("run", k.target)
+			o["method"], o["seed"] = r.Config.Method, r.Config.Seed
+			err = cmp.Or(err, printJSON(k.stdout, o.with(r.Final)))
 		}
 	}
 	for _, rs := range all {
@@ -381,9 +376,9 @@ func (k *comparison) printJSON(all []runs) (err error) {
 			n.put(key, rs.mean(key).mean)
 			n.put(key+"_se", rs.mean(key).err)
 		}
-		o := record("method", rs[0].Env, rs[0].Config).with(n)
-		delete(o, "seed")
-		err = cmp.Or(err, printJSON(k.stdout, o))
+		o := record("method", k.target)
+		o["method"] = rs[0].Config.Method
+		err = cmp.Or(err, printJSON(k.stdout, o.with(n)))
 	}
 	return err
 }

@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"io"
 	"strings"
 
 	"gfn"
@@ -45,28 +44,95 @@ train -out DIR writes each file whole or not at all:
   target.png, learned.png   heat maps of a two-dimensional grid, x to the right,
                             y upwards, on one scale from black (0) to white
 compare -out DIR writes runs.jsonl (the runs that are done, each a JSON object
-on a line), compare-iterations.svg and compare-seconds.svg (means over seeds,
-with bands of their standard errors).
-sample writes CSV with the header object,log_reward,log_pf,steps, and
-eval -objects FILE with object,log_probability,log_target,log_reward.
-
-With -json, each line is a JSON object. What cannot be computed is absent.
-  train     event eval, and event final at the end; accepted, rejected,
-            step_fraction and step_kl are of the trust-region steps since the
-            evaluation before; tv_certified bounds tv by the residuals
-  compare   event run, with the figures of train's final, KEY_late for means
-            over the last tenth of the iterations, and ms_per_iteration; then
-            event method, with means over seeds, and KEY_se, standard errors
-  eval      event final as of train; with -words also words, pearson, spearman
-  edit      event edit: seed (the word), edited, edits (insertions, deletions
-            and replacements), reward, log_reward, seed_reward, seed_log_reward;
-            event final: reward_before, improvement, edit_percentage, diversity
-            and their standard errors KEY_se
-  exact     env, states, edges, terminating, logz, mean_reward, mean_log_reward,
-            modes
-  check     env, name, left, right, slack, ok, and equal if left = right is
-            stated, not left ≤ right
+on a line) and compare.svg (means over seeds, with bands of their standard
+errors). sample writes CSV with the columns object, log_reward, log_pf, steps;
+eval -objects FILE with object, log_probability, log_target, log_reward,
+standard_error.
 `
+
+const figuresIntro = `A line for each row of the tables and each key of the JSON lines: KEY (ROW):
+meaning. With -json each line is an object, and "gfn help files" says which of
+them curve.jsonl keeps. A figure that cannot be computed is absent. Beside a
+figure stands that of a perfect sampler: in the table's last column, and as
+KEY_exact, or KEY_perfect if it is the mean of so many samples. compare adds
+KEY_late, the mean over the last tenth of the iterations. KEY_se is the standard
+error of a mean: over seeds for compare, over words for edit.
+
+`
+
+// figuresHelp has a line for each figure: its key, its row in the tables or –, and its meaning.
+const figuresHelp = `event | – | eval and, at the end, final; run and method of compare; word of eval -words; edit
+env | – | the environment, with all its keys
+note | – | what stands for rewards that are 0, too low or missing
+method | – | what it was trained by
+seed | – | of the training; of edit: the word before its edit
+iteration | – | iterations done; 0 is the untrained sampler
+trajectories | – | drawn in training until then
+train_seconds | – | of training alone, evaluations left out
+loss | – | mean over the iterations since the evaluation before
+tv | total variation | ½ Σ |p − q|, where p(x) = PF⊤(x) is what the sampler samples, and q(x) = R(x)/Z* the target
+tv_certified |   certified by its residuals | a bound of it from residuals alone: tanh((max c − min c)/4)
+jsd | Jensen–Shannon divergence | of p and q, nats
+kl | KL(sampler ‖ target) | Σ p log(p/q), nats
+logz | log Z | learned; of exact: log Z*, the logarithm of the sum of all rewards
+logz_error | |log Z error| | the size of learned less exact, nats
+elbo | ELBO ≤ log Z* | E[log R + log PB − log PF] over the sampler's trajectories
+eubo | EUBO ≥ log Z* | the same over those of the target and PB
+mean_reward | mean reward | E[R] over what the sampler samples; of exact: over the target
+mean_log_reward | mean log R | E[log R] over the same, finite even where R is too large for a float64
+modes_found | modes found in training | different modes drawn until then
+accepted | trust-region steps accepted | of those since the evaluation before (rl-t)
+rejected |   rejected | the others of them
+step_fraction |   mean part of the full step | of the accepted ones
+step_kl |   mean KL reached | of the accepted ones, nats
+samples | samples | trajectories drawn for the figures below
+sampled_tv |   total variation | of the empirical distribution of the samples from q
+sampled_jsd |   Jensen–Shannon divergence | of the same, nats
+sampled_mean_reward |   mean reward | of the samples
+distinct |   different objects | in the samples
+modes | different modes | in the samples; of exact: all of them
+edge_rms | edge probabilities, rms error | of structures: over pairs of nodes, learned less exact
+edge_most |   largest error | of an edge
+path_rms | path probabilities, rms error | that a path leads from a node to another
+path_most |   largest error | of a path
+blanket_rms | Markov blankets, rms error | that a node is in the Markov blanket of another
+blanket_most |   largest error | of a pair in a Markov blanket
+words | test words | in the file of -words, or edited
+pearson |   correlation of log PF⊤ and log R | linear, over the words
+spearman |   of their ranks | the same of ranks
+object | object | as its environment writes it
+log_probability | log PF⊤ | that the sampler samples it; beyond enumeration estimated from -paths trajectories
+log_target | log R/Z* | of the target, where it is enumerated
+log_reward | log R | of the object
+standard_error | standard error | of log_probability; 0 if it is exact
+states | states | reached from the source
+edges | edges, exits included | actions in all states
+terminating | terminating states | states that can be the object
+seeds | – | runs of a method
+edited | – | an edit of the word
+edits | – | letters inserted, deleted or replaced
+reward | – | of the edit
+reward_before | reward before | of the words, mean
+improvement | property improvement | reward of the edits less that of their word, mean
+edit_percentage | edit percentage | edits of 100 letters
+diversity | diversity | letters from one edit of a word to another
+name | guarantee | of check; -explain says what it states
+left | left | its left side, in nats or probabilities, on the policies that come nearest to breaking it
+right | right | its right side
+slack | slack | right less left
+ok | holds | whether it holds
+equal | – | whether left = right is stated, not left ≤ right
+`
+
+// labels returns the row in the tables of each figure's key.
+func labels() map[string]string {
+	rows := map[string]string{}
+	for line := range strings.Lines(figuresHelp) {
+		cells := strings.SplitN(line, " | ", 3)
+		rows[cells[0]] = cells[1]
+	}
+	return rows
+}
 
 // explanations says of each guarantee what it states, its function, its section of doc.go and its test.
 const explanations = "" +
@@ -112,6 +178,13 @@ func topic(name string) string {
 		return "SPEC is name:key=value,key=value. Every key may be left out.\n\n" + gfn.EnvHelp()
 	case "files":
 		return filesHelp
+	case "figures":
+		text := figuresIntro
+		for line := range strings.Lines(figuresHelp) {
+			cells := strings.SplitN(line, " | ", 3)
+			text += fmt.Sprintf("%s (%s): %s", cells[0], strings.TrimSpace(cells[1]), cells[2])
+		}
+		return strings.ReplaceAll(text, " (–)", "")
 	case "methods":
 		var text strings.Builder
 		for _, m := range gfn.Methods() {
@@ -127,7 +200,7 @@ func topic(name string) string {
 }
 
 func help(c *call) error {
-	positional, err := c.parse(c.newFlags(), 0, 1)
+	positional, err := c.parse(0, 1)
 	if err != nil {
 		return err
 	}
@@ -137,18 +210,16 @@ func help(c *call) error {
 			first, _, _ := strings.Cut(command.about, "\n")
 			text += fmt.Sprintf("  %-9s %s\n", command.name, first)
 		}
-		text += "\nTopics: gfn help environments, gfn help methods, gfn help files\n\n" +
+		text += "\nTopics: gfn help environments, gfn help methods, gfn help figures, gfn help files\n\n" +
 			"Exit status: 0 done, 1 failed, 2 unusable arguments, 130 interrupted.\n"
-		_, err := io.WriteString(c.stdout, text)
-		return err
+		return c.printText(text)
 	}
 	if text := topic(positional[0]); text != "" {
-		_, err := io.WriteString(c.stdout, text)
-		return err
+		return c.printText(text)
 	}
 	about, err := findCommand(positional[0])
 	if err != nil {
-		return usagef("%w; topics are environments, methods, files", err)
+		return usagef("%w; topics are environments, methods, figures, files", err)
 	}
 	c.command, c.args = about, []string{"-h"}
 	return about.run(c)

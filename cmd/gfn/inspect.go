@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"encoding/csv"
 	"errors"
-	"flag"
 	"fmt"
 	"io"
 	"math"
@@ -26,47 +25,47 @@ policies that come nearest to breaking it. If one is broken, it exits with 1.`
 
 	evalAbout = `Prints the metrics of a trained sampler.
 They are exact if the space can be enumerated. Beside those of samples stand the
-values of a perfect sampler.`
+values of a perfect sampler. -words prints log PF⊤ and log R of given words.`
 
 	sampleAbout = `Prints objects drawn from a trained sampler, as CSV.
 Each line holds the object, its log reward, the log probability of the
 trajectory that built it, and its steps, the exit included.`
 )
 
-// graph adds the flags of commands on an enumerated environment, and parses the arguments. It returns the graph, its
-// canonical description, and whether output is JSON.
-func (c *call) graph(flags *flag.FlagSet) (g *gfn.Graph, spec string, asJSON bool, err error) {
-	name, json := envFlag(flags), jsonFlag(flags)
-	limit := flags.Int("limit", gfn.DefaultConfig(defaultMethod).Limit, "states to enumerate at most")
-	if _, err := c.parse(flags, 0, 0); err != nil {
-		return nil, "", false, err
+// graph adds the flags of commands on an enumerated environment, parses the arguments, and enumerates.
+func (c *call) graph() (*gfn.Graph, error) {
+	name := c.envFlag()
+	c.jsonFlag()
+	limit := c.flags.Int("limit", gfn.DefaultConfig(defaultMethod).Limit, "states to enumerate at most")
+	if _, err := c.parse(0, 0); err != nil {
+		return nil, err
 	}
 	c.begin(enumerating)
 	env, err := c.parseEnv(*name)
 	if err != nil {
-		return nil, "", false, err
+		return nil, err
 	}
-	g, err = gfn.Enumerate(env, *limit)
+	g, err := gfn.Enumerate(env, *limit)
 	if errors.Is(err, gfn.ErrLimit) {
 		err = fmt.Errorf("%w; for more, write a larger -limit", err)
 	}
-	return g, gfn.TraitsOf(env).Spec, *json, err
+	return g, err
 }
 
 // checkpoint parses the arguments: a checkpoint, and at most as many more. It returns the trainer and these.
-func (c *call) checkpoint(flags *flag.FlagSet, more int) (*gfn.Trainer, []string, error) {
-	positional, err := c.parse(flags, 1, 1+more)
+func (c *call) checkpoint(more int) (*gfn.Trainer, []string, error) {
+	positional, err := c.parse(1, 1+more)
 	if err != nil {
 		return nil, nil, err
 	}
 	c.begin(enumerating)
-	t, err := load(positional[0], nil)
+	t, err := c.load(positional[0], nil)
 	c.begin("evaluating or drawing")
 	return t, positional[1:], err
 }
 
 func exact(c *call) error {
-	g, spec, asJSON, err := c.graph(c.newFlags())
+	g, err := c.graph()
 	if err != nil {
 		return err
 	}
@@ -81,30 +80,29 @@ func exact(c *call) error {
 	}
 	logPB := g.Backward(gfn.UniformPB)
 	perfect := g.Metrics(g.ForwardOf(logPB), logPB, g.LogZ())
-	figures := []figure{
-		{"states", "", "states", float64(g.Len()), none},
-		{"edges", "", "edges, exits included", float64(len(g.FAction)), none},
-		{"terminating", "", "terminating states", float64(terminating), none},
-		{"logz", "", "log Z*", g.LogZ(), none},
-		{"mean_reward", "", "mean reward", math.Exp(perfect.LogMeanReward), none},
-		{"mean_log_reward", "", "mean log R", perfect.MeanLogReward, none},
-		{"modes", "", "modes", modes, none},
-	}
-	return c.printFigures(asJSON, object{"env": spec}, spec+"\n\n", figures)
+	title := wrapped(gfn.Brief(gfn.TraitsOf(g.Env).Spec)) + "\n\n"
+	return c.printFigures(record("exact", g.Env), title, []figure{
+		{"states", "", float64(g.Len()), none},
+		{"edges", "", float64(len(g.FAction)), none},
+		{"terminating", "", float64(terminating), none},
+		{"logz", "", g.LogZ(), none},
+		{"mean_reward", "", math.Exp(perfect.LogMeanReward), none},
+		{"mean_log_reward", "", perfect.MeanLogReward, none},
+		{"modes", "", modes, none},
+	})
 }
 
 func check(c *call) error {
-	flags := c.newFlags()
-	policies := flags.Int("policies", 30, "random policies; some are near each other, or optimal")
-	seed := flags.Uint64("seed", 0, "seed of the policies")
-	explain := flags.Bool("explain", false, "print what each row states, its function, its section of doc.go and its test")
-	g, spec, asJSON, err := c.graph(flags)
+	policies := c.flags.Int("policies", 30, "random policies; some are near each other, or optimal")
+	seed := c.flags.Uint64("seed", 0, "seed of the policies")
+	explain := c.flags.Bool("explain", false, "print what each row states, its function, its section of doc.go and its test")
+	g, err := c.graph()
 	if err != nil {
 		return err
 	}
 	c.begin("trying random policies")
 	bounds := gfn.Check(g, *policies, *seed)
-	err = c.printBounds(spec, bounds, asJSON)
+	err = c.printBounds(g.Env, bounds)
 	if *explain {
 		err = cmp.Or(err, c.explainBounds(bounds))
 	}
@@ -112,8 +110,9 @@ func check(c *call) error {
 }
 
 // printBounds prints guarantees. Its error names the first one that does not hold.
-func (c *call) printBounds(spec string, bounds []gfn.Bound, asJSON bool) (err error) {
-	table := spec + "\n\nguarantee\tleft\t\tright\tslack\tholds\n"
+func (c *call) printBounds(env gfn.Env, bounds []gfn.Bound) (err error) {
+	spec := gfn.Brief(gfn.TraitsOf(env).Spec)
+	table := wrapped(spec) + "\n\nguarantee\tleft\t\tright\tslack\tholds\n"
 	var broken error
 	for _, b := range bounds {
 		relation, holds := "≤", "yes"
@@ -125,14 +124,15 @@ func (c *call) printBounds(spec string, bounds []gfn.Bound, asJSON bool) (err er
 			broken = cmp.Or(broken, fmt.Errorf("violated on %s: %s: %v %s %v", spec, b.Name, b.Left, relation, b.Right))
 		}
 		table += fmt.Sprintf("%s\t%.6g\t%s\t%.6g\t%.2g\t%s\n", b.Name, b.Left, relation, b.Right, b.Slack(), holds)
-		if asJSON {
-			o := object{"env": spec, "name": b.Name, "equal": b.Equal, "ok": b.Holds()}
-			sides := []figure{{"left", "right", "", b.Left, b.Right}, {"slack", "", "", b.Slack(), none}}
+		if c.json {
+			o := record("check", env)
+			o["name"], o["equal"], o["ok"] = b.Name, b.Equal, b.Holds()
+			sides := []figure{{"left", "right", b.Left, b.Right}, {"slack", "", b.Slack(), none}}
 			err = cmp.Or(err, printJSON(c.stdout, o.with(numbersOf(sides))))
 		}
 	}
-	if !asJSON {
-		err = printTable(c.stdout, table+"\ntolerance: 1e-9 of the larger side, or of 1\n")
+	if !c.json {
+		err = c.printTable(table + "\ntolerance: 1e-9 of the larger side, or of 1\n")
 	}
 	return cmp.Or(err, broken)
 }
@@ -147,24 +147,24 @@ func (c *call) explainBounds(bounds []gfn.Bound) error {
 			}
 		}
 	}
-	return printTable(c.stdout, table)
+	return c.printTable(table)
 }
 
 func eval(c *call) error {
-	flags := c.newFlags()
-	asJSON := jsonFlag(flags)
-	n := flags.Int("samples", gfn.DefaultConfig(defaultMethod).EvalSamples, "samples to draw")
-	seed := flags.Uint64("seed", 0, "seed of the samples")
-	words := flags.String("words", "", "correlate log PF⊤ and log R over the words of `FILE`, one on a line")
-	objects := flags.String("objects", "", "write the probability of each terminating state to `FILE`, as CSV")
-	paths := flags.Int("paths", 100, "trajectories drawn back from a word, if the space is not enumerated")
-	t, _, err := c.checkpoint(flags, 0)
+	c.jsonFlag()
+	n := c.flags.Int("samples", gfn.DefaultConfig(defaultMethod).EvalSamples, "samples to draw")
+	seed := c.flags.Uint64("seed", 0, "seed of the samples")
+	words := c.flags.String("words", "", "print a row for each word of `FILE`, one on a line, and what they correlate")
+	file := c.flags.String("objects", "", "write such rows to `FILE`, as CSV: of the words, or of all terminating states")
+	paths := c.flags.Int("paths", 100, "trajectories drawn back from a word, if the space is not enumerated")
+	t, _, err := c.checkpoint(0)
 	if err != nil {
 		return err
 	}
+	var list []outcome
 	var more []figure
-	if *words != "" {
-		if more, err = correlations(t, *words, *paths, *seed); err != nil {
+	if *words != "" || *file != "" {
+		if list, more, err = objectsOf(t, *words, *paths, *seed); err != nil {
 			return err
 		}
 	}
@@ -172,40 +172,69 @@ func eval(c *call) error {
 	if err = cmp.Or(err, sound(t, e)); err != nil {
 		return err
 	}
-	if *objects != "" {
-		if err := c.writeObjects(t, *objects); err != nil {
+	if *file != "" {
+		if list == nil {
+			return usagef("-objects: this space has more than %d states; name some of them with -words", t.Config.Limit)
+		}
+		c.keeping.Lock()
+		if err := gfn.WriteFile(*file, func(w io.Writer) error { return writeObjects(w, list) }); err != nil {
 			return err
 		}
 	}
-	return c.printFinal(t, e, *asJSON, more...)
+	if *words != "" {
+		if err := c.printObjects(t, list); err != nil {
+			return err
+		}
+	}
+	return c.printFinal(t, e, more...)
 }
 
-// writeObjects writes each terminating state with its probabilities by the sampler and by the target.
-func (c *call) writeObjects(t *gfn.Trainer, path string) error {
-	if t.Graph == nil {
-		return usagef("-objects is for enumerated spaces, and this one has more than %d states", t.Config.Limit)
-	}
-	c.keeping.Lock()
-	logPF, _ := t.Policies()
-	learned, target := t.Graph.LogTerminating(logPF), t.Graph.LogTarget()
-	return gfn.WriteFile(path, func(w io.Writer) error {
-		lines := csv.NewWriter(w)
-		lines.Write([]string{"object", "log_probability", "log_target", "log_reward"})
-		for x, logR := range t.Graph.LogR {
+// outcome is an object with what the sampler and the target say of it, by [outcomeKeys]. NaN is not known.
+type outcome struct {
+	object  string
+	figures [4]float64
+}
+
+var outcomeKeys = [4]string{"log_probability", "log_target", "log_reward", "standard_error"}
+
+// objectsOf returns the words of a file, with figures of their correlations, or all terminating states if none is
+// named. The list is nil if these are not enumerated.
+func objectsOf(t *gfn.Trainer, file string, paths int, seed uint64) (list []outcome, more []figure, err error) {
+	var objects [][]int
+	if file != "" {
+		objects, err = wordsOf(t, file)
+	} else if t.Graph != nil {
+		for x := range t.Graph.Len() {
 			if t.Graph.Exit(x) >= 0 {
-				lines.Write([]string{t.Graph.Format(x), decimal(learned[x]), decimal(target[x]), decimal(logR)})
+				objects = append(objects, t.Graph.State(nil, x))
 			}
 		}
-		lines.Flush()
-		return lines.Error()
-	})
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	logP, se, err := t.LogTerminating(objects, paths, seed)
+	if err != nil {
+		return nil, nil, err
+	}
+	logZ, logR := none, make([]float64, len(objects))
+	if t.Graph != nil {
+		logZ = t.Graph.LogZ()
+	}
+	for i, x := range objects {
+		logR[i] = t.Env.LogReward(x)
+		list = append(list, outcome{gfn.Format(t.Env, x), [4]float64{logP[i], logR[i] - logZ, logR[i], se[i]}})
+	}
+	if file != "" {
+		linear, rank := gfn.Correlation(logP, logR)
+		words := float64(len(objects))
+		more = []figure{{"words", "", words, none}, {"pearson", "", linear, 1}, {"spearman", "", rank, 1}}
+	}
+	return list, more, nil
 }
 
-// decimal returns x in as many digits as give it back.
-func decimal(x float64) string { return strconv.FormatFloat(x, 'g', -1, 64) }
-
-// correlations returns those of log PF⊤ and log R over the words of a file.
-func correlations(t *gfn.Trainer, name string, paths int, seed uint64) ([]figure, error) {
+// wordsOf reads the words of a file.
+func wordsOf(t *gfn.Trainer, name string) ([][]int, error) {
 	q, ok := gfn.Unwrap(t.Env).(*gfn.Sequence)
 	if !ok {
 		return nil, usagef("-words is for sequences, and this checkpoint is of %s; leave it out", t.Spec())
@@ -219,27 +248,59 @@ func correlations(t *gfn.Trainer, name string, paths int, seed uint64) ([]figure
 	if err != nil {
 		return nil, usagef("%s", oneLine(err))
 	}
-	logP, _, err := t.LogTerminating(words, paths, seed)
-	if err != nil {
-		return nil, err
-	}
-	var logR []float64
-	for _, word := range words {
-		logR = append(logR, q.LogReward(word))
-	}
-	linear, rank := gfn.Correlation(logP, logR)
-	return []figure{
-		{"words", "", "test words", float64(len(words)), none},
-		{"pearson", "", "  correlation of log PF⊤ and log R", linear, 1},
-		{"spearman", "", "  of their ranks", rank, 1},
-	}, nil
+	return words, nil
 }
 
+// writeObjects writes CSV. What is not known is empty.
+func writeObjects(w io.Writer, list []outcome) error {
+	lines := csv.NewWriter(w)
+	lines.Write(append([]string{"object"}, outcomeKeys[:]...))
+	for _, o := range list {
+		cells := []string{o.object}
+		for _, x := range o.figures {
+			cells = append(cells, strings.Replace(decimal(x), "NaN", "", 1))
+		}
+		lines.Write(cells)
+	}
+	lines.Flush()
+	return lines.Error()
+}
+
+// printObjects prints a row for each object.
+func (c *call) printObjects(t *gfn.Trainer, list []outcome) error {
+	labels := labels()
+	table := "word"
+	for _, key := range outcomeKeys {
+		table += "\t" + labels[key]
+	}
+	for _, o := range list {
+		table += "\n" + o.object
+		n := numbers{}
+		for i, x := range o.figures {
+			table += fmt.Sprintf("\t%.6g", x)
+			n.put(outcomeKeys[i], x)
+		}
+		if c.json {
+			line := record("word", t.Env)
+			line["object"] = o.object
+			if err := printJSON(c.stdout, line.with(n)); err != nil {
+				return err
+			}
+		}
+	}
+	if c.json {
+		return nil
+	}
+	return c.printTable(table + "\n\n")
+}
+
+// decimal returns x in as many digits as give it back.
+func decimal(x float64) string { return strconv.FormatFloat(x, 'g', -1, 64) }
+
 func sample(c *call) error {
-	flags := c.newFlags()
-	n := flags.Int("n", 10, "samples to draw")
-	seed := flags.Uint64("seed", 0, "seed of the samples")
-	t, _, err := c.checkpoint(flags, 0)
+	n := c.flags.Int("n", 10, "samples to draw")
+	seed := c.flags.Uint64("seed", 0, "seed of the samples")
+	t, _, err := c.checkpoint(0)
 	if err != nil {
 		return err
 	}
@@ -275,32 +336,21 @@ probability lambda it stays. Each line is a word, an edit, their rewards and the
 number of edited letters. Then come means over words: improvement (reward after
 less reward before), edits of 100 letters, and diversity (edits from one edit of
 a word to another). The sampler must append: train it with -env
-sequence:order=append,… Baselines are -mutate and -tail.`
+sequence:order=append,….`
 
 func edit(c *call) error {
-	flags := c.newFlags()
-	δ := flags.Float64("delta", 0.5, "threshold, 0…1; with a larger one more letters change")
-	σ := flags.Float64("sigma", 0.01, "standard deviation of the noise on it, in probabilities")
-	λ := flags.Float64("lambda", 0.1, "probability that a letter below the threshold stays, from 0 up, below 1")
-	mutate := flags.Float64("mutate", 0, "baseline: replace each letter with this probability by any other")
-	tail := flags.Int("tail", 0, "baseline: draw this many last letters from the sampler")
-	n := flags.Int("n", 10, "edits of each word")
-	seed := flags.Uint64("seed", 0, "seed of the edits; equal seeds print equal edits")
-	judge := flags.String("judge", "", "take rewards from the environment `SPEC` of the same words")
-	asJSON := jsonFlag(flags)
-	t, args, err := c.checkpoint(flags, math.MaxInt32)
+	δ := c.flags.Float64("delta", 0.5, "threshold, 0…1; with a larger one more letters change")
+	σ := c.flags.Float64("sigma", 0.01, "standard deviation of the noise on it, in probabilities")
+	λ := c.flags.Float64("lambda", 0.1, "probability that a letter below the threshold stays, from 0 up, below 1")
+	n := c.flags.Int("n", 10, "edits of each word")
+	seed := c.flags.Uint64("seed", 0, "seed of the edits; equal seeds print equal edits")
+	judge := c.flags.String("judge", "", "take rewards from the environment `SPEC` of the same words")
+	c.jsonFlag()
+	t, args, err := c.checkpoint(math.MaxInt32)
 	if err != nil {
 		return err
 	}
-	var e *gfn.Editor
-	switch {
-	case *mutate != 0:
-		e, err = gfn.NewMutator(t.Env, *mutate)
-	case *tail != 0:
-		e, err = gfn.NewTailEditor(t.Env, t.PF(), *tail)
-	default:
-		e, err = gfn.NewEditor(t.Env, t.PF(), *δ, *σ, *λ)
-	}
+	e, err := gfn.NewEditor(t.Env, t.PF(), *δ, *σ, *λ)
 	if err != nil {
 		return usagef("%w", err)
 	}
@@ -319,18 +369,45 @@ func edit(c *call) error {
 	if err != nil {
 		return err
 	}
-	p := editPrinter{call: c, json: *asJSON, words: q, logReward: logReward}
+	var of []numbers // of each word
 	for i, word := range words {
 		// iterations that neither training nor gfn sample reaches
 		edits, err := e.Edit(word, *n, gfn.Sampling{Seed: t.Config.Seed + *seed, Iteration: 1<<62 + uint64(i)})
-		if err == nil {
-			err = p.print(word, edits)
-		}
 		if err != nil {
 			return err
 		}
+		reward := func(x []int) float64 { return math.Exp(logReward(x)) }
+		if err := c.printEdits(t, q, word, edits, reward); err != nil {
+			return err
+		}
+		m := gfn.MeasureEdits(word, edits, reward)
+		of = append(of, numbersOf([]figure{
+			{"reward_before", "improvement", reward(word), m.Improvement},
+			{"edit_percentage", "diversity", m.Percentage, m.Diversity},
+		}))
 	}
-	return p.printMeans(t)
+	means := []figure{{"words", "", float64(len(of)), none}}
+	for _, key := range []string{"reward_before", "improvement", "edit_percentage", "diversity"} {
+		e := meanOf(of, key)
+		means = append(means, figure{key, key + "_se", e.mean, e.err})
+	}
+	return c.printFigures(trainerRecord("final", t), "\n\tmean\tstandard error\n", means)
+}
+
+// printEdits prints a line for each edit of a word.
+func (c *call) printEdits(
+	t *gfn.Trainer, q *gfn.Sequence, word []int, edits [][]int, reward func(x []int) float64,
+) error {
+	for _, x := range edits {
+		o := record("edit", t.Env)
+		n := gfn.Levenshtein(word, x)
+		o["seed"], o["edited"], o["edits"] = q.Format(word), q.Format(x), n
+		line := fmt.Sprintf("%s  %s  %-10.4g  %-10.4g  %d\n", o["seed"], o["edited"], reward(word), reward(x), n)
+		if err := c.printFigures(o, line, []figure{{"reward", "", reward(x), none}}); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // judgeOf returns the log reward of words of q: that of another environment of the same words if spec names one.
@@ -353,50 +430,4 @@ func judgeOf(spec string, q *gfn.Sequence) (func(word []int) float64, error) {
 		x, _ := judge.Parse(q.Format(word)) // it can: all tokens were tried
 		return judge.LogReward(x)
 	}, nil
-}
-
-// editPrinter prints edits of words.
-type editPrinter struct {
-	*call
-	json      bool
-	words     *gfn.Sequence
-	logReward func(word []int) float64
-	figures   []numbers // of each word
-}
-
-// print prints the edits of a word.
-func (p *editPrinter) print(word []int, edits [][]int) error {
-	reward := func(x []int) float64 { return math.Exp(p.logReward(x)) }
-	for _, x := range edits {
-		n, text, edited := gfn.Levenshtein(word, x), p.words.Format(word), p.words.Format(x)
-		err := p.printFigures(p.json, object{"event": "edit", "seed": text, "edited": edited, "edits": n},
-			fmt.Sprintf("%s  %s  %-10.4g  %-10.4g  %d\n", text, edited, reward(word), reward(x), n), []figure{
-				{"reward", "seed_reward", "", reward(x), reward(word)},
-				{"log_reward", "seed_log_reward", "", p.logReward(x), p.logReward(word)},
-			})
-		if err != nil {
-			return err
-		}
-	}
-	m := gfn.MeasureEdits(word, edits, reward)
-	p.figures = append(p.figures, numbersOf([]figure{
-		{"reward_before", "improvement", "", reward(word), m.Improvement},
-		{"edit_percentage", "diversity", "", m.Percentage, m.Diversity},
-	}))
-	return nil
-}
-
-// printMeans prints means over words with their standard errors.
-func (p *editPrinter) printMeans(t *gfn.Trainer) error {
-	mean := func(key, label string) figure {
-		e := meanOf(p.figures, key)
-		return figure{key, key + "_se", label, e.mean, e.err}
-	}
-	o := object{"event": "final", "env": t.Spec(), "method": t.Config.Method, "words": len(p.figures)}
-	return p.printFigures(p.json, o, "\n\tmean\tstandard error\n", []figure{
-		mean("reward_before", "reward before"),
-		mean("improvement", "property improvement"),
-		mean("edit_percentage", "edit percentage"),
-		mean("diversity", "diversity"),
-	})
 }

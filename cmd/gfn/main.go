@@ -36,6 +36,8 @@ type call struct {
 	command
 	ctx            context.Context
 	args           []string
+	flags          *flag.FlagSet
+	json           bool // results are JSON lines
 	stdout, stderr io.Writer
 	keeping        sync.Mutex
 	stage          string // what the command is doing
@@ -78,7 +80,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	if err == nil || errors.Is(err, flag.ErrHelp) {
 		return 0
 	}
-	fmt.Fprintf(stderr, "%s: %s\n", name, oneLine(err))
+	fmt.Fprintf(stderr, "%s: %s\n", name, plain(oneLine(err)))
 	if f, ok := errors.AsType[failure](err); ok {
 		return f.status
 	}
@@ -95,10 +97,12 @@ func (found command) runUntil(ctx context.Context, args []string, stdout, stderr
 	ctx, stop := signal.NotifyContext(ctx, append(signals, syscall.SIGTERM)...)
 	defer stop()
 	context.AfterFunc(ctx, stop)
-	results, messages := &output{w: stdout}, &output{w: stderr}
+	results, messages := &output{w: stdout}, &output{w: stderr, plain: true}
 	defer results.close()
 	defer messages.close()
-	c := &call{command: found, ctx: ctx, args: args, stdout: results, stderr: messages, patience: patience}
+	flags := flag.NewFlagSet(found.name, flag.ContinueOnError)
+	flags.SetOutput(io.Discard)
+	c := &call{command: found, ctx: ctx, args: args, flags: flags, stdout: results, stderr: messages, patience: patience}
 	done := make(chan error, 1)
 	go func() { done <- c.run(c) }()
 	select {
@@ -117,8 +121,9 @@ func (found command) runUntil(ctx context.Context, args []string, stdout, stderr
 // output is a writer that can be closed while others write to it. What is written at once is written whole or not at
 // all.
 type output struct {
-	mu sync.Mutex
-	w  io.Writer
+	mu    sync.Mutex
+	w     io.Writer
+	plain bool // all of it is text for people
 }
 
 func (o *output) Write(p []byte) (int, error) {
@@ -126,6 +131,10 @@ func (o *output) Write(p []byte) (int, error) {
 	defer o.mu.Unlock()
 	if o.w == nil {
 		return 0, io.ErrClosedPipe
+	}
+	if o.plain {
+		_, err := o.w.Write([]byte(plain(string(p))))
+		return len(p), err
 	}
 	return o.w.Write(p)
 }
@@ -178,20 +187,13 @@ func didYouMean(typed string, names []string, prefix string) string {
 	return ""
 }
 
-// newFlags returns a set of flags without any.
-func (c *call) newFlags() *flag.FlagSet {
-	flags := flag.NewFlagSet(c.name, flag.ContinueOnError)
-	flags.SetOutput(io.Discard)
-	return flags
-}
-
 // parse reads flags, and from least to most arguments between them. For -h it prints help and returns [flag.ErrHelp].
-func (c *call) parse(flags *flag.FlagSet, least, most int) (positional []string, err error) {
+func (c *call) parse(least, most int) (positional []string, err error) {
 	for rest := c.args; ; rest = rest[1:] {
-		if err := flags.Parse(rest); err != nil {
-			return nil, c.explain(err, flags)
+		if err := c.flags.Parse(rest); err != nil {
+			return nil, c.explain(err)
 		}
-		if rest = flags.Args(); len(rest) == 0 {
+		if rest = c.flags.Args(); len(rest) == 0 {
 			break
 		}
 		positional = append(positional, rest[0])
@@ -200,7 +202,7 @@ func (c *call) parse(flags *flag.FlagSet, least, most int) (positional []string,
 		return nil, usagef("arguments beside flags: %d; write gfn %s %s", n, c.name, c.synopsis)
 	}
 	for _, name := range []string{"n", "samples", "policies", "paths"} {
-		if f := flags.Lookup(name); f != nil && (f.Value.String() == "0" || f.Value.String()[0] == '-') {
+		if f := c.flags.Lookup(name); f != nil && (f.Value.String() == "0" || f.Value.String()[0] == '-') {
 			return nil, usagef("-%s is %s; write a number from 1", name, f.Value)
 		}
 	}
@@ -208,60 +210,64 @@ func (c *call) parse(flags *flag.FlagSet, least, most int) (positional []string,
 }
 
 // explain prints help for -h. For another error of package flag, it says what to write instead.
-func (c *call) explain(err error, flags *flag.FlagSet) error {
+func (c *call) explain(err error) error {
 	if errors.Is(err, flag.ErrHelp) {
 		var text strings.Builder
 		fmt.Fprintf(&text, "usage: gfn %s %s\n\n%s\n\nflags:\n", c.name, c.synopsis, c.about)
-		flags.SetOutput(&text)
-		flags.PrintDefaults()
-		_, failed := io.WriteString(c.stdout, text.String())
-		return cmp.Or(failed, err)
+		c.flags.SetOutput(&text)
+		c.flags.PrintDefaults()
+		return cmp.Or(c.printText(strings.ReplaceAll(text.String(), "\t", "    ")), err)
 	}
 	text := err.Error() // such as: invalid value "x" for flag -iters: parse error
 	name, _, _ := strings.Cut(text[strings.LastIndex(text, " -")+2:], ":")
-	if f := flags.Lookup(name); f != nil {
+	if f := c.flags.Lookup(name); f != nil {
 		arg, usage := flag.UnquoteUsage(f)
 		return usagef("%s; write -%s %s: %s", text, name, arg, strings.ReplaceAll(usage, "\n", " "))
 	}
 	var names []string
-	flags.VisitAll(func(f *flag.Flag) { names = append(names, f.Name) })
+	c.flags.VisitAll(func(f *flag.Flag) { names = append(names, f.Name) })
 	return usagef(`unknown flag -%s; "gfn %s -h" lists the flags%s`, name, c.name, didYouMean(name, names, "-"))
 }
 
-func envFlag(flags *flag.FlagSet) *string {
-	return flags.String("env", "hypergrid", "the environment, `SPEC`; \"gfn help environments\" lists them")
+func (c *call) envFlag() *string {
+	return c.flags.String("env", "hypergrid", "the environment, `SPEC`; \"gfn help environments\" lists them")
 }
 
-func jsonFlag(flags *flag.FlagSet) *bool {
-	return flags.Bool("json", false, "print JSON lines in place of tables; see \"gfn help files\"")
+func (c *call) jsonFlag() {
+	c.flags.BoolVar(&c.json, "json", false, "print JSON lines in place of tables; see \"gfn help figures\"")
 }
 
-// parseEnv builds the environment that -env names, and says what stands for its rewards.
+// parseEnv builds the environment that -env names.
 func (c *call) parseEnv(spec string) (gfn.Env, error) {
 	env, err := gfn.ParseEnv(spec)
 	if err != nil {
 		return nil, usagef("-env %s: %s", spec, oneLine(err))
 	}
+	c.sayNote(env)
+	return env, nil
+}
+
+// sayNote says what stands for rewards of env that are 0, too low or missing.
+func (c *call) sayNote(env gfn.Env) {
 	if note := gfn.TraitsOf(env).Note; note != "" {
 		fmt.Fprintf(c.stderr, "gfn: %s\n", note)
 	}
-	return env, nil
 }
 
 // training is what the flags say that train and compare share.
 type training struct {
+	*call
 	gfn.Config
-	env, out    *string
-	json, paper *bool
-	flags       *flag.FlagSet     // of the command, these and its own
-	given       map[string]string // those that are given, with their values
+	env, out *string
+	paper    *bool
+	given    map[string]string // the flags that are given, with their values
 }
 
 // newTraining returns the flags that commands share.
 func newTraining(c *call) *training {
-	f := c.newFlags()
-	a := &training{Config: gfn.DefaultConfig(defaultMethod), flags: f}
-	a.env = envFlag(f)
+	f := c.flags
+	a := &training{call: c, Config: gfn.DefaultConfig(defaultMethod)}
+	a.env = c.envFlag()
 	f.IntVar(&a.Iterations, "iters", a.Iterations, "iterations")
 	f.IntVar(&a.Batch, "batch", a.Batch, "trajectories of an iteration")
 	f.Uint64Var(&a.Seed, "seed", a.Seed, "seed of everything random; equal seeds give equal numbers")
@@ -293,7 +299,7 @@ func newTraining(c *call) *training {
 	f.IntVar(&a.EvalSamples, "eval-samples", a.EvalSamples, "trajectories of a sampled evaluation")
 	f.IntVar(&a.Limit, "limit", a.Limit, "states up to which the space is enumerated and evaluated exactly")
 	a.out = f.String("out", "", "write results to `DIR`; see \"gfn help files\"")
-	a.json = jsonFlag(f)
+	c.jsonFlag()
 	return a
 }
 

@@ -14,19 +14,13 @@ import (
 	"gfn"
 )
 
-// column is a figure that is compared in tables and charts.
-type column struct {
-	key, label string
-	log        bool // the axis is logarithmic
-}
-
-// columnsOf returns what is compared of runs that end with n: distances from the target if it is known.
-func columnsOf(n numbers) []column {
+// compared returns the keys of what tables and charts compare of runs that end with n: distances from the target if it
+// is known. Their axes are logarithmic.
+func compared(n numbers) (keys []string, log bool) {
 	if _, known := n["tv"]; known {
-		return []column{{"tv", "TV", true}, {"jsd", "JSD", true}, {"abs_logz_error", "|log Z error|", true}}
+		return []string{"tv", "jsd", "logz_error"}, true
 	}
-	return []column{{"elbo", "ELBO", false}, {"logz", "log Z", false}, {"mean_reward", "mean reward", false},
-		{"mean_log_reward", "mean log R", false}, {"modes", "modes", false}}
+	return []string{"elbo", "logz", "mean_reward", "mean_log_reward", "modes"}, false
 }
 
 // line is a method's curve: points (x, y) with a band of y ± spread.
@@ -35,8 +29,8 @@ type line struct {
 	x, y, spread []float64
 }
 
-// lineOf returns the means over the runs of a method: of a figure over that of another key, such as iteration.
-func lineOf(rs runs, key, across string) line {
+// lineOf returns the means of a figure over the runs of a method.
+func lineOf(rs runs, key string) line {
 	l := line{name: rs[0].Config.Method}
 	for i := range rs[0].Curve { // all runs are evaluated at the same iterations
 		var points []numbers
@@ -47,7 +41,7 @@ func lineOf(rs runs, key, across string) line {
 		if !isFinite(y.err) {
 			y.err = 0
 		}
-		l.x, l.y = append(l.x, meanOf(points, across).mean), append(l.y, y.mean)
+		l.x, l.y = append(l.x, points[0]["iteration"]), append(l.y, y.mean)
 		l.spread = append(l.spread, y.err)
 	}
 	return l
@@ -68,25 +62,26 @@ const (
 // svg is a picture as it is written.
 type svg struct{ strings.Builder }
 
-// writeCharts writes an SVG picture: for each column a chart of all methods over a key, such as iteration.
-func writeCharts(w io.Writer, title, key, across string, methods []runs) error {
+// writeCharts writes an SVG picture: for each figure that is compared a chart of all methods.
+func writeCharts(w io.Writer, title string, methods []runs) error {
 	var s svg
-	var columns []column
+	last := numbers{}
 	if curve := methods[0][0].Curve; len(curve) > 0 {
-		columns = columnsOf(curve[len(curve)-1])
+		last = curve[len(curve)-1]
 	}
-	height := titleHeight + chartHeight*len(columns)
+	keys, log := compared(last)
+	height := titleHeight + chartHeight*len(keys)
 	fmt.Fprintf(&s, "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"%d\" height=\"%d\" ", chartWidth, height)
 	s.WriteString("font-family=\"sans-serif\" font-size=\"12\" fill=\"#222\">\n")
 	s.WriteString("<rect width=\"100%\" height=\"100%\" fill=\"#fff\"/>\n")
 	s.text(left, 22, "start", title)
-	for i, c := range columns {
+	for i, key := range keys {
 		var lines []line
 		for _, rs := range methods {
-			lines = append(lines, lineOf(rs, c.key, key))
+			lines = append(lines, lineOf(rs, key))
 		}
 		fmt.Fprintf(&s, "<g transform=\"translate(0 %d)\">\n", titleHeight+i*chartHeight)
-		s.chart(c, across, lines)
+		s.chart(labels()[key], log, lines)
 		s.WriteString("</g>\n")
 	}
 	s.WriteString("</svg>\n")
@@ -99,18 +94,19 @@ func (s *svg) text(x, y float64, anchor, text string) {
 }
 
 func (s *svg) path(colour string, width int, d string) {
-	fmt.Fprintf(s, "<path d=\"%s\" fill=\"none\" stroke=\"%s\" stroke-width=\"%d\"/>\n", d, colour, width)
+	const format = "<path d=\"%s\" fill=\"none\" stroke=\"%s\" stroke-width=\"%d\" stroke-linecap=\"round\"/>\n"
+	fmt.Fprintf(s, format, d, colour, width)
 }
 
 // chart draws the axes with their ticks, and the lines with the legend.
-func (s *svg) chart(c column, across string, lines []line) {
+func (s *svg) chart(label string, log bool, lines []line) {
 	xs, ys := []float64{0}, []float64(nil)
 	for _, l := range lines {
 		for i, y := range l.y {
 			xs, ys = append(xs, l.x[i]), append(ys, y-l.spread[i], y, y+l.spread[i])
 		}
 	}
-	x, y := newAxis(left, right, false, xs), newAxis(bottom, top, c.log, ys)
+	x, y := newAxis(left, right, false, xs), newAxis(bottom, top, log, ys)
 	for _, v := range y.ticks() {
 		s.path("#ddd", 1, fmt.Sprintf("M%d %.1fH%d", left, y.at(v), right))
 		s.text(left-8, y.at(v)+4, "end", fmt.Sprintf("%.3g", v))
@@ -120,9 +116,9 @@ func (s *svg) chart(c column, across string, lines []line) {
 		s.text(x.at(v), bottom+18, "middle", fmt.Sprintf("%.6g", v))
 	}
 	s.path("#222", 1, fmt.Sprintf("M%d %dV%dH%d", left, top, bottom, right))
-	s.text((left+right)/2, bottom+36, "middle", across)
+	s.text((left+right)/2, bottom+36, "middle", "iteration")
 	fmt.Fprintf(s, "<g transform=\"translate(18 %d) rotate(-90)\">\n", (top+bottom)/2)
-	s.text(0, 0, "middle", c.label)
+	s.text(0, 0, "middle", label)
 	s.WriteString("</g>\n")
 	for i, l := range lines {
 		colour, at := colours[i%len(colours)], top+12+min(16, 200/float64(len(lines)))*float64(i)
@@ -132,7 +128,8 @@ func (s *svg) chart(c column, across string, lines []line) {
 	}
 }
 
-// line draws a line with its band. It leaves out a y that is not finite, or not positive on a logarithmic axis.
+// line draws a line with its points and its band. It leaves out a y that is not finite, or not positive on a logarithmic
+// axis.
 func (s *svg) line(l line, x, y axis, colour string) {
 	var points, band []string
 	for i := range l.x {
@@ -144,7 +141,8 @@ func (s *svg) line(l line, x, y axis, colour string) {
 	}
 	if len(points) > 0 {
 		fmt.Fprintf(s, "<path d=\"M%sZ\" fill=\"%s\" fill-opacity=\"0.2\"/>\n", strings.Join(band, "L"), colour)
-		s.path(colour, 2, "M"+strings.Join(points, "L")+"h1") // a single point is a dot
+		s.path(colour, 2, "M"+strings.Join(points, "L"))
+		s.path(colour, 5, "M"+strings.Join(points, "h0M")+"h0") // lines of no length are dots
 	}
 }
 
@@ -203,56 +201,30 @@ func (a axis) ticks() (ticks []float64) {
 // heatmap is a distribution on a two-dimensional grid, side × side: the probability of (x, y) is heatmap[y][x].
 type heatmap [][]float64
 
-// gridMaps returns the target and the learned distribution if t learns a two-dimensional grid that is enumerated. In a
-// grid of more than most points a side, a cell is a block of them.
-func gridMaps(t *gfn.Trainer, most int) (target, learned heatmap, ok bool) {
+// gridMaps returns the target and the learned distribution if t learns a two-dimensional grid that is enumerated.
+func gridMaps(t *gfn.Trainer) (target, learned heatmap, ok bool) {
 	grid, ok := gfn.Unwrap(t.Env).(*gfn.HyperGrid)
 	if !ok || grid.Shape().Dim != 2 || t.Graph == nil {
 		return nil, nil, false
 	}
 	logPF, _ := t.Policies()
 	side := grid.Shape().Features / 2
-	target = newHeatmap(t.Graph, side, most, t.Graph.LogTarget())
-	return target, newHeatmap(t.Graph, side, most, t.Graph.LogTerminating(logPF)), true
+	return newHeatmap(t.Graph, side, t.Graph.LogTarget()), newHeatmap(t.Graph, side, t.Graph.LogTerminating(logPF)), true
 }
 
-func newHeatmap(g *gfn.Graph, side, most int, logP []float64) heatmap {
-	block := (side + most - 1) / most
-	m := make(heatmap, (side+block-1)/block)
+func newHeatmap(g *gfn.Graph, side int, logP []float64) heatmap {
+	m := make(heatmap, side)
 	for y := range m {
-		m[y] = make([]float64, len(m))
+		m[y] = make([]float64, side)
 	}
 	for row, l := range logP {
 		s := g.State(nil, row)
-		m[s[1]/block][s[0]/block] += math.Exp(l)
+		m[s[1]][s[0]] = math.Exp(l)
 	}
 	return m
 }
 
 func (m heatmap) max() float64 { return slices.Max(slices.Concat(m...)) }
-
-var shades = []rune(" ░▒▓█")
-
-// drawMaps draws two maps side by side in shades of one scale. A cell is two columns wide, about as wide as high.
-func drawMaps(target, learned heatmap) string {
-	side, steps, scale := len(target), float64(len(shades)-1), max(target.max(), learned.max())
-	shade := func(row []float64) (text string) {
-		for _, p := range row {
-			text += strings.Repeat(string(shades[int(math.Round(p/scale*steps))]), 2)
-		}
-		return text
-	}
-	rule := strings.Repeat("─", 2*side)
-	text := fmt.Sprintf(" %-*s   %s\n┌%s┐ ┌%s┐\n", 2*side, "target", "learned", rule, rule)
-	for y := side - 1; y >= 0; y-- {
-		text += fmt.Sprintf("│%s│ │%s│\n", shade(target[y]), shade(learned[y]))
-	}
-	text += fmt.Sprintf("└%s┘ └%s┘\n", rule, rule)
-	for i := 1; i < len(shades); i++ {
-		text += fmt.Sprintf(" %c %.2g ", shades[i], scale*float64(i)/steps)
-	}
-	return text + "\n\n"
-}
 
 // writePNG writes m as squares of whole pixels, from black (0) by red and yellow to white (scale).
 func (m heatmap) writePNG(w io.Writer, scale float64) error {

@@ -6,16 +6,14 @@ import (
 	"io"
 	"math"
 	"slices"
-	"strings"
-	"text/tabwriter"
 
 	"gfn"
 )
 
 // figure is a number of a report beside the value of a perfect sampler. A number that is not finite was not computed.
+// What a key means, and the label of its row, is in [figuresHelp].
 type figure struct {
 	key, perfectKey string // in JSON; empty: not there
-	label           string // in the table; empty: not there
 	value, perfect  float64
 }
 
@@ -23,39 +21,37 @@ var none = math.NaN()
 
 // figures lists what e says of t: exact figures if there are any, then those of samples.
 func figures(t *gfn.Trainer, e gfn.Evaluation) []figure {
-	mean := math.Exp(e.LogMeanRewardExact)
 	all := []figure{
-		{"iteration", "", "", e.Iteration, none},
-		{"trajectories", "", "", e.Trajectories, none},
-		{"train_seconds", "", "", e.TrainSeconds, none},
-		{"loss", "", "", e.Loss, none},
-		{"tv", "", "total variation", e.TV, 0},
-		{"jsd", "", "Jensen–Shannon divergence", e.JSD, 0},
-		{"kl", "", "KL(sampler ‖ target)", e.KL, 0},
-		{"logz", "logz_exact", "log Z", e.LogZ, e.LogZExact},
-		{"logz_error", "", "log Z error", e.LogZ - e.LogZExact, 0},
-		{"abs_logz_error", "", "", math.Abs(e.LogZ - e.LogZExact), none},
-		{"elbo", "", "ELBO ≤ log Z*", e.ELBO, e.LogZExact},
-		{"eubo", "", "EUBO ≥ log Z*", e.EUBO, e.LogZExact},
-		{"mean_reward", "mean_reward_exact", "mean reward", math.Exp(e.LogMeanReward), mean},
-		{"mean_log_reward", "mean_log_reward_exact", "mean log R", e.MeanLogReward, e.MeanLogRewardExact},
-		{"modes_found", "", "modes found in training", e.ModesFound, none},
+		{"iteration", "", e.Iteration, none},
+		{"trajectories", "", e.Trajectories, none},
+		{"train_seconds", "", e.TrainSeconds, none},
+		{"loss", "", e.Loss, none},
+		{"tv", "", e.TV, 0},
+		{"jsd", "", e.JSD, 0},
+		{"kl", "", e.KL, 0},
+		{"logz", "logz_exact", e.LogZ, e.LogZExact},
+		{"logz_error", "", math.Abs(e.LogZ - e.LogZExact), 0},
+		{"elbo", "", e.ELBO, e.LogZExact},
+		{"eubo", "", e.EUBO, e.LogZExact},
+		{"mean_reward", "mean_reward_exact", math.Exp(e.LogMeanReward), math.Exp(e.LogMeanRewardExact)},
+		{"mean_log_reward", "mean_log_reward_exact", e.MeanLogReward, e.MeanLogRewardExact},
+		{"modes_found", "", e.ModesFound, none},
 	}
 	if e.Accepted+e.Rejected > 0 {
 		all = append(all,
-			figure{"accepted", "", "last trust-region steps accepted", e.Accepted, none},
-			figure{"rejected", "", "  rejected", e.Rejected, none},
-			figure{"step_fraction", "", "  mean part of the full step", e.StepFraction, none},
-			figure{"step_kl", "", "  mean KL reached", e.StepKL, none})
+			figure{"accepted", "", e.Accepted, none},
+			figure{"rejected", "", e.Rejected, none},
+			figure{"step_fraction", "", e.StepFraction, none},
+			figure{"step_kl", "", e.StepKL, none})
 	}
 	if s := e.Samples; s.N > 0 {
 		all = append(all,
-			figure{"samples", "", "samples", s.N, none},
-			figure{"sampled_tv", "sampled_tv_perfect", "  total variation", s.TV, s.TVPerfect},
-			figure{"sampled_jsd", "sampled_jsd_perfect", "  Jensen–Shannon divergence", s.JSD, s.JSDPerfect},
-			figure{"sampled_mean_reward", "", "  mean reward", math.Exp(s.LogMeanReward), mean},
-			figure{"distinct", "distinct_perfect", "  different objects", s.Distinct, s.DistinctPerfect},
-			figure{"modes", "modes_perfect", "  different modes", s.Modes, s.ModesPerfect})
+			figure{"samples", "", s.N, none},
+			figure{"sampled_tv", "sampled_tv_perfect", s.TV, s.TVPerfect},
+			figure{"sampled_jsd", "sampled_jsd_perfect", s.JSD, s.JSDPerfect},
+			figure{"sampled_mean_reward", "", math.Exp(s.LogMeanReward), math.Exp(e.LogMeanRewardExact)},
+			figure{"distinct", "distinct_perfect", s.Distinct, s.DistinctPerfect},
+			figure{"modes", "modes_perfect", s.Modes, s.ModesPerfect})
 	}
 	return all
 }
@@ -83,14 +79,13 @@ func structureFigures(t *gfn.Trainer) (all []figure) {
 	logPF, _ := t.Policies()
 	exact := d.Marginals(t.Graph, t.Graph.LogTarget())
 	learned := d.Marginals(t.Graph, t.Graph.LogTerminating(logPF))
-	add := func(key, label string, exact, learned [][]float64) {
+	add := func(key string, exact, learned [][]float64) {
 		rms, _, most := gfn.Deviation(exact, learned)
-		all = append(all, figure{key + "_rms", "", label + ", rms error", rms, 0},
-			figure{key + "_most", "", "  largest error", most, 0})
+		all = append(all, figure{key + "_rms", "", rms, 0}, figure{key + "_most", "", most, 0})
 	}
-	add("edge", "edge probabilities", exact.Edge, learned.Edge)
-	add("path", "path probabilities", exact.Path, learned.Path)
-	add("blanket", "Markov blankets", exact.Blanket, learned.Blanket)
+	add("edge", exact.Edge, learned.Edge)
+	add("path", exact.Path, learned.Path)
+	add("blanket", exact.Blanket, learned.Blanket)
 	return all
 }
 
@@ -101,7 +96,7 @@ func finalFigures(t *gfn.Trainer, e gfn.Evaluation) []figure {
 		logPF, logPB := t.Policies()
 		certified := gfn.ResidualCertificate(t.Graph, logPF, logPB).Right
 		tv := slices.IndexFunc(all, func(f figure) bool { return f.key == "tv" })
-		all = slices.Insert(all, tv+1, figure{"tv_certified", "", "  certified by its residuals", certified, 0})
+		all = slices.Insert(all, tv+1, figure{"tv_certified", "", certified, 0})
 	}
 	return all
 }
@@ -168,52 +163,54 @@ func (o object) with(n numbers) object {
 }
 
 // record returns the object of an event, without figures.
-func record(event, env string, c gfn.Config) object {
-	return object{"event": event, "env": env, "method": c.Method, "seed": c.Seed}
+func record(event string, env gfn.Env) object {
+	o := object{"event": event, "env": gfn.TraitsOf(env).Spec}
+	if note := gfn.TraitsOf(env).Note; note != "" {
+		o["note"] = note
+	}
+	return o
+}
+
+// trainerRecord returns the object of an event of a training, without figures.
+func trainerRecord(event string, t *gfn.Trainer) object {
+	o := record(event, t.Env)
+	o["method"], o["seed"] = t.Config.Method, t.Config.Seed
+	return o
 }
 
 // evalRecord returns the object of an evaluation.
 func evalRecord(t *gfn.Trainer, e gfn.Evaluation) object {
-	return record("eval", t.Spec(), t.Config).with(numbersOf(figures(t, e)))
+	return trainerRecord("eval", t).with(numbersOf(figures(t, e)))
 }
 
 // printJSON prints a value on a line.
 func printJSON(w io.Writer, value any) error { return json.NewEncoder(w).Encode(value) }
 
 // printFigures prints figures: added to o as JSON, or as rows of a table below a title.
-func (c *call) printFigures(asJSON bool, o object, title string, figures []figure) error {
-	if asJSON {
+func (c *call) printFigures(o object, title string, figures []figure) error {
+	if c.json {
 		return printJSON(c.stdout, o.with(numbersOf(figures)))
 	}
+	labels := labels()
 	for _, f := range figures {
-		if f.label != "" && isFinite(f.value) {
-			title += fmt.Sprintf("%s\t%.7g\t", f.label, f.value)
+		if label := labels[f.key]; label != "–" && isFinite(f.value) {
+			title += fmt.Sprintf("%s\t%.7g\t", label, f.value)
 			if isFinite(f.perfect) {
 				title += fmt.Sprintf("%.7g", f.perfect)
 			}
 			title += "\n"
 		}
 	}
-	return printTable(c.stdout, title)
+	return c.printTable(title)
 }
 
 // printFinal prints the last figures of a trainer, and more.
-func (c *call) printFinal(t *gfn.Trainer, e gfn.Evaluation, asJSON bool, more ...figure) error {
-	title := fmt.Sprintf("%s on %s\nseed %d, iterations: %.0f, trajectories: %.0f, %.1f s of training\n\n",
-		t.Config.Method, t.Spec(), t.Config.Seed, e.Iteration, e.Trajectories, e.TrainSeconds)
-	if target, learned, ok := gridMaps(t, 16); ok { // in at most 69 columns
+func (c *call) printFinal(t *gfn.Trainer, e gfn.Evaluation, more ...figure) error {
+	title := wrapped(fmt.Sprintf("%s on %s\nseed %d, iterations: %.0f, trajectories: %.0f, %.1f s of training\n\n",
+		t.Config.Method, gfn.Brief(t.Spec()), t.Config.Seed, e.Iteration, e.Trajectories, e.TrainSeconds))
+	if target, learned, ok := gridMaps(t); ok && len(target) <= 16 { // in at most 69 columns
 		title = drawMaps(target, learned) + title
 	}
 	all := append(finalFigures(t, e), more...)
-	return c.printFigures(asJSON, record("final", t.Spec(), t.Config), title+"\tlearned\tperfect sampler\n", all)
-}
-
-// printTable prints text whose cells end with tabs, in columns, at once.
-func printTable(w io.Writer, text string) error {
-	var aligned strings.Builder
-	table := tabwriter.NewWriter(&aligned, 0, 0, 3, ' ', 0)
-	io.WriteString(table, text)
-	table.Flush()
-	_, err := io.WriteString(w, aligned.String())
-	return err
+	return c.printFigures(trainerRecord("final", t), title+"\tlearned\tperfect sampler\n", all)
 }

@@ -6,13 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math"
 	"os"
 	"path/filepath"
 	"regexp"
-	"runtime"
 	"strings"
-	"sync"
 	"time"
 
 	"gfn"
@@ -37,14 +34,14 @@ sac; on dag, -lr-z is 1.`
 
 func train(c *call) error {
 	a := newTraining(c)
-	a.flags.StringVar(&a.Method, "method", a.Method, "what to train by; \"gfn help methods\" lists them")
-	checkpoint := a.flags.String("resume", "", "continue from the checkpoint `FILE`;\n"+
+	c.flags.StringVar(&a.Method, "method", a.Method, "what to train by; \"gfn help methods\" lists them")
+	checkpoint := c.flags.String("resume", "", "continue from the checkpoint `FILE`;\n"+
 		"only -iters -workers -eval-every -limit -out -json may differ then")
-	if _, err := c.parse(a.flags, 0, 0); err != nil {
+	if _, err := c.parse(0, 0); err != nil {
 		return err
 	}
 	c.begin(enumerating)
-	t, err := a.start(c, *checkpoint)
+	t, err := a.start(*checkpoint)
 	if err != nil {
 		return a.inFlags(err)
 	}
@@ -62,11 +59,11 @@ func train(c *call) error {
 }
 
 // start returns the trainer of a checkpoint, or a new one if none is named.
-func (a *training) start(c *call, checkpoint string) (*gfn.Trainer, error) {
+func (a *training) start(checkpoint string) (*gfn.Trainer, error) {
 	if checkpoint != "" {
-		return a.resume(c, checkpoint)
+		return a.resume(checkpoint)
 	}
-	env, err := c.parseEnv(*a.env)
+	env, err := a.parseEnv(*a.env)
 	if err != nil {
 		return nil, err
 	}
@@ -75,9 +72,9 @@ func (a *training) start(c *call, checkpoint string) (*gfn.Trainer, error) {
 }
 
 // resume returns the trainer of a checkpoint. Other flags than those that may differ must say what the checkpoint says.
-func (a *training) resume(c *call, checkpoint string) (*gfn.Trainer, error) {
+func (a *training) resume(checkpoint string) (*gfn.Trainer, error) {
 	var was gfn.Config
-	t, err := load(checkpoint, func(c *gfn.Config) {
+	t, err := a.load(checkpoint, func(c *gfn.Config) {
 		was = *c
 		a.override(*c)
 		c.Iterations, c.EvalEvery, c.Workers, c.Limit = a.Iterations, a.EvalEvery, a.Workers, a.Limit
@@ -96,7 +93,7 @@ func (a *training) resume(c *call, checkpoint string) (*gfn.Trainer, error) {
 			"leave the others out")
 	}
 	if a.Iterations != was.Iterations && was.Schedule != "constant" && t.Iteration > 0 {
-		fmt.Fprintf(c.stderr, "-iters %d in place of %d stretches the %s schedule: the rates jump, and this is no "+
+		fmt.Fprintf(a.stderr, "-iters %d in place of %d stretches the %s schedule: the rates jump, and this is no "+
 			"run of %[1]d from the start; a run to be lengthened wants -schedule constant\n",
 			a.Iterations, was.Iterations, was.Schedule)
 	}
@@ -104,11 +101,15 @@ func (a *training) resume(c *call, checkpoint string) (*gfn.Trainer, error) {
 }
 
 // load returns the trainer of a checkpoint. change may change the configuration before the trainer is made.
-func load(path string, change func(*gfn.Config)) (*gfn.Trainer, error) {
+func (c *call) load(path string, change func(*gfn.Config)) (*gfn.Trainer, error) {
 	if info, err := os.Stat(path); err != nil || info.IsDir() {
 		return nil, usagef("%s is no file; name a checkpoint, such as %s that train -out DIR writes", path, checkpointName)
 	}
-	return gfn.LoadFile(path, nil, change)
+	t, err := gfn.LoadFile(path, nil, change)
+	if err == nil {
+		c.sayNote(t.Env)
+	}
+	return t, err
 }
 
 // prepareDir makes the directory of -out and tries to write there: before training rather than after it.
@@ -132,7 +133,7 @@ func (c *call) train(t *gfn.Trainer, a *training) error {
 	if t.Graph != nil {
 		size = fmt.Sprintf("%d states, log Z* = %.6f", t.Graph.Len(), t.Graph.LogZ())
 	}
-	fmt.Fprintf(c.stderr, "%s on %s: %s\n", t.Config.Method, t.Spec(), size)
+	fmt.Fprint(c.stderr, wrapped(fmt.Sprintf("%s on %s: %s\n", t.Config.Method, gfn.Brief(t.Spec()), size)))
 	bar := newProgress(c.stderr, t.Iteration, t.Config.Iterations)
 	saved, failed := time.Now(), error(nil)
 	const training = "at an iteration or its evaluation; with -eval-every 0 the end alone is evaluated"
@@ -148,7 +149,7 @@ func (c *call) train(t *gfn.Trainer, a *training) error {
 			return
 		}
 		bar.step(loss, evaluationLine(e))
-		if *a.json {
+		if c.json {
 			bar.clear()
 			failed = cmp.Or(failed, printJSON(c.stdout, evalRecord(t, *e)))
 		}
@@ -162,7 +163,7 @@ func (c *call) train(t *gfn.Trainer, a *training) error {
 		failed = cmp.Or(failed, writeResults(t, *a.out))
 		var e gfn.Evaluation
 		if e, err = final(c.ctx, t, t.Config.EvalSamples, 0); err == nil {
-			err = c.printFinal(t, e, *a.json)
+			err = c.printFinal(t, e)
 		}
 	}
 	if errors.Is(err, context.Canceled) {
@@ -226,7 +227,7 @@ func writeResults(t *gfn.Trainer, dir string) (err error) {
 		err = cmp.Or(err, gfn.WriteFile(filepath.Join(dir, name), content))
 	}
 	write(checkpointName, t.Save)
-	title := fmt.Sprintf("%s on %s", t.Config.Method, t.Spec())
+	title := fmt.Sprintf("%s on %s", t.Config.Method, gfn.Brief(t.Spec()))
 	run := result{job: job{Config: t.Config}}
 	for _, e := range t.Curve {
 		run.Curve = append(run.Curve, numbersOf(figures(t, e)))
@@ -237,8 +238,8 @@ func writeResults(t *gfn.Trainer, dir string) (err error) {
 		}
 		return err
 	})
-	write("curves.svg", func(w io.Writer) error { return writeCharts(w, title, "iteration", "iteration", []runs{{run}}) })
-	if target, learned, ok := gridMaps(t, math.MaxInt32); ok {
+	write("curves.svg", func(w io.Writer) error { return writeCharts(w, title, []runs{{run}}) })
+	if target, learned, ok := gridMaps(t); ok {
 		scale := max(target.max(), learned.max())
 		write("target.png", func(w io.Writer) error { return target.writePNG(w, scale) })
 		write("learned.png", func(w io.Writer) error { return learned.writePNG(w, scale) })
@@ -247,58 +248,6 @@ func writeResults(t *gfn.Trainer, dir string) (err error) {
 		err = fmt.Errorf("results could not be written to %s: %w", dir, err)
 	}
 	return err
-}
-
-// progress shows how many iterations are done: a bar on a terminal, elsewhere lines. Several goroutines may step it.
-type progress struct {
-	mu                sync.Mutex
-	w                 io.Writer
-	bar               bool
-	begin, drawn      time.Time
-	from, done, total int    // iterations before begin, until now, and wanted
-	text              string // the last one
-}
-
-func newProgress(w io.Writer, done, total int) *progress {
-	p := &progress{w: w, begin: time.Now(), from: done, done: done, total: total}
-	if o, ok := w.(*output); ok {
-		w = o.w
-	}
-	if f, ok := w.(*os.File); ok && os.Getenv("TERM") != "dumb" && runtime.GOOS != "windows" {
-		info, err := f.Stat()
-		p.bar = err == nil && info.Mode()&os.ModeCharDevice != 0
-	}
-	return p
-}
-
-// step counts the iteration of a loss; NaN stands for none. A text, if there is one, shows figures. The bar is drawn at
-// most ten times a second.
-func (p *progress) step(loss float64, text string) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if isFinite(loss) {
-		p.done++
-	}
-	p.text = cmp.Or(text, p.text)
-	now := time.Now()
-	rate := float64(p.done-p.from) / now.Sub(p.begin).Seconds()
-	left := time.Duration(float64(p.total-p.done)/rate) * time.Second
-	line := fmt.Sprintf("%d/%d  %s left  %.4g it/s  %s", p.done, p.total, left, rate, p.text)
-	if p.bar && now.Sub(p.drawn) >= 100*time.Millisecond {
-		p.drawn = now
-		full := 20 * p.done / p.total
-		bar := strings.Repeat("=", full) + strings.Repeat(" ", 20-full)
-		fmt.Fprintf(p.w, "\r\x1b[K\x1b[?7l[%s]  %s\x1b[?7h", bar, line) // not wrapped: the terminal cuts what is too wide
-	} else if !p.bar && text != "" {
-		fmt.Fprintln(p.w, line)
-	}
-}
-
-// clear removes the bar, so that something else can be printed.
-func (p *progress) clear() {
-	if p.bar {
-		fmt.Fprint(p.w, "\r\x1b[K")
-	}
 }
 
 // evaluationLine returns the figures of an evaluation that stand beside the progress.
