@@ -37,7 +37,7 @@ type Method struct {
 	Rollout     Policy                       // the policy that samples trajectories; nil: PF
 
 	// Of maximum-entropy control (spec §6) alone: it has a temperature α, which is 1 in other methods. With Target,
-	// children have their values from target networks, and trajectories are replayed.
+	// children have their values from target networks θ̄, which follow θ slowly, and trajectories are replayed.
 	Soft, Target bool
 
 	// Of the policy gradient (spec §4) alone: critics learn by [SubEB] and not by λ-returns; PF takes trust-region steps;
@@ -400,7 +400,8 @@ const (
 	targetStep    = 0.05    // τ of the target networks' step θ̄ ← (1−τ) θ̄ + τ θ (spec §6)
 )
 
-// DefaultConfig returns the defaults of a method. It leaves an unknown method to [Config.Validate].
+// DefaultConfig returns the defaults of a method. It leaves an unknown method to [Config.Validate]. They are chosen for
+// small spaces and short runs; [Config.Paper] has those of the paper.
 func DefaultConfig(method string) Config {
 	c := Config{
 		Method: method, Iterations: 2000, Batch: 64, Hidden: 256, Layers: 2, HiddenV: 256, LayersV: 2,
@@ -421,7 +422,7 @@ func DefaultConfig(method string) Config {
 	if m.SubEB {
 		c.LambdaV = 0.9 // Niu et al. 2026
 	}
-	if m.Target {
+	if m.Target { // targets that move slowly learn from old trajectories too
 		c.Replay = 1000
 	}
 	return c
@@ -477,7 +478,8 @@ func among(field, value string, list ...string) error {
 	return must(slices.Contains(list, value), field, value, "must be one of "+strings.Join(list, ", "))
 }
 
-// Validate returns a [FieldError] for each field of c that is wrong, joined.
+// Validate returns a [FieldError] for each field of c that is wrong, joined. A Config that was not made by
+// [DefaultConfig] would have most fields wrong; that is one error.
 func (c Config) Validate() error {
 	if c.Schedule == "" && c.LR == 0 {
 		return errors.New("gfn: Config has neither Schedule nor LR: start from DefaultConfig(method)")
@@ -526,7 +528,8 @@ func (c Config) Validate() error {
 	return errors.Join(problems...)
 }
 
-// hidden returns the widths of the hidden layers of a network.
+// hidden returns the widths of the hidden layers of a network. A tabular one has none: its input is one feature for each
+// state, so that each state has a row of parameters to itself.
 func (c Config) hidden(r role) []int {
 	switch {
 	case c.Tabular:
@@ -537,7 +540,9 @@ func (c Config) hidden(r role) []int {
 	return slices.Repeat([]int{c.Hidden}, c.Layers)
 }
 
-// rate returns the factor of all learning rates at an iteration.
+// rate returns the factor of all learning rates at an iteration. With x the part of Iterations that is done it is 1
+// (constant), 1 − x (linear) or (1 + cos πx)/2 (cosine). Other Iterations give another x: a run that is lengthened is
+// the run that was planned so long only if its schedule is constant.
 func (c Config) rate(iteration int) float64 {
 	x := c.progress(iteration)
 	switch c.Schedule {
@@ -701,7 +706,8 @@ func (t *Trainer) source() *Batch {
 }
 
 // makeNetworks makes the method's networks, each from a random stream of its own, and their targets, which begin as
-// copies. Tabular networks begin as the uniform policy and values of 0: no state's start depends on chance.
+// copies: no network's start depends on which others there are. Tabular networks begin as the uniform policy and values
+// of 0: no state's start depends on chance.
 func (t *Trainer) makeNetworks(most int) error {
 	c, shape := &t.Config, t.Env.Shape()
 	t.roles = t.Method.roles()
@@ -747,13 +753,13 @@ func (t *Trainer) fits(most int) error {
 		return nil
 	}
 	rng, n := stream(0, 0, 0), max(c.Batch, sampled)
-	steps, bytes := 0, 0
+	steps, bytes := 0, 0.0
 	for s, actions := range wander(t.Env, &rng) {
 		steps++
-		bytes += n * (4*(shape.Dim+len(actions)+len(t.Env.Features(nil, s))) + 16*units)
+		bytes += float64(n * (4*(shape.Dim+len(actions)+len(t.Env.Features(nil, s))) + 16*units))
 		if bytes > maxBatch {
-			want := fmt.Sprintf("the first %d steps of %d trajectories would already take %d GiB; "+
-				"shorter ones, or smaller networks, take less", steps, n, bytes>>30)
+			want := fmt.Sprintf("the first %d steps of %d trajectories would already take %.0f GiB; "+
+				"shorter ones, or smaller networks, take less", steps, n, bytes/(1<<30))
 			return &FieldError{"Batch", fmt.Sprint(c.Batch), want}
 		}
 	}
@@ -779,7 +785,8 @@ func wander(env Env, rng *rand.PCG) iter.Seq2[[]int, []int] {
 	}
 }
 
-// newGuide returns the guide that the configuration asks for.
+// newGuide returns the guide PG that the configuration asks for. The cap of 1e-5 and the capacity of 10⁶ are the
+// reference's (spec §4, RL-G).
 func (t *Trainer) newGuide() Guide {
 	own := TraitsOf(t.Env).Guide
 	switch {
@@ -814,7 +821,11 @@ func (t *Trainer) PB() Policy {
 // ---- an iteration ----
 
 // Step is an iteration of training: it samples a batch, moves what is learned down the gradient of the batch's loss,
-// and returns that loss. With an error it leaves Iteration and everything learned as they were.
+// and returns that loss. With an error it leaves Iteration and everything learned as they were. Data flows
+//
+//	networks ── sample ──▶ trajectories ── evaluate ──▶ log PF, log PB, log F ── objective ──▶ L and its cotangents
+//	    ▲                                                                                              │
+//	    └────── Adam ◀── L and gradients finite? ◀── ∂L/∂θ ◀── Net.Backward ◀──────────────────────────┘
 func (t *Trainer) Step() (float64, error) {
 	if err := t.begin(); err != nil {
 		return 0, err
@@ -848,8 +859,10 @@ func (t *Trainer) Step() (float64, error) {
 	return loss, nil
 }
 
-// sample fills t.batch. Fresh trajectories are first, drawn from PF with exploration (spec §3); replayed ones follow,
-// and then the states that the objective reads beside those visited.
+// sample fills t.batch. Fresh trajectories are first, drawn from PF with exploration; replayed ones follow, and then the
+// states that the objective reads beside those visited. Exploration and replay are off policy: balance losses read
+// log PF of the learned policy on any trajectories (spec §3). The policy gradient is an expectation over PF, and
+// [Config.Validate] allows it neither.
 func (t *Trainer) sample() (fresh int, err error) {
 	c, b := &t.Config, &t.batch
 
@@ -909,10 +922,16 @@ func (t *Trainer) balance() (loss float64, err error) {
 	}
 	loss = t.objective(b, v, d)
 
-	// ∂L/∂θ, and a step of Adam. VarGrad has set v.LogZ to its estimate
+	// ∂L/∂θ. Where no network gives log F, it can only be PF's out-flow, the LSE of its outputs
 	for _, r := range t.roles {
-		t.net[r].Backward(*r.of(d), t.outflow(r, d))
+		var dLSE []float64
+		if r == forwardPolicy && t.net[stateValue] == nil {
+			dLSE = d.LogF
+		}
+		t.net[r].Backward(*r.of(d), dLSE)
 	}
+
+	// A step of Adam. VarGrad has set v.LogZ to its estimate; other objectives leave it, and move it if they read it
 	if err := t.descend(loss, t.roles...); err != nil {
 		return loss, err
 	}
@@ -928,15 +947,8 @@ func (t *Trainer) balance() (loss float64, err error) {
 	return loss, nil
 }
 
-// outflow returns the cotangents of the LSE of a network: those of log F, if that is the forward network's out-flow.
-func (t *Trainer) outflow(r role, d *Flows) []float64 {
-	if r == forwardPolicy && t.net[stateValue] == nil {
-		return d.LogF
-	}
-	return nil
-}
-
-// evaluate fills v with what the networks give on the rows of b.
+// evaluate fills v with what the networks give on the rows of b. Rows that were evaluated to sample are not evaluated
+// again, so that [Net.Backward] finds what it needs.
 func (t *Trainer) evaluate(b *Batch, v *Flows) {
 	v.LogZ = t.logZ[0]
 	if t.net[forwardPolicy] != nil { // else the objective reads no policy
@@ -961,7 +973,8 @@ func (t *Trainer) fill(nets *[numRoles]*Net, b *Batch, f *Flows) {
 	}
 }
 
-// bootstrap fills v.Next with log F by the target networks.
+// bootstrap fills v.Next with log F(s') by the target networks: an objective of spec §6 holds r + V̄(s') constant, and V̄
+// moves slowly.
 func (t *Trainer) bootstrap(b *Batch, v *Flows) {
 	w := &t.w
 	if t.target[forwardPolicy] == nil {
@@ -1000,7 +1013,8 @@ func (t *Trainer) descend(loss float64, roles ...role) error {
 	return nil
 }
 
-// descendLogZ moves log Z one step of Adam down a gradient.
+// descendLogZ moves log Z one step of Adam down a gradient. A loss that is finite has a finite one: ∂L/∂log Z is a sum
+// of residuals, and L one of their squares.
 func (t *Trainer) descendLogZ(gradient float64) {
 	t.adamZ.Update(t.logZ[:], []float64{gradient}, t.Config.rate(t.Iteration)*t.Config.LRZ)
 }
@@ -1109,7 +1123,9 @@ func (t *Trainer) criticise(b *Batch, way Direction, critic role) {
 	t.net[critic].Backward(t.dVal, nil)
 }
 
-// estimate leaves the λ-advantages of the rewards t.r by the values t.val in t.a, centred (facts 4 and 5).
+// estimate leaves the λ-advantages of the rewards t.r by the values t.val in t.a, centred. At λ = 1 the mean of the
+// gradient is exact for any V, at λ < 1 if V is V_F. Centring by the batch's own mean biases it by O(1/K), K
+// trajectories (fact 5).
 func (t *Trainer) estimate(b *Batch, way Direction, λ float64) {
 	t.a = resize(t.a, len(b.Steps))
 	Advantages(b, way, t.r, t.val, λ, t.a)
@@ -1160,7 +1176,7 @@ func (t *Trainer) reinforceBackward(loss float64) error {
 	return t.descend(loss, moved...)
 }
 
-// sums are over the iterations since the last evaluation.
+// sums are over the iterations since the last evaluation, which reports their means.
 type sums struct {
 	Loss                             float64
 	Iterations                       int
@@ -1182,9 +1198,8 @@ func (l *sums) note(s TrustStep) {
 
 // Run trains until Config.Iterations. It evaluates every Config.EvalEvery iterations, from iteration 0 on, and at the
 // end. It calls progress, unless that is nil, with the evaluation of the untrained sampler, whose loss is NaN, and after
-// each iteration with the evaluation or nil. When ctx is done it finishes the
-// iteration, or leaves an evaluation to the next Run, and returns ctx's error. The trainer can then be saved, and run
-// on.
+// each iteration with the evaluation or nil. When ctx is done it finishes the iteration, or leaves an evaluation to the
+// next Run, and returns ctx's error. The trainer can then be saved, and run on.
 func (t *Trainer) Run(ctx context.Context, progress func(loss float64, e *Evaluation)) error {
 	if progress == nil {
 		progress = func(float64, *Evaluation) {}
@@ -1223,7 +1238,7 @@ func (t *Trainer) evaluationDue() bool {
 	return !done && (t.Iteration == t.Config.Iterations || every > 0 && t.Iteration%every == 0)
 }
 
-// LogZ returns the learned log Z.
+// LogZ returns the learned log Z: log F(s0) where a flow of states is learned, else the parameter.
 func (t *Trainer) LogZ() float64 {
 	b, v := t.source(), new(Flows)
 	t.evaluate(b, v)
@@ -1285,7 +1300,7 @@ func (t *Trainer) Evaluate(ctx context.Context) (Evaluation, error) {
 	return e, nil
 }
 
-// evaluation returns a point of the curve that has its training figures only.
+// evaluation returns a point of the curve that has its training figures only. Means of nothing are 0/0, NaN.
 func (t *Trainer) evaluation() Evaluation {
 	found, since := math.NaN(), t.since
 	if t.mode != nil {
@@ -1388,7 +1403,8 @@ func (t *Trainer) Samples(ctx context.Context, n int, seed uint64) iter.Seq2[*Ba
 	}
 }
 
-// replay is a list of trajectories, oldest first, each one its actions.
+// replay is a list of trajectories, oldest first, each one its actions. Actions take less room than states, and the next
+// batch walks them anew ([Batch.Walk]).
 type replay [][]int
 
 // add appends trajectory i of b. Of more than capacity trajectories the oldest go.
@@ -1454,7 +1470,7 @@ const checkpointVersion = "9"
 // figures is the number of numbers in an Evaluation.
 var figures = binary.Size(Evaluation{}) / 8
 
-// identity is what a checkpoint knows an environment by.
+// identity is what a checkpoint knows an environment by, beside its rewards' fingerprint.
 type identity struct {
 	Spec     string // canonical, or the type's name where there is none
 	Checksum uint32 // CRC-32 (IEEE) of the file that the environment reads, else 0
@@ -1528,7 +1544,8 @@ func (t *Trainer) tensors(replay, guide, modes []int32) (all []tensor) {
 	return all
 }
 
-// header returns the header of a checkpoint. sum is the CRC-32 of the tensors' bytes, and size their number.
+// header returns the header of a checkpoint. sum is the CRC-32 of the tensors' bytes, and size their number. The same
+// trainer always has the same header: JSON sorts the names. So Load compares headers as bytes.
 func header(c checkpoint, tensors []tensor, sum uint32) (text []byte, size int, err error) {
 	trainer, err := json.Marshal(c)
 	if err != nil {
@@ -1550,8 +1567,9 @@ func header(c checkpoint, tensors []tensor, sum uint32) (text []byte, size int, 
 	return append(text, strings.Repeat(" ", -len(text)&7)...), size, err
 }
 
-// usable returns an error if a parameter or a moment of one is not finite, or log PF(s0) is not, because parameters are
-// so large that the network's outputs overflow.
+// usable keeps a bad state from replacing a good file, and from being read. It returns an error if a parameter or a
+// moment of one is not finite, or log PF(s0) is not, because parameters are so large that the network's outputs
+// overflow.
 func (t *Trainer) usable() error {
 	logPF := tensor{name: "log PF(s0)", values: t.source().Forward(t.PF())}
 	for _, x := range append(t.tensors(nil, nil, nil), logPF) {
@@ -1721,7 +1739,9 @@ func readCheckpoint(r io.Reader) (*checkpoint, error) {
 	return c, nil
 }
 
-// restore gives t the recorded numbers.
+// restore gives t the recorded numbers. A file may claim anything, also with a right checksum. So lists must fit into the
+// file before they are made, and the header must be the one that t itself would write: then every tensor has its place
+// and its size, and none is missing or left over.
 func (c *checkpoint) restore(t *Trainer) error {
 	n, dim := c.Lengths, t.Env.Shape().Dim
 	if slices.Min(n[:]) < 0 || slices.Max(n[:]) > len(c.data) || n[0]%figures+n[2]%dim+n[3]%dim != 0 {
@@ -1768,7 +1788,8 @@ func readRecorded(name, dir string, sum uint32) (source, error) {
 		name, sum, dir)
 }
 
-// memories returns the tensors replay, guide and modes.
+// memories returns the tensors replay, guide and modes: what training remembers beside numbers. Indices that are built
+// from them are not recorded.
 func (t *Trainer) memories() (replay, guide, modes []int32) {
 	for _, actions := range t.replay {
 		for _, a := range actions {
@@ -1784,8 +1805,9 @@ func (t *Trainer) memories() (replay, guide, modes []int32) {
 	return replay, guide, t.found.state
 }
 
-// recall fills t's memories from such tensors. An environment may panic at a state that is not its own. Here, where
-// states come from a file, that is an error.
+// recall fills t's memories from such tensors, in the order in which training filled them, so that what follows is the
+// same bit for bit. An environment may panic at a state that is not its own. Here, where states come from a file, that
+// is an error.
 func (t *Trainer) recall(replay, guide, modes []int32) (err error) {
 	defer func() {
 		if p := recover(); p != nil {

@@ -847,10 +847,6 @@ var list = []place{
 		m("log F is 0", "nets[forwardPolicy].LSE", "make([]float64, len(nets[forwardPolicy].LSE))"),
 		m("Q without α", "values: []role{forwardPolicy}", "values: nil"),
 	}},
-	{"trainer.go", "Trainer.outflow", []mutant{
-		m("out-flows have no gradient", "return d.LogF", "return nil"),
-		m("an out-flow beside a network of log F", " && t.net[stateValue] == nil", ""),
-	}},
 	{"trainer.go", "Trainer.evaluate", []mutant{
 		m("no log Z", "v.LogZ = t.logZ[0]", ""),
 		m("kinds of flow not asked", "t.fill(&t.net, b, v)", "if v.LogRhat == nil && v.LogG == nil && v.LogF == nil { t.fill(&t.net, b, v) }"),
@@ -925,6 +921,10 @@ var list = []place{
 		m("targets stand still", "(1-targetStep)*t.target[r].Params[i] + targetStep*θ", "t.target[r].Params[i] + 0*θ"),
 		m("targets are the networks", "(1-targetStep)*t.target[r].Params[i] + targetStep*θ", "θ"),
 		m("no target values", "t.bootstrap(b, v)", ""),
+		m("out-flows have no gradient", "dLSE = d.LogF", "dLSE = nil"),
+		m("an out-flow beside a network of log F", " && t.net[stateValue] == nil", ""),
+		m("log Z stands still", "t.descendLogZ(d.LogZ)", ""),
+		m("a step taken whatever its loss", "err := t.descend(loss, t.roles...); err != nil", "err := t.descend(0*loss, t.roles...); err != nil"),
 		m("broken environments not noticed", "b.err != nil", "false"),
 		m("states where the method is not defined accepted", "err := t.Method.Applies(&b.States); err != nil", "false"),
 		m("critics' cotangents kept", "d.ResetLogQ(b)", "if d.LogQ[0] == nil { d.ResetLogQ(b) }"),
