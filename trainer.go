@@ -528,8 +528,8 @@ func (c Config) Validate() error {
 	return errors.Join(problems...)
 }
 
-// hidden returns the widths of the hidden layers of a network. A tabular one has none: its input is one feature for each
-// state, so that each state has a row of parameters to itself.
+// hidden returns the widths of the hidden layers of a network. A tabular one has none: its input is one feature for
+// each state, so that each state has a row of parameters to itself.
 func (c Config) hidden(r role) []int {
 	switch {
 	case c.Tabular:
@@ -575,8 +575,8 @@ type Evaluation struct {
 	Samples Empirical
 }
 
-// Trainer trains a sampler. The fields are for reading. A trainer is for one goroutine at a time: Step, Run, Evaluate and
-// Save return an error while another call of them goes on. Nothing needs to be closed.
+// Trainer trains a sampler. The fields are for reading. A trainer is for one goroutine at a time: Step, Run, Evaluate
+// and Save return an error while another call of them goes on. Nothing needs to be closed.
 type Trainer struct {
 	Config       Config
 	Env          Env
@@ -733,9 +733,9 @@ func (t *Trainer) makeNetworks(most int) error {
 	return nil
 }
 
-// fits returns an error if the networks have more than most parameters, or a batch takes more than maxBatch bytes: 4 for
-// each coordinate, action and feature of a state, and 16 for each of its units, value and cotangent. The length of a
-// trajectory is that of one by the uniform policy.
+// fits returns an error if the networks have more than most parameters, or a batch takes more than maxBatch bytes: 4
+// for each coordinate, action and feature of a state, and 16 for each of its units, value and cotangent. The length of
+// a trajectory is that of one by the uniform policy.
 func (t *Trainer) fits(most int) error {
 	c, shape := &t.Config, t.Env.Shape()
 	total, units := 0, 0
@@ -800,8 +800,8 @@ func (t *Trainer) newGuide() Guide {
 	return &Replayed{Capacity: 1e6}
 }
 
-// PF returns the forward policy learned so far, which follows from values where no forward network is learned. PF and PB
-// share the trainer's networks. Use both on one goroutine, on one set of states at a time, and evaluate its rows in
+// PF returns the forward policy learned so far, which follows from values where no forward network is learned. PF and
+// PB share the trainer's networks. Use both on one goroutine, on one set of states at a time, and evaluate its rows in
 // order.
 func (t *Trainer) PF() Policy {
 	if pf := t.net[forwardPolicy]; pf != nil {
@@ -859,8 +859,8 @@ func (t *Trainer) Step() (float64, error) {
 	return loss, nil
 }
 
-// sample fills t.batch. Fresh trajectories are first, drawn from PF with exploration; replayed ones follow, and then the
-// states that the objective reads beside those visited. Exploration and replay are off policy: balance losses read
+// sample fills t.batch. Fresh trajectories are first, drawn from PF with exploration; replayed ones follow, and then
+// the states that the objective reads beside those visited. Exploration and replay are off policy: balance losses read
 // log PF of the learned policy on any trajectories (spec §3). The policy gradient is an expectation over PF, and
 // [Config.Validate] allows it neither.
 func (t *Trainer) sample() (fresh int, err error) {
@@ -973,8 +973,8 @@ func (t *Trainer) fill(nets *[numRoles]*Net, b *Batch, f *Flows) {
 	}
 }
 
-// bootstrap fills v.Next with log F(s') by the target networks: an objective of spec §6 holds r + V̄(s') constant, and V̄
-// moves slowly.
+// bootstrap fills v.Next with log F(s') by the target networks: an objective of spec §6 holds r + V̄(s') constant, and
+// V̄ moves slowly.
 func (t *Trainer) bootstrap(b *Batch, v *Flows) {
 	w := &t.w
 	if t.target[forwardPolicy] == nil {
@@ -1050,7 +1050,7 @@ func (t *Trainer) reinforce() (loss float64, err error) {
 		t.net[forwardPolicy].Backward(d.LogPF, nil)
 		moved = append(moved, forwardPolicy)
 	}
-	restore := t.keep()
+	restore := t.keep(moved)
 	if err := t.descend(loss, moved...); err != nil {
 		return loss, err
 	}
@@ -1069,15 +1069,15 @@ func (t *Trainer) reinforce() (loss float64, err error) {
 	return loss, err
 }
 
-// keep returns a function that sets everything learned back to what it is now: PB's part of an iteration may fail when
-// PF has moved. Other methods have nothing to restore.
-func (t *Trainer) keep() (restore func()) {
+// keep returns a function that sets log Z and networks back to what they are now: PB's part of an iteration may fail
+// when PF has moved. Other methods have nothing to restore.
+func (t *Trainer) keep(roles []role) (restore func()) {
 	if !t.Method.LearnPB {
 		return nil
 	}
 	t.kept = t.kept[:0]
 	learned := [][]float64{t.logZ[:], t.adamZ.M, t.adamZ.V}
-	for _, r := range t.roles {
+	for _, r := range roles {
 		learned = append(learned, t.net[r].Params, t.net[r].M, t.net[r].V)
 	}
 	for _, list := range learned {
@@ -1197,9 +1197,9 @@ func (l *sums) note(s TrustStep) {
 // ---- runs and evaluations ----
 
 // Run trains until Config.Iterations. It evaluates every Config.EvalEvery iterations, from iteration 0 on, and at the
-// end. It calls progress, unless that is nil, with the evaluation of the untrained sampler, whose loss is NaN, and after
-// each iteration with the evaluation or nil. When ctx is done it finishes the iteration, or leaves an evaluation to the
-// next Run, and returns ctx's error. The trainer can then be saved, and run on.
+// end. It calls progress, unless that is nil, with the evaluation of the untrained sampler, whose loss is NaN, and
+// after each iteration with the evaluation or nil. When ctx is done it finishes the iteration, or leaves an evaluation
+// to the next Run, and returns ctx's error. The trainer can then be saved, and run on.
 func (t *Trainer) Run(ctx context.Context, progress func(loss float64, e *Evaluation)) error {
 	if progress == nil {
 		progress = func(float64, *Evaluation) {}
@@ -1403,8 +1403,8 @@ func (t *Trainer) Samples(ctx context.Context, n int, seed uint64) iter.Seq2[*Ba
 	}
 }
 
-// replay is a list of trajectories, oldest first, each one its actions. Actions take less room than states, and the next
-// batch walks them anew ([Batch.Walk]).
+// replay is a list of trajectories, oldest first, each one its actions. Actions take less room than states, and the
+// next batch walks them anew ([Batch.Walk]).
 type replay [][]int
 
 // add appends trajectory i of b. Of more than capacity trajectories the oldest go.
@@ -1739,9 +1739,9 @@ func readCheckpoint(r io.Reader) (*checkpoint, error) {
 	return c, nil
 }
 
-// restore gives t the recorded numbers. A file may claim anything, also with a right checksum. So lists must fit into the
-// file before they are made, and the header must be the one that t itself would write: then every tensor has its place
-// and its size, and none is missing or left over.
+// restore gives t the recorded numbers. A file may claim anything, also with a right checksum. So lists must fit into
+// the file before they are made, and the header must be the one that t itself would write: then every tensor has its
+// place and its size, and none is missing or left over.
 func (c *checkpoint) restore(t *Trainer) error {
 	n, dim := c.Lengths, t.Env.Shape().Dim
 	if slices.Min(n[:]) < 0 || slices.Max(n[:]) > len(c.data) || n[0]%figures+n[2]%dim+n[3]%dim != 0 {
@@ -1751,7 +1751,8 @@ func (c *checkpoint) restore(t *Trainer) error {
 	replay, guide, modes := make([]int32, n[1]), make([]int32, n[2]), make([]int32, n[3])
 	tensors := t.tensors(replay, guide, modes)
 	text, size, err := header(*c, tensors, crc32.ChecksumIEEE(c.data))
-	valid := bytes.Equal(text, c.header) && size == len(c.data) && min(c.Iteration, c.Trajectories, c.Since.Iterations) >= 0
+	counts := min(c.Iteration, c.Trajectories, c.Since.Iterations)
+	valid := bytes.Equal(text, c.header) && size == len(c.data) && counts >= 0
 	if err != nil || !valid {
 		return errors.New("gfn: checkpoint: its tensors do not fit its configuration: damaged, or of another version")
 	}

@@ -983,7 +983,7 @@ var list = []place{
 		m("NaN loaded", "t.usable()", "nil"),
 		m("any rewards", "1e-9*max", "1e9*max"),
 		m("any header", "bytes.Equal(text, c.header)", "len(text) > 0"),
-		m("counts below 0", " && min(c.Iteration, c.Trajectories, c.Since.Iterations) >= 0", ""),
+		m("counts below 0", "counts >= 0", "counts < 1<<30"),
 		m("bytes that are no tensor's", "size == len(c.data)", "size <= len(c.data)"),
 		m("the loss since the last evaluation forgotten", ", t.since = c.Iteration, c.Trajectories, c.TrainSeconds, c.Since", " = c.Iteration, c.Trajectories, c.TrainSeconds"),
 	}},
