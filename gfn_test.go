@@ -503,7 +503,8 @@ func TestExactQuantities(t *testing.T) {
 			}
 		}
 		closeTo(t, math.Log(z), g.LogZ(), 1e-10)
-		gotVisits, gotEnds, gotCount, gotFlow := g.LogVisits(logPF), g.LogTerminating(logPF), g.LogTrajectories(), g.LogFlows(logPB)
+		gotVisits, gotEnds := g.LogVisits(logPF), g.LogTerminating(logPF)
+		gotCount, gotFlow := g.LogTrajectories(), g.LogFlows(logPB)
 		for row := range n {
 			closeTo(t, math.Log(visits[row]), gotVisits[row], 1e-10)
 			closeTo(t, math.Log(ends[row]), gotEnds[row], 1e-10)
@@ -735,10 +736,7 @@ func TestCheckEnv(t *testing.T) {
 			e.undo = func(s []int, b int) int { s[b] = max(0, s[b]-1); return b }
 		}},
 		{"state [1 0]: the source has 1 backward actions", grid, func(e *variant) {
-			e.source = func(s []int) {
-				s[0],
-					s[1] = 1, 0
-			}
+			e.source = func(s []int) { s[0], s[1] = 1, 0 }
 		}},
 		{"Source must write every entry", grid, func(e *variant) { e.source = func([]int) {} }},
 	} {
@@ -3884,17 +3882,24 @@ func TestAdvantages(t *testing.T) {
 	})
 }
 
-// toLogits carries cotangents of log-probabilities by slot of a batch to logits by slot of its graph.
-func toLogits(g *gfn.Graph, b *gfn.Batch, from, to []int32, logp, d []float64) []float64 {
+// inLogits returns the policy gradient of advantages a on b, in logits by slot of its graph; logp is the policy on b.
+func inLogits(g *gfn.Graph, b *gfn.Batch, way gfn.Direction, a, logp []float64) []float64 {
+	var d gfn.Flows
+	d.Reset(b, false)
+	gfn.PolicyGradient(b, way, a, &d)
+	cotangents, from, to := d.LogPF, b.FStart, g.FStart
+	if way == gfn.Backward {
+		cotangents, from, to = d.LogPB, b.BStart, g.BStart
+	}
 	dst := make([]float64, to[len(to)-1])
 	for row := range b.Len() {
 		sum := 0.0
 		for k := from[row]; k < from[row+1]; k++ {
-			sum += d[k]
+			sum += cotangents[k]
 		}
 		base := to[g.Row(b.State(nil, row))] - from[row]
 		for k := from[row]; k < from[row+1]; k++ {
-			dst[base+k] += d[k] - math.Exp(logp[k])*sum
+			dst[base+k] += cotangents[k] - math.Exp(logp[k])*sum
 		}
 	}
 	return dst
@@ -3912,50 +3917,47 @@ func TestSampledGradients(t *testing.T) {
 	J, exactF := g.GradJF(logPF, logPB, logZ)
 	_, exactB := g.GradJB(logPB, logPG, g.LogTerminating(logPF))
 	exact := slices.Concat([]float64{J}, exactF, exactB)
+	none := func(b *gfn.Batch) []float64 { return make([]float64, b.Len()) }
 	critics := func(b *gfn.Batch) []float64 { return onBatch(g, b, critic) }
-	for name, estimate := range map[string]func(b *gfn.Batch, way gfn.Direction, r, a []float64){
-		"return":       func(b *gfn.Batch, way gfn.Direction, r, a []float64) { gfn.Returns(b, way, r, a) },
-		"reward-to-go": func(b *gfn.Batch, way gfn.Direction, r, a []float64) { gfn.Advantages(b, way, r, nil, 1, a) },
-		"baseline": func(b *gfn.Batch, way gfn.Direction, r, a []float64) {
-			gfn.Advantages(b, way, r, critics(b), 1, a)
-		},
-		"baseline, centred by others": func(b *gfn.Batch, way gfn.Direction, r, a []float64) {
-			gfn.Advantages(b, way, r, critics(b), 1, a)
-			gfn.Centre(b, way, a, gfn.CentreOthers)
-		},
-		"return; backward down c(τ)²": func(b *gfn.Batch, way gfn.Direction, r, a []float64) {
-			if gfn.Returns(b, way, r, a); way == gfn.Backward {
-				gfn.ResidualB(b, &gfn.Flows{LogPF: b.LogPF, LogZ: logZ}, r, a)
-			}
-		},
+	for name, c := range map[string]struct {
+		critic  func(b *gfn.Batch) []float64
+		centred gfn.Centring
+		tb      bool // backward down c(τ)²
+	}{
+		"return": {nil, gfn.CentreNone, false}, "return; backward down c(τ)²": {nil, gfn.CentreNone, true},
+		"reward-to-go": {none, gfn.CentreNone, false}, "baseline": {critics, gfn.CentreNone, false},
+		"baseline, centred by others": {critics, gfn.CentreOthers, false},
 	} {
+		estimate := func(b *gfn.Batch, way gfn.Direction, logZ float64) (r, a []float64) {
+			r, a = rewards(b, way, logZ), make([]float64, len(b.Steps))
+			switch {
+			case c.tb && way == gfn.Backward:
+				gfn.ResidualB(b, &gfn.Flows{LogPF: b.LogPF, LogZ: logZ}, r, a)
+			case c.critic == nil:
+				gfn.Returns(b, way, r, a)
+			default:
+				gfn.Advantages(b, way, r, c.critic(b), 1, a)
+			}
+			gfn.Centre(b, way, a, c.centred)
+			return r, a
+		}
 		sum, square := make([]float64, len(exact)), make([]float64, len(exact))
 		for k := range uint64(batches) {
 			b := draw(t, g.Env, pf, n, gfn.Sampling{Seed: 1, Iteration: k})
 			b.Evaluate(pf, pb)
-			r, a := make([]float64, len(b.Steps)), make([]float64, len(b.Steps))
-			gfn.RewardsF(b, &gfn.Flows{LogPF: b.LogPF, LogPB: b.LogPB, LogZ: logZ}, r)
+			r, a := estimate(b, gfn.Forward, logZ)
 			one := []float64{0}
 			for _, x := range r {
 				one[0] += x / n
 			}
-			var d gfn.Flows
-			d.Reset(b, false)
-			estimate(b, gfn.Forward, r, a)
-			gfn.PolicyGradient(b, gfn.Forward, a, &d)
-			one = append(one, toLogits(g, b, b.FStart, g.FStart, b.LogPF, d.LogPF)...)
+			one = append(one, inLogits(g, b, gfn.Forward, a, b.LogPF)...)
 			// back from its endpoints, against a guide
-			endpoints := endpoints(b)
+			ends := endpoints(b)
 			b.Reset(g.Env)
-			require.NoError(t, b.SampleBackward(pb, endpoints, gfn.Sampling{Seed: 2, Iteration: k}))
+			require.NoError(t, b.SampleBackward(pb, ends, gfn.Sampling{Seed: 2, Iteration: k}))
 			b.Evaluate(g.Policy(logPG), pb)
-			r, a = make([]float64, len(b.Steps)), make([]float64, len(b.Steps))
-			gfn.Unguided{}.LogPG(b, b.LogPF, nil, a)
-			gfn.RewardsB(b, &gfn.Flows{LogPB: b.LogPB}, a, r)
-			d.Reset(b, false)
-			estimate(b, gfn.Backward, r, a)
-			gfn.PolicyGradient(b, gfn.Backward, a, &d)
-			one = append(one, toLogits(g, b, b.BStart, g.BStart, b.LogPB, d.LogPB)...)
+			_, a = estimate(b, gfn.Backward, logZ)
+			one = append(one, inLogits(g, b, gfn.Backward, a, b.LogPB)...)
 			for i, x := range one {
 				sum[i], square[i] = sum[i]+x, square[i]+x*x
 			}
@@ -3979,7 +3981,7 @@ func TestCentringBias(t *testing.T) {
 		sum := make([]float64, len(logPF))
 		for first := 1; first <= 2; first++ {
 			for second := 1; second <= 2; second++ {
-				b, v, d := backFrom(g.Env, []int{first}, []int{second})
+				b, v, _ := backFrom(g.Env, []int{first}, []int{second})
 				b.LogPF = slices.Clone(v.LogPF)
 				g.Policy(logPF)(&b.States, 0, b.Len(), v.LogPF)
 				r, a := make([]float64, len(b.Steps)), make([]float64, len(b.Steps))
@@ -3991,9 +3993,8 @@ func TestCentringBias(t *testing.T) {
 					a[b.Start[i]+1] = a[b.Start[i]]
 				}
 				gfn.Centre(b, gfn.Forward, a, c)
-				gfn.PolicyGradient(b, gfn.Forward, a, d)
 				p := math.Exp(logPF[first-1] + logPF[second-1])
-				addTo(sum, p, toLogits(g, b, b.FStart, g.FStart, v.LogPF, d.LogPF))
+				addTo(sum, p, inLogits(g, b, gfn.Forward, a, v.LogPF))
 			}
 		}
 		for i := range want {
@@ -4232,18 +4233,14 @@ func TestLambdaBothWays(t *testing.T) {
 						value[b.Steps[i].Row] = v[g.From[e]]
 					}
 					gfn.Advantages(b, way, rewards, value, λ, a)
-					var d gfn.Flows
-					d.Reset(b, false)
-					gfn.PolicyGradient(b, way, a, &d)
 					dV := make([]float64, b.Len())
 					gfn.Critic(b, way, a, dV)
 					pf, pb, x := along(g, τ, logPF, logPB)
-					p, inLogits := math.Exp(pf), toLogits(g, b, b.FStart, g.FStart, b.Forward(g.Policy(logPF)), d.LogPF)
+					p, policy := math.Exp(pf), b.Forward(g.Policy(logPF))
 					if way == gfn.Backward {
-						policy := b.Backward(g.BackwardPolicy(logPB))
-						p, inLogits = math.Exp(logρ[x]+pb), toLogits(g, b, b.BStart, g.BStart, policy, d.LogPB)
+						p, policy = math.Exp(logρ[x]+pb), b.Backward(g.BackwardPolicy(logPB))
 					}
-					addTo(grad, p, inLogits)
+					addTo(grad, p, inLogits(g, b, way, a, policy))
 					for row, x := range dV {
 						step[g.Row(b.State(nil, row))] += p * x
 					}
@@ -4661,16 +4658,10 @@ func TestEndpointGuide(t *testing.T) {
 			}
 			gfn.RewardsB(b, v, pg, r)
 			require.Zero(t, r[len(τ)-1], "an exit has no reward backwards")
-			for _, sum := range []struct {
-				of       []float64
-				estimate func()
-			}{{got, func() { gfn.Returns(b, gfn.Backward, r, a) }}, {down, func() { gfn.ResidualB(b, v, r, a) }}} {
-				sum.estimate()
-				var d gfn.Flows
-				d.Reset(b, false)
-				gfn.PolicyGradient(b, gfn.Backward, a, &d)
-				addTo(sum.of, math.Exp(logρ[x]+pb), toLogits(g, b, b.BStart, g.BStart, v.LogPB, d.LogPB))
-			}
+			gfn.Returns(b, gfn.Backward, r, a)
+			addTo(got, math.Exp(logρ[x]+pb), inLogits(g, b, gfn.Backward, a, v.LogPB))
+			gfn.ResidualB(b, v, r, a)
+			addTo(down, math.Exp(logρ[x]+pb), inLogits(g, b, gfn.Backward, a, v.LogPB))
 			for i := range τ[:len(τ)-1] { // ½ ∇c(τ)² = −c(τ) ∇log PB
 				closeTo(t, -c, a[i], 1e-12)
 			}
@@ -5866,8 +5857,10 @@ func onEditors(t *testing.T, test func(t *testing.T, rng *rand.Rand, c editing))
 			δ = 0
 		case 1:
 			δ = 1
-		case 2, 3:
+		case 2:
 			σ = 0
+		case 3: // the likeliest letter is at the threshold
+			δ, σ = 1, 0
 		case 4:
 			λ = 0
 		}
