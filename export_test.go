@@ -39,6 +39,9 @@ func (t *Trainer) ShortMemory() {
 	}
 }
 
+// Memory returns how many endpoints the replay guide keeps.
+func (t *Trainer) Memory() int { return t.guide.(*Replayed).Capacity }
+
 // Value returns by row of the graph what the network of log F gives: log F̃ of fldb, log V of rpe, or the critic V_F.
 func (t *Trainer) Value() []float64 { return t.net[stateValue].Table(&t.Graph.States) }
 

@@ -1415,6 +1415,54 @@ func TestSequenceMoves(t *testing.T) {
 	}
 }
 
+// Rewards of words by hand, from files: log R, and of unfinished words, with - in empty slots, log R̂. Where words have
+// modes, those are the words of log R = 0.
+func TestWordRewards(t *testing.T) {
+	const exp = "length=2,tokens=AB,reward=table,transform=exp,rmax=8,missing=1,beta=" // R = 8 e^{β(y − best)}
+	const energies = "word,score\nAA,-700\nAB,3\nBB,-1\n"
+	log8 := math.Log(8)
+	for _, c := range []struct {
+		keys, text string
+		modes      bool
+		logR       map[string]float64
+	}{
+		{"length=2,tokens=ABC,reward=motif,beta=2", "# slot 1\n1 2\t3\r\n\n-4 0.5 1e1 # slot 2\n", false,
+			map[string]float64{"AB": 3, "CC": 26, "BA": -4, "AA": -6, "A-": 2, "-B": 1}},
+		{"length=4,tokens=AB,reward=modes,beta=1.5", "# two words\r\nABBA\r\n\r\nAAAA # plain\n", true,
+			map[string]float64{"ABBA": 0, "AAAA": 0, "ABAA": -1.5, "BBBA": -1.5, "BABB": -4.5}},
+		{"length=3,tokens=AB,reward=modes", "AAA\nABB\n", true, // mismatches with the mode that fits best
+			map[string]float64{"---": 0, "B--": -1, "-B-": 0, "BB-": -1, "-BA": -1, "BBA": -2}},
+		{"length=3,tokens=AB,reward=factors,beta=2",
+			"factor 0 : 1 2 # A, B\n\nfactor 2 0 : 10 20\t30 40\r\nfactor 0 1 2 : 0 0 0 0 0 0 0 -500\n", false,
+			map[string]float64{"---": 0, "A--": 2, "B--": 4, "-A-": 0, "--A": 0, "A-A": 22, "B-A": 44, "A-B": 62,
+				"B-B": 84, "AAA": 22, "BAB": 84, "BBB": -916}},
+		{exp + "-2", energies, false, map[string]float64{"AA": log8, "AB": log8 - 1406, "BB": log8 - 1398, "BA": log8 - 1402}},
+		{exp + "0.5", energies, false, map[string]float64{"AA": log8 - 351.5, "AB": log8, "BB": log8 - 2, "BA": log8 - 1}},
+		{exp + "0", energies, false, map[string]float64{"AA": log8, "AB": log8, "BB": log8, "BA": log8}},
+	} {
+		spec := "sequence:order=any,file=f.txt," + c.keys
+		env := must(gfn.ParseEnvText(spec, c.text)).(*gfn.Sequence)
+		require.NotZero(t, env.Traits().Checksum)
+		for word, want := range c.logR {
+			var s []int
+			for _, letter := range word {
+				s = append(s, strings.IndexRune("ABC"[:env.Shape().Features/len(word)]+"-", letter))
+			}
+			if env.Traits().LogIntermediate != nil {
+				require.Equal(t, want, env.Traits().LogIntermediate(s), "%s: %s", spec, word)
+			}
+			if strings.Contains(word, "-") {
+				continue
+			}
+			require.InDelta(t, want, env.LogReward(s), 1e-12, "%s: %s", spec, word)
+			require.False(t, math.Signbit(env.LogReward(s)) && want == 0, "log R of %s is −0", word)
+			if c.modes {
+				require.Equal(t, want == 0, env.Traits().Mode(s), word)
+			}
+		}
+	}
+}
+
 // A table of two letters over A, B: scores 4, 2, 0 (below rmin), −3. With β = 2, rmin = 1, rmax = 8 the rewards are
 // 8·(16, 4, 1, 1)/16 = 8, 2, ½, ½.
 const envTableText = "word,score\nAA,4\nAB,2\nBA,0\nBB,-3\n"
@@ -1458,13 +1506,6 @@ type envZeros struct{}
 func (envZeros) Read(p []byte) (int, error) { clear(p); return len(p), nil }
 
 func TestMotifReward(t *testing.T) {
-	file := envFile(t, "m.txt", "# slot 1\n1 2\t3\r\n\n-4 0.5 1e1 # slot 2\n")
-	env := parse(t, "sequence:length=2,tokens=ABC,reward=motif,beta=2,file="+file).(*gfn.Sequence)
-	for word, logR := range map[string]float64{"AB": 3, "CC": 26, "BA": -4, "AA": -6} {
-		s := must(env.Parse(word))
-		require.Equal(t, logR, env.LogReward(s), word)
-		require.Nil(t, env.Traits().Mode)
-	}
 	weights := [][]float64{{1, 2, 3}, {-4, 0.5, 10}}
 	reward := must(gfn.NewFactorReward(gfn.Motif(weights), 2, 3, 2))
 	weights[0][0] = 100 // the reward has its own
@@ -1490,16 +1531,6 @@ func TestMotifReward(t *testing.T) {
 }
 
 func TestModesReward(t *testing.T) {
-	file := envFile(t, "m.txt", "# two words\r\nABBA\r\n\r\nAAAA # plain\n")
-	env := parse(t, "sequence:length=4,tokens=AB,reward=modes,beta=1.5,file="+file).(*gfn.Sequence)
-	for word, logR := range map[string]float64{
-		"ABBA": 0, "AAAA": 0, "ABAA": -1.5, "BBBA": -1.5, "BABB": -4.5,
-	} {
-		s := must(env.Parse(word))
-		require.Equal(t, logR, env.LogReward(s), word)
-		require.False(t, math.Signbit(env.LogReward(s)) && logR == 0, "log R of %s is −0", word)
-		require.Equal(t, logR == 0, env.Traits().Mode(s), word)
-	}
 	reward := must(gfn.NewModesReward([]string{"ABBA", "AAAA"}, 4, "AB", 1.5))
 	require.Equal(t, -3.0, reward.LogR([]int{1, 0, 0, 1}))
 	require.Equal(t, -4.5, reward.LogR([]int{1, 0, 1, 1}))
@@ -1560,21 +1591,6 @@ func TestNotes(t *testing.T) {
 		{refused(table+",beta=-1", "word,score\nAB,1"), "beta is -1"},
 		{refused(table+",beta=inf,transform=exp", "word,score\nAB,1"), "beta is +Inf"},
 	}.check(t)
-}
-
-// Energies y of both signs: R = 8 e^{β(y − best)}.
-func TestExponentialTable(t *testing.T) {
-	const text = "word,score\nAA,-700\nAB,3\nBB,-1\n"
-	for beta, best := range map[float64]float64{-2: -700, 0.5: 3, 0: 0} {
-		const exp = "sequence:length=2,tokens=AB,reward=table,transform=exp,rmax=8,missing=1,file=t.csv,beta="
-		spec := exp + fmt.Sprint(beta)
-		env := must(gfn.ParseEnvText(spec, text)).(*gfn.Sequence)
-		for word, y := range map[string]float64{"AA": -700, "AB": 3, "BB": -1, "BA": 1} {
-			require.InDelta(t, math.Log(8)+beta*(y-best), env.LogReward(must(env.Parse(word))), 1e-12, "%s %v", word, beta)
-		}
-		want := fmt.Sprintf("transform=exp,beta=%v,rmax=8,rmin=0.001,missing=1,top=0.005", beta)
-		require.Contains(t, env.Traits().Spec, want)
-	}
 }
 
 func TestReadWords(t *testing.T) {
@@ -2297,37 +2313,6 @@ func TestTorusByEnumeration(t *testing.T) {
 	require.Equal(t, [][]int{{0, 1}, {1, 2}, {2, 0}}, gfn.Ring(3))
 }
 
-// partial returns the state of a word over A and B with '-' in empty slots.
-func partial(word string) (s []int) {
-	for _, r := range word {
-		s = append(s, strings.IndexRune("AB-", r))
-	}
-	return s
-}
-
-// A factor graph from a file, by hand: log R and, of unfinished words, the factors that are all set.
-func TestFactorFile(t *testing.T) {
-	file := envFile(t, "f.txt",
-		"factor 0 : 1 2 # A, B\n\nfactor 2 0 : 10 20\t30 40\r\nfactor 0 1 2 : 0 0 0 0 0 0 0 -500\n")
-	spec := "sequence:length=3,tokens=AB,reward=factors,beta=2,file=" + file
-	env := parse(t, spec+",order=any").(*gfn.Sequence)
-	for word, want := range map[string]float64{
-		"---": 0, "A--": 2, "B--": 4, "-A-": 0, "--A": 0, "A-A": 22, "B-A": 44, "A-B": 62, "B-B": 84,
-		"AAA": 22, "BAB": 84, "BBB": -916,
-	} {
-		s := partial(word)
-		require.Equal(t, want, env.Traits().LogIntermediate(s), word)
-		if !strings.Contains(word, "-") {
-			require.Equal(t, want, env.LogReward(s), word)
-		}
-	}
-	sum := env.Traits().Checksum
-	require.NotZero(t, sum)
-	require.Equal(t, "sequence:length=3,tokens=AB,order=any,reward=factors,file="+file+",beta=2",
-		env.Traits().Spec)
-	require.NoError(t, gfn.CheckEnv(env))
-}
-
 // Unfinished words have an intermediate reward where theirs is a sum over slots that stay. fldb applies there, and its
 // refusal names those orders and rewards.
 func TestLogIntermediate(t *testing.T) {
@@ -2356,13 +2341,6 @@ func TestLogIntermediate(t *testing.T) {
 			}
 			require.Equal(t, reward != "ising", varies, "%s %s", order, reward)
 		}
-	}
-	// of modes: mismatches in the slots that are set, with the mode that fits them best
-	env := parse(t, "sequence:length=3,tokens=AB,order=any,reward=modes,file="+envFile(t, "m.txt",
-		"AAA\nABB\n")).(*gfn.Sequence)
-	for word, want := range map[string]float64{"---": 0, "B--": -1, "-B-": 0, "BB-": -1, "-BA": -1, "BBA": -2} {
-		s := partial(word)
-		require.Equal(t, want, env.Traits().LogIntermediate(s), word)
 	}
 }
 
@@ -2862,39 +2840,14 @@ func TestSimulate(t *testing.T) {
 	require.Equal(t, make([]int, 31), must(gfn.Simulate(31, 1, 0, 1, 0)).Graph)
 }
 
-// The collider A → C ← B and the chain A → B → C, and how far they are apart.
-func TestMarginalsByHand(t *testing.T) {
-	three := dag(t, "nodes=3")
-	table := func(rows ...string) (m [][]float64) {
-		for _, row := range rows {
-			m = append(m, nil)
-			for _, digit := range row {
-				m[len(m)-1] = append(m[len(m)-1], float64(digit-'0'))
-			}
-		}
-		return m
-	}
-	collider, chain := three.MarginalsOf([][]int{{0, 0, 3}}), three.MarginalsOf([][]int{{0, 1, 2}})
-	// A and B are in each other's blanket through their child.
-	require.Equal(t, gfn.Marginals{
-		Edge: table("001", "001", "000"), Path: table("001", "001", "000"), Blanket: table("011", "101", "110"),
-	}, collider)
-	require.Equal(t, gfn.Marginals{
-		Edge: table("010", "001", "000"), Path: table("011", "001", "000"), Blanket: table("010", "101", "010"),
-	}, chain)
-	half := three.MarginalsOf([][]int{{0, 1, 2}, {0, 0, 3}})
-	require.Equal(t, []float64{0, 0.5, 0.5}, half.Edge[0])
-	for _, c := range []struct {
-		a, b []([]float64)
-		want []float64
-	}{
-		{collider.Blanket, chain.Blanket, []float64{math.Sqrt(2.0 / 6), 2.0 / 6, 1}},
-		{collider.Path, half.Path, []float64{math.Sqrt(0.25 / 6), 0.5 / 6, 0.5}}, // by ½ in A→B
-		{table("0"), table("0"), []float64{0, 0, 0}},
-	} {
-		rms, mean, most := gfn.Deviation(c.a, c.b)
-		require.InDeltaSlice(t, c.want, []float64{rms, mean, most}, 1e-15)
-	}
+// Root mean square, mean and most, over the pairs of different nodes.
+func TestDeviation(t *testing.T) {
+	a := [][]float64{{0, 1, 0}, {0.5, 0, 0}, {0, 0, 0}}
+	b := [][]float64{make([]float64, 3), make([]float64, 3), make([]float64, 3)}
+	rms, mean, most := gfn.Deviation(a, b)
+	require.InDeltaSlice(t, []float64{math.Sqrt(1.25 / 6), 1.5 / 6, 1}, []float64{rms, mean, most}, 1e-15)
+	rms, mean, most = gfn.Deviation([][]float64{{0}}, [][]float64{{0}})
+	require.Equal(t, []float64{0, 0, 0}, []float64{rms, mean, most})
 }
 
 // The exact posterior against sums over all graphs by slow definitions: what is reached by following edges, and the
@@ -2975,7 +2928,6 @@ func TestDAGErrors(t *testing.T) {
 
 func TestParseDAG(t *testing.T) {
 	require.Equal(t, "dag:nodes=5,samples=100,edges=5,noise=0.1,seed=0,columns=raw,penalty=0", dag(t, "").Traits().Spec)
-	require.Equal(t, gfn.ExitCapped{Cap: 1e-10, Threshold: 75}, dag(t, "nodes=2").Traits().Guide)
 	// each key reaches what it is for
 	logR := func(spec string) float64 { return dag(t, spec).LogReward([]int{0, 1, 3, 0, 2}) }
 	for _, spec := range []string{
@@ -6354,6 +6306,28 @@ func TestMethods(t *testing.T) {
 	for method, lr := range map[string]float64{"rl-u": 5e-3, "sac": 5e-3, "db-u": 2e-3} {
 		require.Equal(t, lr, gfn.DefaultConfig(method).LRV)
 	}
+}
+
+// The paper's numbers, each once; those of trust region and Adam stand in their tests by hand.
+func TestPaperNumbers(t *testing.T) {
+	for spec, rate := range map[string]float64{"hypergrid": 0.1, "sequence": 0.1, "dag:nodes=2": 1} {
+		c := gfn.DefaultConfig("rl-u")
+		want := c
+		c.Paper(parse(t, spec))
+		want.Batch, want.Hidden, want.Layers, want.HiddenV, want.LayersV = 128, 256, 4, 256, 2
+		want.LR, want.LRV, want.LRZ, want.Schedule = 1e-3, 5e-3, rate, "constant"
+		want.Lambda, want.LambdaV, want.Centring, want.LogZ, want.KL = 0.99, 1, "batch", 0, 0.01
+		require.Equal(t, want, c, spec)
+	}
+	for spec, guide := range map[string]gfn.Guide{
+		"hypergrid:r0=0.01": gfn.ExitCapped{Cap: 1e-5, Threshold: math.Log(0.01)},
+		"dag:nodes=2":       gfn.ExitCapped{Cap: 1e-10, Threshold: 75},
+	} {
+		require.Equal(t, guide, gfn.TraitsOf(parse(t, spec)).Guide, spec)
+	}
+	require.Equal(t, 1_000_000, must(gfn.NewTrainer(parse(t, "sequence"), gfn.DefaultConfig("rl-g"))).Memory())
+	require.Equal(t, 0.9, gfn.DefaultConfig("subeb").LambdaV)
+	require.Equal(t, []float64{3, 10, 1e-3}, []float64{gfn.DefaultTable().Beta, gfn.DefaultTable().RMax, gfn.DefaultTable().RMin})
 }
 
 // The critics' second steps are down the gradient of Sub-EB with the rewards held fixed, with a λ of their own. PF's
