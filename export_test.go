@@ -157,3 +157,10 @@ func SetMaxSlots(n int) (restore func()) {
 	maxSlots = n
 	return func() { maxSlots = was }
 }
+
+// SetMaxGraph sets maxGraph until restore is called.
+func SetMaxGraph(n int) (restore func()) {
+	was := maxGraph
+	maxGraph = n
+	return func() { maxGraph = was }
+}

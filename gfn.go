@@ -85,6 +85,10 @@ var ErrLimit = errors.New("too many states")
 // tests.
 var maxSlots = math.MaxInt32
 
+// maxGraph bounds the bytes of the lists of a [Graph]: 512 MiB. Walking it takes some four times that, since lists grow
+// and rows are put in order. The grid 32⁴ has 181 MiB. It is a variable for tests.
+var maxGraph = 1 << 29
+
 // maxLogR bounds |log R|, so that sums of it keep their digits.
 const maxLogR = 1e6
 
@@ -369,7 +373,8 @@ type Graph struct {
 }
 
 // Enumerate walks env from its source into a [Graph] of at most limit states. The error names the state where env
-// breaks a rule of a pointed DAG. Above the limit it wraps [ErrLimit] and says how far the walk came.
+// breaks a rule of a pointed DAG. It wraps [ErrLimit] above the limit, and where the lists of the graph take more than
+// 512 MiB. If the environment's [Traits] tell the number of states, this is foreseen from the first 4,096.
 func Enumerate(env Env, limit int) (*Graph, error) {
 	if size := TraitsOf(env).LogStates; size > math.Log(float64(limit))+1e-9 {
 		return nil, fmt.Errorf("gfn: %w: there are %.7g, limit %d; none was walked", ErrLimit, math.Exp(size), limit)
@@ -412,6 +417,11 @@ func walk(env Env, limit int, check func(s []int) error) (*States, error) {
 			edges := st.FStart[row]
 			return st, fmt.Errorf("gfn: %w: %d states found, %d edges followed, limit %d", ErrLimit, st.Len(), edges, limit)
 		}
+		if row%4096 == 0 {
+			if err := st.checkMemory(); err != nil {
+				return st, err
+			}
+		}
 		if check != nil {
 			if err := check(st.State(nil, row)); err != nil {
 				return st, err
@@ -420,6 +430,23 @@ func walk(env Env, limit int, check func(s []int) error) (*States, error) {
 		st.followRow(row)
 	}
 	return st, st.err
+}
+
+// checkMemory returns an error if the states are so many, or so large, that their lists take more than maxGraph. All
+// states of the environment are taken to be as large as those that st has, once these are 4,096.
+func (st *States) checkMemory() error {
+	n, all := float64(st.Len()), float64(st.Len())
+	if n >= 4096 {
+		all = max(n, math.Exp(TraitsOf(st.Env).LogStates))
+	}
+	entries := 5*len(st.LogR) + 4*len(st.FAction) + 2*len(st.BAction) + len(st.X) + len(st.state) + len(st.index)
+	size := 4 * float64(entries) * all / n
+	const gib = 1 << 30
+	if size <= float64(maxGraph) {
+		return nil
+	}
+	return fmt.Errorf("gfn: %w: lists of %.7g states take %.3g GiB, and walking them some four times that; want at most %.3g GiB",
+		ErrLimit, all, size/gib, float64(maxGraph)/gib)
 }
 
 // followRow follows every slot of a row. If the environment breaks a rule, it goes on and leaves the error in st.err.

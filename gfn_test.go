@@ -1629,6 +1629,33 @@ func TestTooMuch(t *testing.T) {
 	refusals{{err, "4414200 or more weights to draw"}}.check(t)
 }
 
+// A graph too large for memory is refused before that is taken, if the number of states is known, and else on the way.
+func TestGraphMemory(t *testing.T) {
+	grid := parse(t, "hypergrid:dim=4,height=16")
+	unknown := struct{ gfn.Env }{grid}
+	g := enumerate(t, unknown)
+	bytes := 4 * (5*g.Len() + 4*len(g.FAction) + 2*len(g.BAction) + len(g.X) + 4*g.Len() + 2*1<<17)
+	restore := gfn.SetMaxGraph(bytes)
+	defer restore()
+	enumerate(t, unknown)
+	enumerate(t, parse(t, "hypergrid:dim=2,height=64"))
+	gfn.SetMaxGraph(bytes / 2)
+	err := failure(gfn.Enumerate(unknown, 1<<22))
+	require.ErrorIs(t, err, gfn.ErrLimit)
+	require.Regexp(t, `lists of [1-5]\d{4} states take`, err.Error())
+	require.ErrorContains(t, failure(gfn.Enumerate(grid, 1<<22)), "lists of 65536 states take")
+	require.NoError(t, gfn.CheckEnv(unknown))
+
+	restore()
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	err = failure(gfn.Enumerate(parse(t, "hypergrid:dim=21,height=2"), 1<<22))
+	runtime.ReadMemStats(&after)
+	require.ErrorIs(t, err, gfn.ErrLimit)
+	require.ErrorContains(t, err, "lists of 2097152 states take 1.01 GiB, and walking them some four times that; want at most 0.5")
+	require.Less(t, after.TotalAlloc-before.TotalAlloc, uint64(100<<20))
+}
+
 // Node numbers with gaps, a source that is not the least of them, a pair of edges between the same nodes, a node that
 // is both terminating and inner, R = 0.
 func TestExplicitMoves(t *testing.T) {

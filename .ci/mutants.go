@@ -1550,6 +1550,18 @@ var list = []place{
 	{"envs.go", "Explicit.checkPointed", []mutant{
 		m("nodes that are not reached", "st.Row([]int{i}) < 0", "st.Row([]int{i}) < -1"),
 	}},
+	{"gfn.go", "States.checkMemory", []mutant{
+		m("memory not foreseen", "all = max(n, math.Exp(TraitsOf(st.Env).LogStates))", "all = n"),
+		m("foreseen from the first state", "n >= 4096", "n >= 1"),
+		m("memory of the states there are only", "* all / n", ""),
+		m("no forward slots", " + 4*len(st.FAction)", ""),
+		m("no states", " + len(st.state)", ""),
+		m("no index", " + len(st.index)", ""),
+		m("no limit", "size <= float64(maxGraph)", "size <= 8*float64(maxGraph)"),
+	}},
+	{"gfn.go", "walk", []mutant{
+		m("memory looked at once", "row%4096 == 0", "row == 0"),
+	}},
 	{"envs.go", "Register", []mutant{
 		m("names stand twice", "err == nil || name", "err == nil && false || name"),
 		m("unnamed", `|| name == "" |`, "|"),

@@ -45,11 +45,7 @@ func (c *call) graph() (*gfn.Graph, error) {
 	if err != nil {
 		return nil, err
 	}
-	g, err := gfn.Enumerate(env, *limit)
-	if errors.Is(err, gfn.ErrLimit) {
-		err = fmt.Errorf("%w; for more, write a larger -limit", err)
-	}
-	return g, err
+	return gfn.Enumerate(env, *limit)
 }
 
 // checkpoint parses the arguments: a checkpoint, and at most as many more. It returns the trainer and these.
