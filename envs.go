@@ -263,6 +263,15 @@ func (w wordSet) Parse(text string) ([]int, error) {
 	return word, nil
 }
 
+// read is Parse of a field of a file.
+func (w wordSet) read(f field) ([]int, error) {
+	word, err := w.Parse(f.text)
+	if err != nil {
+		return nil, fieldError{f.column, err}
+	}
+	return word, nil
+}
+
 func (w wordSet) format(word []int) string {
 	letters := make([]rune, len(word))
 	for i, k := range word {
@@ -690,16 +699,16 @@ func NewTableReward(r io.Reader, name string, length int, tokens string, t Table
 func readScores(file source, words wordSet, stead float64) (scores []float64, missing int, err error) {
 	scores = slices.Repeat([]float64{math.NaN()}, int(words.count()))
 	_, rows, err := file.table("word,score")
-	err = cmp.Or(err, file.each(rows, func(fields []string) error {
-		word, err := words.Parse(fields[0])
+	err = cmp.Or(err, file.each(rows, func(fields []field) error {
+		word, err := words.read(fields[0])
 		if err != nil {
 			return err
 		}
 		i := words.index(word)
 		if !math.IsNaN(scores[i]) {
-			return fmt.Errorf("word %q stands twice", fields[0])
+			return fmt.Errorf("word %q stands twice", fields[0].text)
 		}
-		scores[i], err = parseFinite("score", fields[1])
+		scores[i], err = parseField(fields[1], "score", parseFinite)
 		return err
 	}))
 	for i, y := range scores {
@@ -853,11 +862,15 @@ func drawFactors(slots [][]int, words wordSet, seed uint64) (factors []Factor, e
 func parseMotif(file source, words wordSet) ([]Factor, error) {
 	var weights [][]float64
 	k := len(words.tokens)
-	err := file.lines(func(fields []string) error {
-		row, err := parseAll(fields, parseFinite, "weight")
+	err := file.lines(func(fields []field) error {
+		row, err := parseAll(fields, "weight", parseFinite)
 		weights = append(weights, row)
-		return cmp.Or(want(len(fields) == k, "%d weights, want %d: a line is a slot, with a weight for each of the tokens %s",
-			len(fields), k, string(words.tokens)), err)
+		if err != nil || len(fields) != k {
+			last := fields[min(k, len(fields)-1)] // or the first that is too many
+			err = cmp.Or(err, error(fieldError{last.column, fmt.Errorf("%d weights, want %d", len(fields), k)}))
+			return fmt.Errorf("%w: a line is a slot, with a weight for each of the tokens %s", err, string(words.tokens))
+		}
+		return nil
 	})
 	n := len(weights)
 	return Motif(weights), cmp.Or(err, want(n == words.length,
@@ -866,13 +879,13 @@ func parseMotif(file source, words wordSet) ([]Factor, error) {
 
 // parseFactors reads a line factor SLOT… : WEIGHT… for each factor.
 func parseFactors(file source, words wordSet) (factors []Factor, err error) {
-	err = file.lines(func(fields []string) error {
-		colon := slices.Index(fields, ":")
-		if fields[0] != "factor" || colon < 0 {
-			return fmt.Errorf("line is %q, want factor SLOT… : WEIGHT…, blanks around the colon", strings.Join(fields, " "))
+	err = file.lines(func(fields []field) error {
+		colon := slices.IndexFunc(fields, func(f field) bool { return f.text == ":" })
+		if fields[0].text != "factor" || colon < 0 {
+			return fmt.Errorf("line is %q, want factor SLOT… : WEIGHT…, blanks around the colon", join(fields, " "))
 		}
-		slots, err := parseAll(fields[1:colon], parseNumber, "slot")
-		weights, err2 := parseAll(fields[colon+1:], parseFinite, "weight")
+		slots, err := parseAll(fields[1:colon], "slot", parseNumber)
+		weights, err2 := parseAll(fields[colon+1:], "weight", parseFinite)
 		f := Factor{slots, weights}
 		factors = append(factors, f)
 		return cmp.Or(err, err2, f.check(words.length, len(words.tokens)))
@@ -911,7 +924,7 @@ func NewModesReward(modes []string, length int, tokens string, beta float64) (Wo
 }
 
 // ReadWords reads one or more words of q, separated by blanks, commas or line ends, from a text as [ParseEnv] describes
-// them; name stands for the file in errors, which name the line.
+// them; name stands for the file in errors, which name line and column.
 func ReadWords(r io.Reader, name string, q *Sequence) ([][]int, error) {
 	const most = maxFile / 4
 	file := readSource(r, name)
@@ -923,13 +936,13 @@ func ReadWords(r io.Reader, name string, q *Sequence) ([][]int, error) {
 }
 
 func parseWords(file source, words wordSet) (list [][]int, texts []string, err error) {
-	err = file.lines(func(fields []string) error {
-		for _, text := range fields {
-			word, err := words.Parse(text)
+	err = file.lines(func(fields []field) error {
+		for _, f := range fields {
+			word, err := words.read(f)
 			if err != nil {
 				return err
 			}
-			list, texts = append(list, word), append(texts, text)
+			list, texts = append(list, word), append(texts, f.text)
 		}
 		return nil
 	})
@@ -972,7 +985,8 @@ func drawModes(n int, words wordSet, seed uint64) (modes []string, err error) {
 // maxFile bounds the bytes of a file.
 const maxFile = 64 << 20
 
-// source is a text and the name of the file it came from. Errors of its methods begin with that name and the line.
+// source is a text and the name of the file it came from. Errors of its methods begin with that name and the line, and
+// the column of a field that has no name.
 type source struct {
 	name string
 	text []byte
@@ -982,7 +996,28 @@ type source struct {
 // record is the fields of a line.
 type record struct {
 	line   int
-	fields []string
+	fields []field
+}
+
+// field is a text and the column where it begins, in bytes from 1.
+type field struct {
+	text   string
+	column int
+}
+
+// fieldError is what is wrong with a field.
+type fieldError struct {
+	column int
+	error
+}
+
+// join returns the texts of fields, with a separator between them.
+func join(fields []field, separator string) string {
+	var all []string
+	for _, f := range fields {
+		all = append(all, f.text)
+	}
+	return strings.Join(all, separator)
 }
 
 func readSource(r io.Reader, name string) source {
@@ -1028,17 +1063,21 @@ func located(place string, err error) error {
 }
 
 // each calls do on the fields of records.
-func (f source) each(records []record, do func(fields []string) error) error {
+func (f source) each(records []record, do func(fields []field) error) error {
 	for _, r := range records {
 		if err := do(r.fields); err != nil {
-			return located(fmt.Sprintf("%s:%d", f.name, r.line), err)
+			place := fmt.Sprintf("%s:%d", f.name, r.line)
+			if bad, ok := errors.AsType[fieldError](err); ok {
+				place += fmt.Sprintf(":%d", bad.column)
+			}
+			return located(place, err)
 		}
 	}
 	return nil
 }
 
 // lines calls do on the fields of every line. A '#' begins a comment.
-func (f source) lines(do func(fields []string) error) error {
+func (f source) lines(do func(fields []field) error) error {
 	records, err := f.records("")
 	return cmp.Or(err, f.each(records, do))
 }
@@ -1078,21 +1117,22 @@ func (f source) records(header string) (records []record, err error) {
 	r := csv.NewReader(strings.NewReader(text))
 	r.Comma, r.FieldsPerRecord, r.TrimLeadingSpace = comma, -1, comma != '\t' // which makes one of several blanks
 	for {
-		fields, err := r.Read()
+		texts, err := r.Read()
 		if err == io.EOF {
 			return records, f.err
 		}
 		if bad, ok := errors.AsType[*csv.ParseError](err); ok {
 			return nil, located(fmt.Sprintf("%s:%d:%d", f.name, bad.Line, bad.Column), bad.Err)
 		}
+		line, fields := 0, make([]field, len(texts))
 		for i := range fields {
-			fields[i] = strings.TrimSpace(fields[i])
+			fields[i].text = strings.TrimSpace(texts[i])
+			line, fields[i].column = r.FieldPos(i)
 		}
-		if last := len(fields) - 1; comma == ' ' && fields[last] == "" {
+		if last := len(fields) - 1; comma == ' ' && fields[last].text == "" {
 			fields = fields[:last]
 		}
-		if strings.Join(fields, ",") != "" {
-			line, _ := r.FieldPos(0)
+		if join(fields, "") != "" {
 			records = append(records, record{line, fields})
 		}
 	}
@@ -1121,25 +1161,28 @@ func (f source) table(header string) (names []string, rows []record, err error) 
 	if err = cmp.Or(err, want(len(all) > 0, "%s: empty, want the header %s", f.name, header)); err != nil {
 		return nil, nil, err
 	}
-	names, rows = all[0].fields, all[1:]
-	first, longer := map[string]bool{}, len(rows) > 1
+	rows = all[1:]
+	unnamed, first, longer := all[0].fields[0].text == "", map[string]bool{}, len(rows) > 1
 	for _, r := range rows {
-		first[r.fields[0]], longer = true, longer && len(r.fields) == len(names)+1
+		first[r.fields[0].text], longer = true, longer && len(r.fields) == len(all[0].fields)+1
 	}
-	if names[0] == "" || longer && len(first) == len(rows) {
+	if unnamed || longer && len(first) == len(rows) {
 		for i := range rows {
 			rows[i].fields = rows[i].fields[1:]
 		}
 	}
-	if names[0] == "" {
-		names = names[1:]
+	if unnamed {
+		all[0].fields = all[0].fields[1:]
+	}
+	for _, name := range all[0].fields {
+		names = append(names, name.text)
 	}
 	text := strings.Join(names, ",")
 	err = cmp.Or(
-		f.each(all[:1], func([]string) error {
-			return cmp.Or(want(header == anyNames || text == header, "header is %q, want %s", text, header), checkNames(names))
+		f.each(all[:1], func(fields []field) error {
+			return cmp.Or(want(header == anyNames || text == header, "header is %q, want %s", text, header), checkNames(fields))
 		}),
-		f.each(rows, func(fields []string) error {
+		f.each(rows, func(fields []field) error {
 			return want(len(fields) == len(names), "%d fields, want %d, %s", len(fields), len(names), text)
 		}))
 	if err != nil {
@@ -1149,8 +1192,10 @@ func (f source) table(header string) (names []string, rows []record, err error) 
 }
 
 // checkNames finds what is wrong with the names of columns. [DAG.Format] writes graphs with the marks : | [ ].
-func checkNames(names []string) error {
-	for i, name := range names {
+func checkNames(names []field) error {
+	seen := map[string]bool{}
+	for i, f := range names {
+		name := f.text
 		_, number := parseFinite("", name)
 		unusable := func(r rune) bool { return !unicode.IsPrint(r) || strings.ContainsRune(":|[]", r) }
 		err := cmp.Or(
@@ -1158,11 +1203,12 @@ func checkNames(names []string) error {
 			want(name != "", "column %d has no name", i+1),
 			want(!strings.ContainsFunc(name, unusable), "column %d is called %q, want printable characters other than : | [ ]",
 				i+1, name),
-			want(!slices.Contains(names[:i], name), "two columns are called %q", name),
+			want(!seen[name], "two columns are called %q", name),
 		)
 		if err != nil {
-			return err
+			return fieldError{f.column, err}
 		}
+		seen[name] = true
 	}
 	return nil
 }
@@ -1186,21 +1232,29 @@ func parseNumber(what, text string) (int, error) {
 	return n, nil
 }
 
-// parseAll parses each field. Errors call field i what[i]. Where there are fewer names, they number the fields.
-func parseAll[T any](fields []string, parse func(what, text string) (T, error), what ...string) (all []T, err error) {
-	all = make([]T, len(fields))
-	for i, field := range fields {
-		if all[i], err = parse("", field); err == nil {
-			continue
-		}
-		name := what[min(i, len(what)-1)]
-		if len(fields) > len(what) {
-			name += fmt.Sprintf(" %d", i+1)
-		}
-		_, err = parse(name, field)
-		break
+// parseField parses a field, which errors call what.
+func parseField[T any](f field, what string, parse func(what, text string) (T, error)) (T, error) {
+	v, err := parse(what, f.text)
+	if err != nil {
+		return v, fieldError{f.column, err}
 	}
-	return all, err
+	return v, nil
+}
+
+// parseAll parses each field. Errors number them.
+func parseAll[T any](fields []field, what string, parse func(what, text string) (T, error)) (all []T, err error) {
+	for i, f := range fields {
+		name := what
+		if len(fields) > 1 {
+			name = fmt.Sprintf("%s %d", what, i+1)
+		}
+		v, err := parseField(f, name, parse)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, v)
+	}
+	return all, nil
 }
 
 // Explicit is a pointed DAG given by its edges. Its states are the nodes, one entry, the node's rank in ascending
@@ -1341,28 +1395,27 @@ func (e *Explicit) Forward(dst, s []int) []int {
 func parseExplicit(file source, floor float64) (*Explicit, error) {
 	var edges [][2]int
 	rewards, labels := map[int]float64{}, map[int]string{}
-	err := file.lines(func(fields []string) error {
-		if len(fields) != 3 || !slices.Contains([]string{"edge", "reward", "name"}, fields[0]) {
+	err := file.lines(func(fields []field) error {
+		if len(fields) != 3 || !slices.Contains([]string{"edge", "reward", "name"}, fields[0].text) {
 			const wanted = "edge FROM TO, reward NODE R, or name NODE LABEL"
-			return fmt.Errorf("line is %q, want %s", strings.Join(fields, " "), wanted)
+			return fmt.Errorf("line is %q, want %s", join(fields, " "), wanted)
 		}
-		node, err := parseNumber("node", fields[1])
+		node, err := parseField(fields[1], "node", parseNumber)
 		if err != nil {
 			return err
 		}
-		switch fields[0] {
+		switch fields[0].text {
 		case "edge":
-			to, err := parseNumber("node", fields[2])
+			to, err := parseField(fields[2], "node", parseNumber)
 			edges = append(edges, [2]int{node, to})
 			return err
 		case "reward":
 			_, twice := rewards[node]
-			r, err := parseFinite("reward", fields[2])
-			rewards[node] = r
+			rewards[node], err = parseField(fields[2], "reward", parseFinite)
 			return cmp.Or(want(!twice, "node %d has two rewards", node), err)
 		default:
 			_, twice := labels[node]
-			labels[node] = fields[2]
+			labels[node] = fields[2].text
 			return want(!twice, "node %d has two names", node)
 		}
 	})
@@ -1636,15 +1689,22 @@ func Simulate(nodes, samples int, edges, noise float64, seed uint64) (*Data, err
 // ReadData reads a line of names and below it a line of numbers for each observation, separated by the first of tab,
 // semicolon and comma that stands in the line of names, or else by blanks. Lines that begin with '#' are comments; the
 // last one is the line of names if there is no other. Names of rows, as R writes them, are left out. Errors name the
-// line.
+// line, and the column by its name or by the place where it begins.
 func ReadData(r io.Reader, name string) (*Data, error) {
 	file := readSource(r, name)
 	names, rows, err := file.table(anyNames)
 	d := &Data{Names: names}
-	return d, cmp.Or(err, file.each(rows, func(fields []string) error {
-		row, err := parseAll(fields, parseFinite, names...)
+	return d, cmp.Or(err, file.each(rows, func(fields []field) error {
+		row := make([]float64, len(names))
+		for j, name := range names {
+			v, err := parseFinite(name, fields[j].text)
+			if err != nil {
+				return err
+			}
+			row[j] = v
+		}
 		d.Rows = append(d.Rows, row)
-		return err
+		return nil
 	}))
 }
 

@@ -1602,8 +1602,8 @@ func TestReadWords(t *testing.T) {
 		require.Equal(t, [][]int{{0, 0, 0}, {0, 1, 2}, {3, 3, 3}}, words, "%q", text)
 	}
 	for text, want := range map[string]string{
-		"": "w.txt has no words", "#AAA\n": "w.txt has no words", "AAA\n\nAA\n": `w.txt:3: word "AA" has 2 letters`,
-		"AAA ACU": `w.txt:1: word "ACU": 'U' is none of`, "A\x00A\x00": "w.txt:1: not UTF-8, perhaps UTF-16",
+		"": "w.txt has no words", "#AAA\n": "w.txt has no words", "AAA\n\nAA\n": `w.txt:3:1: word "AA" has 2 letters`,
+		"AAA ACU": `w.txt:1:5: word "ACU": 'U' is none of`, "A\x00A\x00": "w.txt:1: not UTF-8, perhaps UTF-16",
 	} {
 		refusals{{failure(gfn.ReadWords(strings.NewReader(text), "w.txt", q)), want}}.check(t)
 	}
@@ -1956,33 +1956,35 @@ func TestFileErrors(t *testing.T) {
 	for kind, places := range map[string]map[string]string{
 		"table": {
 			"": ": empty", "\r\n\r\n": ": empty", "AA,4\nAB,2\n": `:1: header is "AA,4"`, score("AB"): ":3: 1 fields",
-			score("AB,2,3"): ":3: 3 fields", score("AB;2"): ":3: 1 fields", score("AB,two"): `:3: score is "two"`,
-			score("AB,NaN"): `:3: score is "NaN"`, score("AB,-Inf"): `:3: score is "-Inf"`, score("AB,1e999"): `:3: score is "1e999"`,
-			score("AB,"): `:3: score is ""`, score(`AB,"2,5"`): `:3: score is "2,5", with a decimal comma`,
-			score("ABA,2"): `:3: word "ABA"`, score("AC,2"): `:3: word "AC"`, score("ab,2"): `:3: word "ab"`,
+			score("AB,2,3"): ":3: 3 fields", score("AB;2"): ":3: 1 fields", score("AB,two"): `:3:4: score is "two"`,
+			score("AB,NaN"): `:3:4: score is "NaN"`, score("AB,-Inf"): `:3:4: score is "-Inf"`, score("AB,1e999"): `:3:4: score is "1e999"`,
+			score("AB,"): `:3:4: score is ""`, score(`AB,"2,5"`): `:3:4: score is "2,5", with a decimal comma`,
+			score("ABA,2"): `:3:1: word "ABA"`, score("AC,2"): `:3:1: word "AC"`, score("ab,2"): `:3:1: word "ab"`,
 			score("AA,0"): `:3: word "AA" stands twice`, score("\r\n\r\nAB,2\r\nx"): ":6: 1 fields",
 			score(`A"B,2`): `:3:2: bare "`, score(`"AB,2`): ":5:", // where the text ends
 			score(""): `: word "AB" is missing`, "word,score\n": `: word "AA" is missing`,
 		},
 		"motif": {
-			"1 2\n3 4 5\n": ":2: 3 weights", "1 2\nx 4\n": `:2: weight 1 is "x"`, "1 2\n4 +Inf\n": ":2: weight 2",
-			"1 2\n3,5 4": `:2: weight 1 is "3,5", with a decimal comma`, ">MA0004.1 Arnt\nA [4 19]\n": `:1: weight 1 is ">MA0004.1"`,
-			"A 4 19\nB 16 0\n":   ":1: 3 weights, want 2: a line is a slot, with a weight for each of the tokens AB",
+			"1 2\n3 4 5\n": ":2:5: 3 weights", "1 2\nx 4\n": `:2:1:1: weight 1 is "x"`, "1 2\n4 +Inf\n": ":2:3: weight 2",
+			"1 2\n3,5 4": `:2:1:1: weight 1 is "3,5", with a decimal comma`, ">MA0004.1 Arnt\nA [4 19]\n": `:1:1: weight 1 is ">MA0004.1"`,
+			"1 2 3":              ":1:5: 3 weights, want 2: a line is a slot, with a weight for each of the tokens AB",
+			"A 4 19\nB 16 0\n":   `:1:1: weight 1 is "A", want a finite number: a line is a slot`,
+			"MEME version 4\n":   `:1:1: weight 1 is "MEME", want a finite number: a line is a slot`,
 			"1 2 # one\n# two\n": ": 1 lines", "1 2\n3 4\n5 6": ": 3 lines",
 		},
 		"modes": {
-			"AB\n\nABA\n": `:3: word "ABA"`, "AB\nAX\n": `:2: word "AX"`, "AB\nBA\n#\nAB\n": `"AB" stands twice`, "# none\n": "no modes",
+			"AB\n\nABA\n": `:3:1: word "ABA"`, "AB\nAX\n": `:2:1: word "AX"`, "AB\nBA\n#\nAB\n": `"AB" stands twice`, "# none\n": "no modes",
 		},
 		"factors": {
 			"# none\n": ": no factors", "factor 0 : 1 2\n0 : 1 2\n": ":2: line", "factor 0: 1 2\n": ":1: line",
-			"factor : 1\n": ":1: 1 weights", "factor x : 1 2\n": `:1: slot is "x"`, "\nfactor 2 : 1 2\n": ":2: slot is 2",
-			"factor 1 1 : 1 2 3 4\n": ":1: slot 1", "factor 0 : 1 two\n": `:1: weight 2 is "two"`,
+			"factor : 1\n": ":1: 1 weights", "factor x : 1 2\n": `:1:8: slot is "x"`, "\nfactor 2 : 1 2\n": ":2: slot is 2",
+			"factor 1 1 : 1 2 3 4\n": ":1: slot 1", "factor 0 : 1 two\n": `:1:14: weight 2 is "two"`,
 			"factor 0 : 1e308 0\nfactor 1 : 1e308 0\n": "log R",
 		},
 		"explicit": {
 			"": ": explicit: no rewards", "edge 0 1\nedge 1\n": ":2: line", "edge 0 1 2\n": ":1: line", "Edge 0 1\n": ":1: line",
-			"edge 0 a\n": `:1: node is "a"`, "edge -1 0\n": `:1: node is "-1"`, "reward 1.5 1\n": `:1: node is "1.5"`,
-			"\nreward 1 x\n": `:2: reward is "x"`, "reward 1 inf\n": `:1: reward is "inf"`, "reward 1 -2\n": "node 1 is -2",
+			"edge 0 a\n": `:1:8: node is "a"`, "edge -1 0\n": `:1:6: node is "-1"`, "reward 1.5 1\n": `:1:8: node is "1.5"`,
+			"\nreward 1 x\n": `:2:10: reward is "x"`, "reward 1 inf\n": `:1:10: reward is "inf"`, "reward 1 -2\n": "node 1 is -2",
 			"reward 1 2\nedge 0 1\nreward 1 3": ":3: node 1", "edge 0 1\nedge 2 1\nreward 1 2\r ": "node 2 is not reached",
 			"edge 0 1\nreward 1 2\nname 2 x":           `: node 2 has a name, "x"`,
 			"edge 0 1\nreward 1 2\nname 1 x\nname 1 y": ":4: node 1 has two names",
@@ -2806,11 +2808,12 @@ func TestReadData(t *testing.T) {
 		"A;B\n1,5;2\n": `d.txt:2: A is "1,5", with a decimal comma`, "A B\n1,5 2\n": `d.txt:2: A is "1,5", with a decimal comma`,
 		"A,B\n1,5,2\n1,7,2": "d.txt:2: 3 fields, want 2", // 1 and 1 do not name rows
 		"A,B\n,1,2\n,3,4\n": "d.txt:2: 3 fields, want 2", ",A,B\n1,2\n": "d.txt:2: 1 fields, want 2",
-		"y:x,A\n1,2\n": `d.txt:1: column 1 is called "y:x"`, "A,\"B\nC\"\n1,2\n": `d.txt:1: column 2 is called "B\nC"`,
+		",A,B\n1\n":    "d.txt:2: 0 fields, want 2",
+		"y:x,A\n1,2\n": `d.txt:1:1: column 1 is called "y:x"`, "A,\"B\nC\"\n1,2\n": `d.txt:1:3: column 2 is called "B\nC"`,
 		"A,L\xe4nge\n1,2": "d.txt:1: not UTF-8", "A\x00,\x00B\x00": "d.txt:1: not UTF-8", "\xff\xfeA\x00": "d.txt:1: not UTF-8",
 		"A B\n1 2\n3 NaN": `d.txt:3: B is "NaN"`, "A B\n1 2\n3 Inf": `d.txt:3: B is "Inf"`,
-		"A,A\n1,2\n": `d.txt:1: two columns are called "A"`, "B,,A\n1,2,3\n": "d.txt:1: column 2 has no name",
-		"\n1.5\t2\n3\t4\n": "d.txt:2: header has the number 1.5", "A,B\n1,\"2\n": "d.txt:2:6:",
+		"A,A\n1,2\n": `d.txt:1:3: two columns are called "A"`, "B,,A\n1,2,3\n": "d.txt:1:3: column 2 has no name",
+		"\n1.5\t2\n3\t4\n": "d.txt:2:1: header has the number 1.5", "A,B\n1,\"2\n": "d.txt:2:6:",
 	} {
 		refusals{{failure(gfn.ReadData(strings.NewReader(text), "d.txt")), place}}.check(t)
 	}

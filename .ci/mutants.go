@@ -1562,6 +1562,18 @@ var list = []place{
 	{"gfn.go", "walk", []mutant{
 		m("memory looked at once", "row%4096 == 0", "row == 0"),
 	}},
+	{"envs.go", "source.each", []mutant{
+		m("no column", `Sprintf(":%d", bad.column)`, `Sprintf(":%d", bad.column)[:0]`),
+	}},
+	{"envs.go", "parseField", []mutant{
+		m("no column", "fieldError{f.column, err}", "err"),
+	}},
+	{"envs.go", "wordSet.read", []mutant{
+		m("no column of a word", "fieldError{f.column, err}", "err"),
+	}},
+	{"envs.go", "checkNames", []mutant{
+		m("no column of a name", "fieldError{f.column, err}", "err"),
+	}},
 	{"envs.go", "Register", []mutant{
 		m("names stand twice", "err == nil || name", "err == nil && false || name"),
 		m("unnamed", `|| name == "" |`, "|"),

@@ -1057,7 +1057,7 @@ func TestEvalWords(t *testing.T) {
 	long := filepath.Join(t.TempDir(), "long.txt")
 	require.NoError(t, os.WriteFile(long, bytes.Repeat([]byte("AAAA\n"), 1<<22), 0o600))
 	wants := map[string]string{
-		words: "words.txt:2: ", long: "long.txt has more than 16777216 bytes",
+		words: "words.txt:2:1: ", long: "long.txt has more than 16777216 bytes",
 		os.DevNull: "has no words", "absent": "no such file",
 	}
 	for file, want := range wants {
@@ -1164,7 +1164,7 @@ func TestEdit(t *testing.T) {
 	defer func(f *os.File) { os.Stdin = f }(os.Stdin)
 	for _, c := range []struct{ words, args, want string }{
 		{"AAAAAA\r\n\nABABAB\n", "-delta 1 -sigma 0.3 -n 7", ""},
-		{"AAAAAA\nABC\n", "", "words:2: word \"ABC\" has 3 letters, want 6"},
+		{"AAAAAA\nABC\n", "", "words:2:1: word \"ABC\" has 3 letters, want 6"},
 		{"\n", "", "no words"},
 		{"", "-delta 2 AAAAAA", "delta is 2, want a number in 0…1"},
 		{"", "-judge hypergrid AAAAAA", "-judge hypergrid: no words; name a sequence"},
