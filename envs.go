@@ -481,65 +481,29 @@ func (q *Sequence) LogReward(s []int) float64 { return q.reward.LogR(s) }
 //
 // Φ the standard normal distribution function, and Φ(y/0) = 1[y ≥ 0]. This makes an editor of a seed a forward policy
 // itself ([Editor.Policy]): [Batch.Sample] draws edits, and [Graph.LogTerminating] is their exact distribution.
-// [Editing] bounds how many letters change and what the edits are worth. Two baselines differ in ρ and p only:
-// [NewMutator], [NewTailEditor].
+// [Editing] bounds how many letters change and what the edits are worth.
 type Editor struct {
-	env         Env
-	words       *Sequence
-	p           Policy
-	redraw      func(t int, px, top float64) float64 // ρ at letter t, by p(x_t) and max_a p(a)
-	least, most float64                              // least·p(a) ≤ P(x̂_t = a), and ρ ≤ most, whatever p is
+	env     Env
+	words   *Sequence
+	p       Policy
+	δ, σ, λ float64
 }
 
 // NewEditor returns the editor with threshold 0 ≤ δ ≤ 1, noise σ ≥ 0 and 0 ≤ λ < 1, the part of the draws that keep the
 // seed's letter. The error names the one that is wrong, or says that env is no [Sequence] built in order [Append].
 func NewEditor(env Env, p Policy, δ, σ, λ float64) (*Editor, error) {
-	ρ := func(y float64) float64 { return (1 - λ) * upperTail(y, σ) }
-	e, err := newEditor(env, p, func(_ int, px, top float64) float64 { return ρ(px - δ*top) })
-	e.least, e.most = ρ(1-δ), ρ(-δ) // as −δ ≤ p(x_t) − δ max p ≤ (1−δ) max p
-	return e, cmp.Or(err,
+	words, ok := Unwrap(env).(*Sequence)
+	return &Editor{env, words, p, δ, σ, λ}, cmp.Or(
+		want(ok && words.order == Append, "editor: env is %T %s, want a sequence with order=append, from left to right",
+			Unwrap(env), TraitsOf(env).Spec),
 		want(δ >= 0 && δ <= 1, "editor: delta is %v, want a number in 0…1", δ),
 		want(finite(σ) && σ >= 0, "editor: sigma is %v, want a finite number not below 0", σ),
 		want(λ >= 0 && λ < 1, "editor: lambda is %v, want a number from 0 up, below 1", λ),
 	)
 }
 
-// NewMutator returns the random mutation of words: each letter is replaced with probability rate, by any other letter
-// with equal probability. This is an editor with the uniform sampler and ρ = rate·K/(K−1). A ρ above 1 makes the seed's
-// letter less likely than 1/K.
-func NewMutator(env Env, rate float64) (*Editor, error) {
-	var ρ float64
-	e, err := newEditor(env, UniformPF, func(int, float64, float64) float64 { return ρ })
-	if err = cmp.Or(err, want(rate >= 0 && rate <= 1, "editor: rate is %v, want a number in 0…1", rate)); err == nil {
-		k := float64(len(e.words.tokens))
-		ρ = rate * k / max(1, k-1)
-		e.least, e.most = min(ρ, k*(1-rate)), ρ // P(x̂_t = a) ≥ least·p(a), a = x_t included
-	}
-	return e, err
-}
-
-// NewTailEditor returns the editor that draws the last n letters anew, ρ = 1, and keeps those before them, ρ = 0.
-func NewTailEditor(env Env, p Policy, n int) (*Editor, error) {
-	var e *Editor
-	e, err := newEditor(env, p, func(t int, _, _ float64) float64 {
-		if t < e.words.length-n {
-			return 0
-		}
-		return 1
-	})
-	if err == nil {
-		length := e.words.length
-		err = want(n >= 0 && n <= length, "editor: tail is %d, want a number in 0…%d, the length of a word", n, length)
-		e.least, e.most = e.redraw(0, 0, 0), min(1, float64(n))
-	}
-	return e, err
-}
-
-func newEditor(env Env, p Policy, redraw func(t int, px, top float64) float64) (*Editor, error) {
-	words, ok := Unwrap(env).(*Sequence)
-	return &Editor{env: env, words: words, p: p, redraw: redraw}, want(ok && words.order == Append,
-		"editor: env is %T %s, want a sequence with order=append, from left to right", Unwrap(env), TraitsOf(env).Spec)
-}
+// redraw returns ρ of a letter that is y above its threshold: y = p(x_t) − δ max_a p(a).
+func (e *Editor) redraw(y float64) float64 { return (1 - e.λ) * upperTail(y, e.σ) }
 
 // upperTail returns 1 − Φ(y/σ), with Φ(y/0) = 1[y ≥ 0].
 func upperTail(y, σ float64) float64 {
@@ -568,11 +532,11 @@ func (e *Editor) Policy(seed []int) Policy {
 			}
 			logp := dst[st.FStart[row]-st.FStart[lo]:][:len(e.words.tokens)]
 			px := math.Exp(logp[seed[t]])
-			ρ := e.redraw(t, px, math.Exp(slices.Max(logp)))
+			ρ := e.redraw(px - e.δ*math.Exp(slices.Max(logp)))
 			for a := range logp {
 				logp[a] += math.Log(ρ)
 			}
-			logp[seed[t]] = math.Log(max(0, ρ*px+(1-ρ))) // not −1e-17 where a mutator's is 0
+			logp[seed[t]] = math.Log(ρ*px + (1 - ρ))
 		}
 	}
 }
@@ -591,10 +555,16 @@ func (e *Editor) Edit(seed []int, n int, o Sampling) ([][]int, error) {
 	return edits, nil
 }
 
-// MostEdits returns the most letters that the editor changes on average in any word, by any sampler p (spec §8):
+// MostEdits returns the most letters that the editor changes on average in any word, by any sampler p (spec §8), since
+// −δ ≤ p(x_t) − δ max p:
 //
 //	T (1−λ)(1 − Φ(−δ/σ))
-func (e *Editor) MostEdits() float64 { return min(1, e.most) * float64(e.words.length) }
+func (e *Editor) MostEdits() float64 { return e.redraw(-e.δ) * float64(e.words.length) }
+
+// leastShare returns the least P(x̂_t = a)/p(a) of any letter by any sampler p, since p(x_t) − δ max p ≤ 1 − δ:
+//
+//	(1−λ)(1 − Φ((1−δ)/σ))
+func (e *Editor) leastShare() float64 { return e.redraw(1 - e.δ) }
 
 // EditFigures are the figures of the edits x̂ of a seed x (spec §8).
 type EditFigures struct {

@@ -5936,50 +5936,6 @@ func TestMeasureEdits(t *testing.T) {
 	require.True(t, math.IsNaN(m.Diversity))
 }
 
-// The baselines: of a mutation each letter is another one with the same probability, and a tail is the sampler's.
-func TestEditorBaselines(t *testing.T) {
-	onEditors(t, func(t *testing.T, rng *rand.Rand, c editing) {
-		rate, n := rng.Float64(), rng.IntN(len(c.seed)+1)
-		if rng.IntN(4) == 0 {
-			rate = 1
-		}
-		mutator, tail := must(gfn.NewMutator(c.Env, rate)), must(gfn.NewTailEditor(c.Env, c.Policy(c.logPF), n))
-		k := float64(c.Shape.Forward - 1)
-		mutants := editing{c.Graph, nil, 0, 0, 0, c.seed, mutator}.exact()
-		tails := editing{c.Graph, nil, 0, 0, 0, c.seed, tail}.exact()
-		for row := range c.Len() {
-			if c.Exit(row) < 0 {
-				continue
-			}
-			x, mutant, resampled := c.State(nil, row), 1.0, 1.0
-			for at := range x {
-				s := c.State(nil, 0)
-				copy(s, x[:at])
-				p, _, _ := c.prefix(s, 0)
-				switch {
-				case x[at] != c.seed[at]:
-					mutant *= rate / (k - 1)
-					if at < len(x)-n {
-						resampled = 0
-					}
-				default:
-					mutant *= 1 - rate
-				}
-				if at >= len(x)-n {
-					resampled *= p[x[at]]
-				}
-			}
-			require.InDelta(t, mutant, mutants[c.Format(row)], 1e-12)
-			require.InDelta(t, resampled, tails[c.Format(row)], 1e-12)
-		}
-		for _, e := range []*gfn.Editor{mutator, tail} {
-			for _, b := range gfn.Editing(c.Graph, e, c.seed) {
-				require.True(t, b.Holds(), "%s: %v against %v", b.Name, b.Left, b.Right)
-			}
-		}
-	})
-}
-
 // levenshtein is the recursion that defines the distance.
 func levenshtein(a, b []int) int {
 	if len(a) == 0 || len(b) == 0 {
@@ -5998,19 +5954,16 @@ func TestEditorErrors(t *testing.T) {
 	editor := func(env gfn.Env, δ, σ, λ float64) error {
 		return failure(gfn.NewEditor(env, gfn.UniformPF, δ, σ, λ))
 	}
-	tail := func(env gfn.Env, n int) error { return failure(gfn.NewTailEditor(env, gfn.UniformPF, n)) }
 	require.NoError(t, editor(words, 0, 0, 0))
 	require.NoError(t, editor(gfn.Tabular(enumerate(t, words)), 1, 5, 0.999))
 	refusals{
 		{editor(words, 1.5, 0, 0), "delta is 1.5"}, {editor(words, math.NaN(), 0, 0), "delta is NaN"},
 		{editor(words, 0, -1, 0), "sigma is -1"},
 		{editor(words, 0, math.Inf(1), 0), "sigma is +Inf"}, {editor(words, 0, 0, 1), "lambda is 1"},
-		{failure(gfn.NewMutator(words, 1.01)), "rate is 1.01"}, {tail(words, -1), "tail is -1"},
-		{tail(words, 4), "tail is 4"},
 		{editor(parse(t, "hypergrid"), 0, 0, 0), "HyperGrid"},
 		{editor(parse(t, "sequence:order=ends,length=2"), 0, 0, 0), "order=ends"},
-		{tail(gfn.Fixture(), 1), "Explicit"},
-		{failure(gfn.NewMutator(parse(t, "sequence:order=any,length=2"), 0.5)), "order=any"},
+		{editor(gfn.Fixture(), 0, 0, 0), "Explicit"},
+		{editor(parse(t, "sequence:order=any,length=2"), 0, 0, 0), "order=any"},
 	}.check(t)
 	e := must(gfn.NewEditor(words, gfn.UniformPF, 1, 0, 0))
 	for _, seed := range [][]int{{0, 1}, {0, 1, 2}} {

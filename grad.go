@@ -992,8 +992,8 @@ func Editing(g *Graph, e *Editor, seed []int) []Bound {
 		{"edit distance", meanOver(edited, lev), changed, false},
 		{"edited letters", changed, e.MostEdits(), false},
 	}
-	if e.least > 0 {
-		least := T*math.Log(e.least) + g.logMeanReward(sampled)
+	if share := e.leastShare(); share > 0 {
+		least := T*math.Log(share) + g.logMeanReward(sampled)
 		bounds = append(bounds, Bound{"edited reward", least, g.logMeanReward(edited), false})
 	}
 	return bounds

@@ -1319,14 +1319,16 @@ var list = []place{
 		m("not normalised", "row[k] -= total", "row[k] -= 0 * total"),
 	}},
 	{"envs.go", "NewEditor", []mutant{
-		m("flagged draws keep the seed's letter too seldom", "(1 - λ) * upperTail(y, σ)", "upperTail(y, σ)"),
-		m("threshold without the largest probability", "px - δ*top", "px - δ"),
-		m("threshold without δ", "px - δ*top", "px - top"),
-		m("flag by the other side", "px - δ*top", "δ*top - px"),
-		m("bounds of a flag exchanged", "ρ(1-δ), ρ(-δ)", "ρ(-δ), ρ(1-δ)"),
-		m("least flag of δ = 0", "ρ(1-δ)", "ρ(1)"),
-		m("most flags of δ = 1", "ρ(-δ)", "ρ(-1)"),
 		m("λ = 1 accepted", "λ < 1", "λ <= 1"),
+		m("any order", "ok && words.order == Append", "ok"),
+	}},
+	{"envs.go", "Editor.redraw", []mutant{
+		m("flagged draws keep the seed's letter too seldom", "(1 - e.λ) * upperTail(y, e.σ)", "upperTail(y, e.σ)"),
+		m("flag by the other side", "upperTail(y, e.σ)", "upperTail(-y, e.σ)"),
+	}},
+	{"envs.go", "Editor.leastShare", []mutant{
+		m("least flag of δ = 0", "1 - e.δ", "1"),
+		m("least flag as most", "1 - e.δ", "-e.δ"),
 	}},
 	{"envs.go", "upperTail", []mutant{
 		m("complementary error function for the normal tail", "y/σ/math.Sqrt2", "y/σ"),
@@ -1334,18 +1336,12 @@ var list = []place{
 		m("not halved", "math.Erfc(y/σ/math.Sqrt2) / 2", "math.Erfc(y/σ/math.Sqrt2)"),
 		m("a tie is flagged without noise", "y < 0", "y <= 0"),
 	}},
-	{"envs.go", "NewMutator", []mutant{
-		m("the seed's letter among those drawn", "rate * k / max(1, k-1)", "rate"),
-		m("least share as if nothing were taken from the seed's letter", "min(ρ, k*(1-rate))", "ρ"),
-	}},
-	{"envs.go", "NewTailEditor", []mutant{
-		m("one letter too many", "t < e.words.length-n", "t+1 < e.words.length-n"),
-		m("head, not tail", "t < e.words.length-n", "t >= e.words.length-n"),
-	}},
 	{"envs.go", "Editor.Policy", []mutant{
 		m("always drawn anew", "math.Log(ρ)", "0"),
-		m("the seed's letter is never drawn", "ρ*px+(1-ρ)", "1-ρ"),
-		m("a letter that is not flagged does not stay", "ρ*px+(1-ρ)", "ρ*px"),
+		m("threshold without the largest probability", "e.δ*math.Exp(slices.Max(logp))", "e.δ"),
+		m("threshold without δ", "e.δ*math.Exp", "math.Exp"),
+		m("the seed's letter is never drawn", "ρ*px + (1 - ρ)", "1 - ρ"),
+		m("a letter that is not flagged does not stay", "ρ*px + (1 - ρ)", "ρ * px"),
 		m("the seed's first letter everywhere", "px := math.Exp(logp[seed[t]])", "px := math.Exp(logp[seed[0]])"),
 	}},
 	{"envs.go", "MeasureEdits", []mutant{
@@ -1415,6 +1411,8 @@ var list = []place{
 	}},
 	{"envs.go", "Editor.MostEdits", []mutant{
 		m("of one letter", "* float64(e.words.length)", ""),
+		m("most flags of δ = 1", "-e.δ", "-1"),
+		m("most flags as least", "-e.δ", "1 - e.δ"),
 	}},
 
 	{"trainer.go", "Trainer.reinforce", []mutant{
