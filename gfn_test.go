@@ -1965,8 +1965,8 @@ func TestFileErrors(t *testing.T) {
 			score(""): `: word "AB" is missing`, "word,score\n": `: word "AA" is missing`,
 		},
 		"motif": {
-			"1 2\n3 4 5\n": ":2:5: 3 weights", "1 2\nx 4\n": `:2:1:1: weight 1 is "x"`, "1 2\n4 +Inf\n": ":2:3: weight 2",
-			"1 2\n3,5 4": `:2:1:1: weight 1 is "3,5", with a decimal comma`, ">MA0004.1 Arnt\nA [4 19]\n": `:1:1: weight 1 is ">MA0004.1"`,
+			"1 2\n3 4 5\n": ":2:5: 3 weights", "1 2\nx 4\n": `:2:1: weight 1 is "x"`, "1 2\n4 +Inf\n": ":2:3: weight 2",
+			"1 2\n3,5 4": `:2:1: weight 1 is "3,5", with a decimal comma`, ">MA0004.1 Arnt\nA [4 19]\n": `:1:1: weight 1 is ">MA0004.1"`,
 			"1 2 3":              ":1:5: 3 weights, want 2: a line is a slot, with a weight for each of the tokens AB",
 			"A 4 19\nB 16 0\n":   `:1:1: weight 1 is "A", want a finite number: a line is a slot`,
 			"MEME version 4\n":   `:1:1: weight 1 is "MEME", want a finite number: a line is a slot`,
