@@ -6518,7 +6518,9 @@ func TestControlErrors(t *testing.T) {
 // Misuse is an error of one line.
 func TestTrainerErrors(t *testing.T) {
 	grid := parse(t, "hypergrid:dim=2,height=8")
-	require.EqualError(t, failure(gfn.NewTrainer(nil, quick("tb-u"))), "gfn: the environment is nil")
+	for _, env := range []gfn.Env{nil, (*gfn.HyperGrid)(nil)} { // the second is what a constructor returns with an error
+		require.EqualError(t, failure(gfn.NewTrainer(env, quick("tb-u"))), "gfn: the environment is nil")
+	}
 	const zero = "gfn: Config has neither Schedule nor LR: start from DefaultConfig(method)"
 	require.EqualError(t, failure(gfn.NewTrainer(grid, gfn.Config{})), zero)
 	require.EqualError(t, failure(gfn.NewTrainer(grid, gfn.Config{Method: "tb-u", Iterations: 100})), zero)
@@ -7091,6 +7093,7 @@ func TestNaNIsNotSaved(t *testing.T) {
 		was := *last
 		for _, *last = range []float64{math.NaN(), math.Inf(1), math.Inf(-1)} {
 			require.ErrorContains(t, tr.Save(io.Discard), after)
+			require.ErrorContains(t, failure(tr.Evaluate(t.Context())), after)
 		}
 		*last = was
 	}

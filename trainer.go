@@ -15,6 +15,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"reflect"
 	"runtime"
 	"slices"
 	"strings"
@@ -30,7 +31,7 @@ type Method struct {
 	Loss        func(λ, α float64) Objective // nil: the policy gradient of spec §4
 	Flow        Kind                         // what is learned beside the policies
 	LearnPB     bool                         // else PB is uniform over entering edges
-	Lambda      float64                      // default λ of SubTB or of advantages; NaN where there is none
+	Lambda      float64                      // default λ of SubTB or of advantages; 0: it has none
 	LRV         float64                      // default rate of flows and critics; 0: 2e-3
 	Least       int                          // trajectories in a batch, at least
 	Neighbours  func(b *Batch) error         // adds the states that the loss reads beside those visited; nil: none
@@ -47,31 +48,24 @@ type Method struct {
 
 // Methods returns every method, in the order in which they are listed to users.
 func Methods() []Method {
-	none := math.NaN()
 	return []Method{
 		// balance losses (spec §3)
 		{Name: "fm", Title: "flow matching (Bengio et al. 2021)",
-			Loss: plain(FM), Flow: edgeFlow(), Lambda: none, Neighbours: (*Batch).AddParents},
-		{Name: "db-u", Title: "detailed balance (Bengio et al. 2023), uniform PB",
-			Loss: plain(DB), Flow: stateFlow(), Lambda: none},
-		{Name: "db-b", Title: "detailed balance, learned PB",
-			Loss: plain(DB), Flow: stateFlow(), LearnPB: true, Lambda: none},
-		{Name: "tb-u", Title: "trajectory balance (Malkin et al. 2022), uniform PB",
-			Loss: plain(TB), Flow: totalFlow(), Lambda: none},
-		{Name: "tb-b", Title: "trajectory balance, learned PB",
-			Loss: plain(TB), Flow: totalFlow(), LearnPB: true, Lambda: none},
+			Loss: plain(FM), Flow: edgeFlow(), Neighbours: (*Batch).AddParents},
+		{Name: "db-u", Title: "detailed balance (Bengio et al. 2023), uniform PB", Loss: plain(DB), Flow: stateFlow()},
+		{Name: "db-b", Title: "detailed balance, learned PB", Loss: plain(DB), Flow: stateFlow(), LearnPB: true},
+		{Name: "tb-u", Title: "trajectory balance (Malkin et al. 2022), uniform PB", Loss: plain(TB), Flow: totalFlow()},
+		{Name: "tb-b", Title: "trajectory balance, learned PB", Loss: plain(TB), Flow: totalFlow(), LearnPB: true},
 		{Name: "subtb-u", Title: "sub-trajectory balance (Madan et al. 2023), uniform PB",
 			Loss: byλ(SubTB), Flow: stateFlow(), Lambda: 0.9},
 		{Name: "subtb-b", Title: "sub-trajectory balance, learned PB",
 			Loss: byλ(SubTB), Flow: stateFlow(), LearnPB: true, Lambda: 0.9},
 
 		// policy-dependent rewards (spec §4)
-		{Name: "rl-u", Title: "policy gradient (Niu et al. 2024), uniform PB",
-			Flow: totalFlow(), Lambda: 0.99, LRV: 5e-3},
+		{Name: "rl-u", Title: "policy gradient (Niu et al. 2024), uniform PB", Flow: totalFlow(), Lambda: 0.99, LRV: 5e-3},
 		{Name: "rl-b", Title: "policy gradient, PB learned by its own",
 			Flow: totalFlow(), LearnPB: true, Lambda: 0.99, LRV: 5e-3},
-		{Name: "rl-t", Title: "trust-region steps, uniform PB",
-			Flow: totalFlow(), Trust: true, Lambda: 0.99, LRV: 5e-3},
+		{Name: "rl-t", Title: "trust-region steps, uniform PB", Flow: totalFlow(), Trust: true, Lambda: 0.99, LRV: 5e-3},
 		{Name: "rl-g", Title: "policy gradient, PB learned against a guide",
 			Flow: totalFlow(), LearnPB: true, Guided: true, Lambda: 0.99, LRV: 5e-3},
 		{Name: "subeb", Title: "policy gradient, critic by sub-trajectory evaluation balance (Niu et al. 2026), uniform PB",
@@ -81,27 +75,27 @@ func Methods() []Method {
 
 		// balance losses without state flows of their own, or with an intermediate reward in them (spec §3)
 		{Name: "vargrad", Title: "log-partition variance (Richter et al. 2020), uniform PB",
-			Loss: plain(VarGrad), Flow: totalFlow(), Lambda: none, Least: 2},
+			Loss: plain(VarGrad), Flow: totalFlow(), Least: 2},
 		{Name: "vargrad-b", Title: "log-partition variance, learned PB",
-			Loss: plain(VarGrad), Flow: totalFlow(), LearnPB: true, Lambda: none, Least: 2},
+			Loss: plain(VarGrad), Flow: totalFlow(), LearnPB: true, Least: 2},
 		{Name: "mdb", Title: "modified detailed balance (Deleu et al. 2022): every state terminating",
-			Loss: plain(MDB), Flow: exitFlow(), Lambda: none},
+			Loss: plain(MDB), Flow: exitFlow()},
 		{Name: "fldb", Title: "forward-looking DB (Pan et al. 2023): every state terminating, or an intermediate reward",
-			Loss: plain(FLDB), Flow: shapedFlow(), Lambda: none},
+			Loss: plain(FLDB), Flow: shapedFlow()},
 
 		// maximum-entropy control (spec §6)
 		{Name: "pcl", Title: "path consistency learning (Nachum et al. 2017)",
 			Loss: PCL, Flow: stateFlow(), Soft: true, Lambda: 0.9},
 		{Name: "sql", Title: "soft Q-learning (Haarnoja et al. 2017), target network",
-			Loss: byα(SQL), Flow: edgeFlow(), Soft: true, Target: true, Lambda: none},
+			Loss: byα(SQL), Flow: edgeFlow(), Soft: true, Target: true},
 		{Name: "pisql", Title: "soft Q-learning of the policy (Deleu et al. 2024): every state terminating, target network",
-			Loss: byα(PiSQL), Flow: exitFlow(), Soft: true, Target: true, Lambda: none},
+			Loss: byα(PiSQL), Flow: exitFlow(), Soft: true, Target: true},
 		{Name: "sac", Title: "discrete soft actor-critic (Haarnoja et al. 2018), two critics, target networks",
-			Loss: byα(SAC), Flow: twinFlow(), Soft: true, Target: true, Lambda: none, LRV: 5e-3},
+			Loss: byα(SAC), Flow: twinFlow(), Soft: true, Target: true, LRV: 5e-3},
 
 		// random policy evaluation (spec §7)
 		{Name: "rpe", Title: "random policy evaluation (He et al. 2024): g must not depend on the path, as in words",
-			Loss: plain(RPE), Flow: valueFlow(), Lambda: none, Neighbours: (*Batch).AddChildren, Rollout: UniformPF},
+			Loss: plain(RPE), Flow: valueFlow(), Neighbours: (*Batch).AddChildren, Rollout: UniformPF},
 	}
 }
 
@@ -202,6 +196,15 @@ func (r role) of(f *Flows) *[]float64 {
 // Kind is a kind of flow: what a method learns beside PB, and how its objective reads flows from that. No other code
 // asks which kind it is. A batch is evaluated into [Flows], where each network has its place ([role.of]); the objective
 // gives cotangents for them, and each network moves down its own.
+//
+//	kind        networks     log F(s)                          log Z                applies where
+//	totalFlow   PF           not learned                       parameter, estimate  everywhere
+//	stateFlow   PF, V        V(s)/α                            log F(s0)            everywhere
+//	shapedFlow  PF, log F̃    log F̃(s) + log R̂(s)               log F(s0)            R̂ is defined
+//	edgeFlow    Q            log Σ_{s→s'} exp(Q(s→s')/α)       log F(s0)            everywhere
+//	exitFlow    PF           log R(s) − log PF(sf|s)           log F(s0)            every state is terminating
+//	twinFlow    PF, Q1, Q2   Σ_a π (min Q/α − log π)           log F(s0)            everywhere
+//	valueFlow   log V        log V(s), which is log g F        log V(s0)            g does not depend on the path
 type Kind struct {
 	name  string
 	roles []role // the networks
@@ -413,9 +416,7 @@ func DefaultConfig(method string) Config {
 	if err != nil {
 		return c
 	}
-	if !math.IsNaN(m.Lambda) {
-		c.Lambda = m.Lambda
-	}
+	c.Lambda = m.Lambda
 	if m.LRV != 0 {
 		c.LRV = m.LRV
 	}
@@ -621,7 +622,7 @@ func NewTrainer(env Env, c Config) (*Trainer, error) { return newTrainer(env, c,
 
 // newTrainer is NewTrainer with networks of at most some number of parameters together.
 func newTrainer(env Env, c Config, most int) (*Trainer, error) {
-	if env == nil {
+	if v := reflect.ValueOf(env); env == nil || v.Kind() == reflect.Pointer && v.IsNil() {
 		return nil, errors.New("gfn: the environment is nil")
 	}
 	if err := c.Validate(); err != nil {
@@ -858,6 +859,15 @@ func (t *Trainer) Step() (float64, error) {
 	t.TrainSeconds += time.Since(start).Seconds()
 	return loss, nil
 }
+
+// Every random number comes from a stream of its own ([stream]), so that none depends on workers, on evaluations, or on
+// where a run was interrupted:
+//
+//	Seed, 2⁶⁴−1, role                    parameters of a network
+//	Seed, iteration, trajectory          a trajectory of training
+//	Seed, iteration, 2⁶⁴−1               which trajectories are replayed
+//	Seed, iteration + 2⁶³, trajectory    a walk back from an endpoint
+//	Seed + seed, 2⁶⁴−2−k, trajectory     evaluations and samples, k those before their batch
 
 // sample fills t.batch. Fresh trajectories are first, drawn from PF with exploration; replayed ones follow, and then
 // the states that the objective reads beside those visited. Exploration and replay are off policy: balance losses read
@@ -1282,12 +1292,15 @@ func (t *Trainer) Spec() string {
 }
 
 // Evaluate returns the metrics of the sampler as it is: exact ones where the space is enumerated, and elsewhere those
-// of Config.EvalSamples trajectories. The error may be ctx's.
+// of Config.EvalSamples trajectories. The error may be ctx's, or say that what is learned is not finite.
 func (t *Trainer) Evaluate(ctx context.Context) (Evaluation, error) {
 	if err := t.begin(); err != nil {
 		return Evaluation{}, err
 	}
 	defer t.end()
+	if err := t.usable(); err != nil {
+		return Evaluation{}, err
+	}
 	if t.Graph == nil {
 		return t.EvaluateSampled(ctx, t.Config.EvalSamples, 0)
 	}
@@ -1567,9 +1580,9 @@ func header(c checkpoint, tensors []tensor, sum uint32) (text []byte, size int, 
 	return append(text, strings.Repeat(" ", -len(text)&7)...), size, err
 }
 
-// usable keeps a bad state from replacing a good file, and from being read. It returns an error if a parameter or a
-// moment of one is not finite, or log PF(s0) is not, because parameters are so large that the network's outputs
-// overflow.
+// usable keeps a bad state from replacing a good file, from being read and from being evaluated. It returns an error if
+// a parameter or a moment of one is not finite, or log PF(s0) is not, because parameters are so large that the
+// network's outputs overflow.
 func (t *Trainer) usable() error {
 	logPF := tensor{name: "log PF(s0)", values: t.source().Forward(t.PF())}
 	for _, x := range append(t.tensors(nil, nil, nil), logPF) {

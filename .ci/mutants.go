@@ -825,8 +825,8 @@ var list = []place{
 		m("FL-DB without its reward", "Flow: shapedFlow()", "Flow: stateFlow()"),
 		m("MDB trains as FL-DB", "plain(MDB)", "plain(DB)"),
 		m("db-b does not learn PB", "plain(DB), Flow: stateFlow(), LearnPB: true", "plain(DB), Flow: stateFlow()"),
-		m("tb-u learns PB", "plain(TB), Flow: totalFlow(), Lambda", "plain(TB), Flow: totalFlow(), LearnPB: true, Lambda"),
-		m("db-u trains by TB", "plain(DB), Flow: stateFlow(), Lambda", "plain(TB), Flow: stateFlow(), Lambda"),
+		m("tb-u learns PB", "plain(TB), Flow: totalFlow()}", "plain(TB), Flow: totalFlow(), LearnPB: true}"),
+		m("db-u trains by TB", "plain(DB), Flow: stateFlow()}", "plain(TB), Flow: stateFlow()}"),
 		m("Sub-EB by λ-returns", "SubEB: true, Lambda", "Lambda"),
 		m("FM without parents", ", Neighbours: (*Batch).AddParents", ""),
 		m("RPE without children", ", Neighbours: (*Batch).AddChildren", ""),
@@ -1440,7 +1440,8 @@ var list = []place{
 	}},
 	{"trainer.go", "newTrainer", []mutant{
 		m("a broken environment", "!ours(env)", "false"),
-		m("nil", "env == nil", "false"),
+		m("nil", "env == nil || ", ""),
+		m("a pointer that is nil", " || v.Kind() == reflect.Pointer && v.IsNil()", ""),
 	}},
 	{"trainer.go", "Trainer.begin", []mutant{
 		m("two goroutines", "!atomic.CompareAndSwapInt32(&t.busy, 0, 1)", "false"),
@@ -1454,6 +1455,7 @@ var list = []place{
 	}},
 	{"trainer.go", "Trainer.Evaluate", []mutant{
 		m("evaluated in the middle of a step", "err := t.begin()", "err := error(nil)"),
+		m("what overflows evaluated", "err := t.usable()", "err := error(nil)"),
 	}},
 	{"trainer.go", "Trainer.fits", []mutant{
 		m("networks one by one", "total, units = total+", "total, units = "),

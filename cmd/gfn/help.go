@@ -189,7 +189,7 @@ func topic(name string) string {
 		var text strings.Builder
 		for _, m := range gfn.Methods() {
 			title := m.Title
-			if isFinite(m.Lambda) {
+			if m.Lambda > 0 {
 				title += fmt.Sprintf(", -lambda %v", m.Lambda)
 			}
 			fmt.Fprintf(&text, "%-11s %s\n", m.Name, title)
