@@ -175,14 +175,9 @@ func (k *comparison) load() error {
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	damaged := 0
-	for line := range bytes.Lines(text) {
-		var r result
-		switch {
-		case len(bytes.TrimSpace(line)) == 0:
-		case json.Unmarshal(line, &r) != nil || !r.whole():
-			damaged++
-		case slices.Contains(k.jobs, r.job):
+	found, damaged := readRuns(text)
+	for _, r := range found {
+		if slices.Contains(k.jobs, r.job) {
 			k.results[r.job] = r
 		}
 	}
@@ -190,6 +185,21 @@ func (k *comparison) load() error {
 		fmt.Fprintf(k.stderr, "%s: lines that are not whole runs, and not used: %d\n", path, damaged)
 	}
 	return nil
+}
+
+// readRuns returns the runs of a file, and how many lines are damaged.
+func readRuns(text []byte) (found []result, damaged int) {
+	for line := range bytes.Lines(text) {
+		var r result
+		switch {
+		case len(bytes.TrimSpace(line)) == 0:
+		case json.Unmarshal(line, &r) != nil || !r.whole():
+			damaged++
+		default:
+			found = append(found, r)
+		}
+	}
+	return found, damaged
 }
 
 // whole says whether r has its last figures and every point of its curve.
@@ -227,7 +237,7 @@ func (k *comparison) keep(r result) error {
 // run does the jobs that have no result, as many at once as -workers says, until the context is done.
 func (k *comparison) run() {
 	todo := slices.DeleteFunc(slices.Clone(k.jobs), func(j job) bool { return k.results[j].Final != nil })
-	fmt.Fprintf(k.stderr, "%s: %d runs found, %d to do\n", k.jobs[0].Env, len(k.results), len(todo))
+	fmt.Fprintf(k.stderr, "%s: %d runs found, %d to do\n", gfn.Brief(k.jobs[0].Env), len(k.results), len(todo))
 	k.begin("training; a line follows on each run that is done")
 	k.bar = newProgress(k.stderr, 0, len(todo)*k.Iterations)
 	next, done := make(chan job, len(todo)), make(chan bool)
@@ -345,7 +355,11 @@ func (k *comparison) printTables(title string, all []runs) error {
 	table := func(title, suffix string, keys ...string) error {
 		title += "\n"
 		for _, key := range keys {
-			title += "\t" + strings.Replace(labels[key], "–", key, 1)
+			label := labels[key]
+			if label == "–" {
+				label = key
+			}
+			title += "\t" + label
 		}
 		for _, rs := range all {
 			title += "\n" + rs[0].Config.Method

@@ -11,6 +11,7 @@ import (
 	"io"
 	"math"
 	"os"
+	"os/exec"
 	"os/signal"
 	"path/filepath"
 	"regexp"
@@ -1185,4 +1186,71 @@ func TestEdit(t *testing.T) {
 		assert.Empty(t, stdout)
 		assert.Contains(t, stderr, c.want)
 	}
+}
+
+// The Python of README.md writes a graph, reads results, and evaluates the forward policy of a checkpoint as eval does.
+// It is skipped where there is no Python, and its last part where there is no numpy.
+func TestPython(t *testing.T) {
+	readme := read(t, "../../README.md")
+	blocks := regexp.MustCompile("(?s)\n```python\n(.*?)\n```\n").FindAllStringSubmatch(readme, -1)
+	require.Len(t, blocks, 3)
+	python := func(code string) string {
+		out, err := exec.CommandContext(t.Context(), "python3", "-c", code).Output()
+		if err != nil {
+			t.Skip("not here: ", code)
+		}
+		return string(out)
+	}
+	python("import csv, json")
+	t.Chdir(t.TempDir())
+	python(blocks[0][1])
+	for _, command := range []string{
+		"gfn train -env explicit:file=graph.txt -out results", "gfn eval results/checkpoint.gfn -objects results/objects.csv",
+	} {
+		require.Contains(t, readme, "`"+command+"`")
+		args := append(strings.Fields(command)[1:], "-json")
+		if args[0] == "train" {
+			args = append(args, "-hidden", "8", "-iters", "20", "-eval-every", "10")
+		}
+		must(t, args...)
+	}
+	lines := strings.Split(strings.TrimSpace(python(blocks[1][1])), "\n")
+	require.Len(t, lines, 3+6, "the untrained sampler and two evaluations; pairs of four items")
+	require.Regexp(t, `^0 0\.\d+$`, lines[0])
+	logP := map[string]string{}
+	for _, line := range lines[3:] {
+		require.Regexp(t, `^[abcd]{2} -\S+ -\S+$`, line)
+		logP[line[:2]] = strings.Fields(line)[1]
+	}
+
+	python("import numpy")
+	evaluated := strings.Split(strings.TrimSpace(python(blocks[2][1])), "\n")
+	require.Len(t, evaluated, 6)
+	for _, line := range evaluated {
+		want, err := strconv.ParseFloat(logP[line[:2]], 64)
+		require.NoError(t, err)
+		got, err := strconv.ParseFloat(line[3:], 64)
+		require.NoError(t, err)
+		require.InDelta(t, want, got, 1e-12)
+	}
+}
+
+// FuzzRuns reads a file of runs that others wrote, or that was torn: what is not a whole run is not used.
+func FuzzRuns(f *testing.F) {
+	c := gfn.DefaultConfig("tb-u")
+	c.Iterations, c.EvalEvery = 2, 1
+	whole, err := json.Marshal(result{job{Config: c}, make([]numbers, 3), numbers{"tv": 1}})
+	require.NoError(f, err)
+	line := strings.ReplaceAll(string(whole), "null", `{"iteration":1,"tv":1}`)
+	f.Add([]byte(line + "\n" + line[:99] + "\n\n{}"))
+	f.Add([]byte(string(whole)))
+	f.Fuzz(func(t *testing.T, text []byte) {
+		found, damaged := readRuns(text)
+		require.LessOrEqual(t, len(found)+damaged, 1+bytes.Count(text, []byte("\n")))
+		for _, r := range found {
+			l := lineOf(runs{r, r}, "tv")
+			require.Len(t, l.y, len(r.Curve))
+			require.NoError(t, writeCharts(io.Discard, "title", []runs{{r}}))
+		}
+	})
 }
