@@ -7443,4 +7443,3 @@ func BenchmarkProducts(b *testing.B) {
 		}
 	}
 }
-
