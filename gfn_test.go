@@ -1490,13 +1490,11 @@ func TestTableReward(t *testing.T) {
 		for word, r := range map[string]float64{"AA": 8, "AB": 2, "BA": 0.5, "BB": 0.5} {
 			s := must(env.Parse(word))
 			require.InDelta(t, math.Log(r), env.LogReward(s), 1e-15, "%s: %s", name, word)
-			require.Nil(t, env.Traits().Mode)
 		}
 	}
 	env := must(gfn.NewSequence(2, "AB", gfn.Append, must(envTableReward(envTableText))))
 	require.Equal(t,
-		"sequence:length=2,tokens=AB,order=append,reward=table,file=t.csv,transform=power,beta=2,rmax=8,rmin=1,missing=NaN,"+
-			"top=0",
+		"sequence:length=2,tokens=AB,order=append,reward=table,file=t.csv,transform=power,beta=2,rmax=8,rmin=1,missing=NaN",
 		env.Traits().Spec)
 	require.Equal(t, uint32(0x620ab253), env.Traits().Checksum, "CRC-32 of the text, by another program")
 }
@@ -1778,7 +1776,7 @@ func TestParseEnvSpecs(t *testing.T) {
 			"length=9,tokens=01,order=append,reward=ising,lattice=ring,coupling=1,field=0.5,beta=1"},
 		{"sequence", ":reward=table,length=2,tokens=AB,file=" + table,
 			"length=2,tokens=AB,order=append,reward=table,file=" + table +
-				",transform=power,beta=3,rmax=10,rmin=0.001,missing=NaN,top=0.005"},
+				",transform=power,beta=3,rmax=10,rmin=0.001,missing=NaN"},
 		{"dag", ":nodes=2,seed=7", "nodes=2,samples=100,edges=1,noise=0.1,seed=7,columns=raw,penalty=0"},
 		{"dag", ":nodes=1,penalty=-1e0", "nodes=1,samples=100,edges=0,noise=0.1,seed=0,columns=raw,penalty=-1"},
 		{"dag", ":nodes=3,edges=.5,noise=1", "nodes=3,samples=100,edges=0.5,noise=1,seed=0,columns=raw,penalty=0"},
@@ -1804,10 +1802,8 @@ func TestParseEnvSpecs(t *testing.T) {
 		require.Equal(t, "explicit", gfn.TraitsOf(parse(t, spec)).Spec, spec)
 	}
 
-	// Outside ParseEnv a spec tells environments apart; where ParseEnv cannot build one, it says so.
+	// ParseEnv says that it cannot build an environment made outside it.
 	a := must(gfn.NewExplicit([][2]int{{0, 1}}, map[int]float64{1: 2}, -50))
-	b := must(gfn.NewExplicit([][2]int{{0, 1}}, map[int]float64{1: 3}, -50))
-	require.NotEqual(t, a.Traits().Spec, b.Traits().Spec)
 	custom := must(gfn.NewSequence(2, "AB", gfn.AnyOrder, gfn.WordReward{LogR: func([]int) float64 { return 1 }}))
 	require.Equal(t, "sequence:length=2,tokens=AB,order=any,reward=custom", custom.Traits().Spec)
 	motif := must(gfn.NewFactorReward(gfn.Motif([][]float64{{1, 2}, {3, 4}}), 2, 2, 1))
@@ -1890,11 +1886,6 @@ func TestRewardErrors(t *testing.T) {
 	table := func(r io.Reader, length int, beta, rmin, rmax float64) error {
 		return failure(gfn.NewTableReward(r, "t.csv", length, "ABCD", power(beta, rmin, rmax)))
 	}
-	top := func(fraction float64) error {
-		t := power(2, 1, 8)
-		t.Top = fraction
-		return failure(gfn.NewTableReward(nil, "t.csv", 2, "AB", t))
-	}
 	refusals{
 		{factors(1, 2, 1), "factors"}, {factors(1, 2, nan, fair), "beta is NaN"},
 		{factors(2, 2, 1, fair, on([]int{1}, 3)), "factor 1: 1 weights"},
@@ -1911,7 +1902,6 @@ func TestRewardErrors(t *testing.T) {
 		{table(nil, 2, 2, 0, 8), "rmin is 0"}, {table(nil, 2, 2, 1, inf), "rmax is +Inf"},
 		{table(iotest.ErrReader(errors.New("broken")), 2, 2, 1, 8), "t.csv: broken"},
 		{table(envZeros{}, 2, 2, 1, 8), "64 MiB"},
-		{top(-0.1), "top is -0.1"}, {top(1.5), "top is 1.5"}, {top(nan), "top is NaN"},
 	}.check(t)
 }
 
@@ -2175,28 +2165,23 @@ func FuzzFiles(f *testing.F) {
 	})
 }
 
-// Eight words, two of score 4, 3, 2 and 1 each: ties come in together.
-func TestTop(t *testing.T) {
-	text := "word,score\n"
-	for i, y := range []int{4, 3, 4, 3, 2, 1, 2, 1} {
-		text += fmt.Sprintf("%c%c%c,%d\n", 'A'+i>>2, 'A'+i>>1&1, 'A'+i&1, y)
-	}
-	for fraction, want := range map[float64]int{1e-9: 2, 0.25: 2, 0.26: 2, 0.5: 4, 0.75: 6, 0.7: 6, 1: 8} {
-		with := gfn.DefaultTable()
-		with.Top = fraction
-		reward := must(gfn.NewTableReward(strings.NewReader(text), "t.csv", 3, "AB", with))
-		modes := 0
-		for i := range 8 {
-			word := []int{i >> 2, i >> 1 & 1, i & 1}
-			if reward.Mode(word) {
-				modes++
-				require.Greater(t, reward.LogR(word), math.Log(10)+3*math.Log((4-float64(want)/2)/4))
-			}
+// The top 0.5 % of 400 words are 2; words that tie with the second come in too. Of few words the first is a mode.
+func TestTableModes(t *testing.T) {
+	const letters = "ABCDEFGHIJKLMNOPQRST"
+	text, score := "word,score\n", map[string]string{"BA": "9", "AB": "8", "CD": "8", "TT": "7.5"}
+	for _, a := range letters {
+		for _, b := range letters {
+			text += fmt.Sprintf("%c%c,%s\n", a, b, cmp.Or(score[string([]rune{a, b})], "7"))
 		}
-		require.Equal(t, want, modes, fraction)
 	}
-	table := envFile(t, "t.csv", envTableText) // where BA and BB share rmin
-	require.Len(t, enumerate(t, parse(t, "sequence:length=2,tokens=AB,reward=table,rmin=1,top=0.75,file="+table)).Modes(), 4)
+	g := enumerate(t, must(gfn.ParseEnvText("sequence:length=2,tokens="+letters+",reward=table,file=t.csv", text)))
+	var modes []string
+	for _, row := range g.Modes() {
+		modes = append(modes, g.Format(row))
+	}
+	require.ElementsMatch(t, []string{"AB", "BA", "CD"}, modes)
+	few := "sequence:length=2,tokens=AB,reward=table,file=t.csv"
+	require.Len(t, enumerate(t, must(gfn.ParseEnvText(few, envTableText))).Modes(), 1)
 }
 
 // Environments say whether modes are defined, and the number of their states. Where no modes are defined there are not
@@ -2742,7 +2727,6 @@ func TestDAGPenalty(t *testing.T) {
 	for _, s := range allDAGs(3) {
 		closeTo(t, plain.LogReward(s)-1.5*float64(edges(s)), dear.LogReward(s), 1e-12, s)
 	}
-	require.NotEqual(t, plain.Traits().Spec, dear.Traits().Spec)
 }
 
 func TestReadData(t *testing.T) {
@@ -2846,22 +2830,22 @@ func TestSimulate(t *testing.T) {
 	require.Equal(t, make([]int, 31), must(gfn.Simulate(31, 1, 0, 1, 0)).Graph)
 }
 
-// Root mean square, mean and most, over the pairs of different nodes.
+// Root mean square and most, over the pairs of different nodes.
 func TestDeviation(t *testing.T) {
 	a := [][]float64{{0, 1, 0}, {0.5, 0, 0}, {0, 0, 0}}
 	b := [][]float64{make([]float64, 3), make([]float64, 3), make([]float64, 3)}
-	rms, mean, most := gfn.Deviation(a, b)
-	require.InDeltaSlice(t, []float64{math.Sqrt(1.25 / 6), 1.5 / 6, 1}, []float64{rms, mean, most}, 1e-15)
-	rms, mean, most = gfn.Deviation([][]float64{{0}}, [][]float64{{0}})
-	require.Equal(t, []float64{0, 0, 0}, []float64{rms, mean, most})
+	rms, most := gfn.Deviation(a, b)
+	require.InDeltaSlice(t, []float64{math.Sqrt(1.25 / 6), 1}, []float64{rms, most}, 1e-15)
+	rms, most = gfn.Deviation([][]float64{{0}}, [][]float64{{0}})
+	require.Equal(t, []float64{0, 0}, []float64{rms, most})
 }
 
 // The exact posterior against sums over all graphs by slow definitions: what is reached by following edges, and the
-// three cases of a blanket. Sampled graphs come near it.
+// three cases of a blanket.
 func TestMarginalsExact(t *testing.T) {
 	env := must(gfn.NewDAG(4, bge(t, 0, normalRows(8, 4, 6)...)))
 	g := enumerate(t, env)
-	m, want := env.Marginals(g, g.LogTarget()), env.MarginalsOf(make([][]int, 0))
+	m, want := env.Marginals(g, g.LogTarget()), env.Marginals(g, slices.Repeat([]float64{math.Inf(-1)}, g.Len()))
 	for _, s := range allDAGs(4) {
 		p := math.Exp(env.LogReward(s) - g.LogZ())
 		for u := range s {
@@ -2888,15 +2872,8 @@ func TestMarginalsExact(t *testing.T) {
 			}
 		}
 	}
-	b := draw(t, env, g.Policy(g.ForwardOf(g.Backward(gfn.UniformPB))), 4000, gfn.Sampling{Seed: 1})
-	sampled := env.MarginalsOf(endpoints(b))
-	for _, c := range [][3][][]float64{
-		{want.Edge, m.Edge, sampled.Edge}, {want.Path, m.Path, sampled.Path}, {want.Blanket, m.Blanket, sampled.Blanket},
-	} {
+	for _, c := range [][2][][]float64{{want.Edge, m.Edge}, {want.Path, m.Path}, {want.Blanket, m.Blanket}} {
 		require.InDeltaSlice(t, slices.Concat(c[0]...), slices.Concat(c[1]...), 1e-12)
-		_, _, most := gfn.Deviation(c[1], c[2])
-		require.Less(t, most, 4*0.5/math.Sqrt(4000))
-		require.Greater(t, most, 0.0)
 	}
 }
 

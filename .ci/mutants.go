@@ -1392,7 +1392,7 @@ var list = []place{
 	}},
 	{"envs.go", "Deviation", []mutant{
 		m("over all pairs, u = v too", "len(a)*(len(a)-1)", "len(a)*len(a)"),
-		m("squares' mean without its root", "math.Sqrt(rms), mean", "rms, mean"),
+		m("squares' mean without its root", "math.Sqrt(rms / ", "(rms / "),
 	}},
 	{"envs.go", "DAG.term", []mutant{
 		m("log R is not 0 at the empty graph", "- d.score.Local(f.node, 0)", ""),
@@ -1523,6 +1523,8 @@ var list = []place{
 		m("not scaled to the largest", "(u - top)", "(u - 0*top)"),
 		m("the power of an energy", "if !t.Exp {", "if true {"),
 		m("ties left out of the modes", ">= least", "> least"),
+		m("one percent for modes", "len(logR)/200", "len(logR)/100"),
+		m("no mode among few words", "max(1, len(logR)/200)", "len(logR)/200"),
 	}},
 	{"envs.go", "readScores", []mutant{
 		m("words twice", "!math.IsNaN(scores[i])", "false"),

@@ -80,7 +80,7 @@ func structureFigures(t *gfn.Trainer) (all []figure) {
 	exact := d.Marginals(t.Graph, t.Graph.LogTarget())
 	learned := d.Marginals(t.Graph, t.Graph.LogTerminating(logPF))
 	add := func(key string, exact, learned [][]float64) {
-		rms, _, most := gfn.Deviation(exact, learned)
+		rms, most := gfn.Deviation(exact, learned)
 		all = append(all, figure{key + "_rms", "", rms, 0}, figure{key + "_most", "", most, 0})
 	}
 	add("edge", exact.Edge, learned.Edge)
