@@ -128,14 +128,10 @@ type weights struct {
 
 // NewNet returns a network for environments of the given shape, which runs on its caller's goroutine.
 func NewNet(rng *rand.PCG, shape Shape, head Head, hidden []int) *Net {
-	return newNet(rng, shape, head, hidden, 1)
-}
-
-func newNet(rng *rand.PCG, shape Shape, head Head, hidden []int, workers int) *Net {
 	m := NewMLP(rng, head.sizes(shape, hidden)...)
 	params, layers := len(m.Params), len(m.Sizes)
 	return &Net{
-		MLP: m, Adam: NewAdam(params), Head: head, Scale: 1, Grad: make([]float64, params), workers: workers,
+		MLP: m, Adam: NewAdam(params), Head: head, Scale: 1, Grad: make([]float64, params), workers: 1,
 		h: make([][]float64, layers), dh: make([][]float64, layers), hDot: make([][]float64, layers),
 		w: make([]weights, layers), wDot: make([]weights, layers),
 	}

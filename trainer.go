@@ -597,7 +597,6 @@ type Trainer struct {
 	// What an iteration uses: batch with its flows v, their cotangents d and those of target networks w. For the policy
 	// gradient back are walks back from the endpoints of batch, r and a rewards and advantages by step, val and dVal a
 	// critic's values by row and their cotangents.
-	objective Objective
 	guide     Guide // PG of RL-G, [Unguided] otherwise
 	replay    replay
 	batch     Batch
@@ -649,9 +648,6 @@ func newTrainer(env Env, c Config, most int) (*Trainer, error) {
 	}
 	if err := t.makeNetworks(most); err != nil {
 		return nil, err
-	}
-	if t.Method.Loss != nil {
-		t.objective = t.Method.Loss(c.Lambda, c.Alpha)
 	}
 	t.guide = t.newGuide()
 	t.found.Reset(t.Env)
@@ -717,19 +713,21 @@ func (t *Trainer) makeNetworks(most int) error {
 	}
 	for _, r := range t.roles {
 		rng := stream(c.Seed, math.MaxUint64, uint64(r))
-		t.net[r] = newNet(&rng, shape, r.head(), c.hidden(r), c.Workers)
-		if c.Tabular {
-			clear(t.net[r].Params)
+		n := NewNet(&rng, shape, r.head(), c.hidden(r))
+		if n.workers = c.Workers; c.Tabular {
+			clear(n.Params)
 		}
 		if t.Method.Soft && slices.Contains(t.Method.Flow.values, r) {
-			t.net[r].Scale = 1 / c.Alpha // V/α or Q/α is a log flow (spec §6)
+			n.Scale = 1 / c.Alpha // V/α or Q/α is a log flow (spec §6)
 		}
+		t.net[r] = n
 	}
 	for _, r := range t.Method.targets() {
 		rng := stream(0, 0, 0)
-		t.target[r] = newNet(&rng, shape, r.head(), c.hidden(r), c.Workers)
-		t.target[r].Scale = t.net[r].Scale
-		copy(t.target[r].Params, t.net[r].Params)
+		n := NewNet(&rng, shape, r.head(), c.hidden(r))
+		n.workers, n.Scale = c.Workers, t.net[r].Scale
+		copy(n.Params, t.net[r].Params)
+		t.target[r] = n
 	}
 	return nil
 }
@@ -930,7 +928,7 @@ func (t *Trainer) balance() (loss float64, err error) {
 	if d.Reset(b, v.LogF != nil); v.LogQ[0] != nil {
 		d.ResetLogQ(b)
 	}
-	loss = t.objective(b, v, d)
+	loss = t.Method.Loss(t.Config.Lambda, t.Config.Alpha)(b, v, d)
 
 	// ∂L/∂θ. Where no network gives log F, it can only be PF's out-flow, the LSE of its outputs
 	for _, r := range t.roles {

@@ -901,11 +901,11 @@ var list = []place{
 	}},
 	{"trainer.go", "Trainer.makeNetworks", []mutant{
 		m("one stream for all networks", "uint64(r))", "0)"),
-		m("targets read without α", "t.target[r].Scale = t.net[r].Scale", ""),
-		m("targets begin elsewhere", "copy(t.target[r].Params, t.net[r].Params)", ""),
+		m("targets read without α", "n.workers, n.Scale = c.Workers, t.net[r].Scale", "n.workers = c.Workers"),
+		m("targets begin elsewhere", "copy(n.Params, t.net[r].Params)", ""),
 		m("α for its inverse", "1 / c.Alpha", "c.Alpha"),
 		m("a temperature of every method", "t.Method.Soft && ", ""),
-		m("tabular policies begin anywhere", "clear(t.net[r].Params)", ""),
+		m("tabular policies begin anywhere", "clear(n.Params)", ""),
 	}},
 	{"trainer.go", "Trainer.sample", []mutant{
 		m("nothing replayed", "len(t.replay) > 0", "false"),
@@ -1441,7 +1441,7 @@ var list = []place{
 	{"trainer.go", "newTrainer", []mutant{
 		m("a broken environment", "!ours(env)", "false"),
 		m("nil", "env == nil || ", ""),
-		m("a pointer that is nil", " || v.Kind() == reflect.Pointer && v.IsNil()", ""),
+		m("a pointer that is nil", "v.IsNil()", "v.IsNil() && false"),
 	}},
 	{"trainer.go", "Trainer.begin", []mutant{
 		m("two goroutines", "!atomic.CompareAndSwapInt32(&t.busy, 0, 1)", "false"),
