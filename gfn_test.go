@@ -153,6 +153,141 @@ func ExampleTrainer() {
 	// Output: TV below 0.001: true, log Z 3.109, exact 3.109
 }
 
+// Trajectory balance with a network of one's own, without a Trainer. Here it is a logit for each state and action. Any
+// other fits that gives log PF by forward slot, and steps along cotangents by forward slot.
+func ExamplePolicy() {
+	env := gfn.Fixture()
+	logit := make([][5]float64, env.Shape().Features)
+	pf := func(st *gfn.States, lo, hi int, dst []float64) {
+		for row := lo; row < hi; row++ {
+			from, to := st.FStart[row], st.FStart[row+1]
+			out := dst[from-st.FStart[lo] : to-st.FStart[lo]]
+			for k, action := range st.FAction[from:to] {
+				out[k] = logit[st.State(nil, row)[0]][action]
+			}
+			z := gfn.LogSumExp(out)
+			for k := range out {
+				out[k] -= z
+			}
+		}
+	}
+	var b gfn.Batch
+	var v, d gfn.Flows // log-probabilities with log Z, and their cotangents
+	logZ := 0.0
+	for i := range uint64(2000) {
+		b.Reset(env)
+		if err := b.Sample(pf, 32, gfn.Sampling{Iteration: i}); err != nil {
+			panic(err)
+		}
+		b.Evaluate(pf, gfn.UniformPB)
+		v.LogPF, v.LogPB, v.LogZ = b.LogPF, b.LogPB, logZ
+		d.Reset(&b, false)
+		gfn.TB(&b, &v, &d)
+		logZ -= 0.1 * d.LogZ
+		for row := range b.Len() {
+			sum, s := 0.0, b.State(nil, row)[0]
+			for e := b.FStart[row]; e < b.FStart[row+1]; e++ {
+				sum += d.LogPF[e]
+			}
+			for e := b.FStart[row]; e < b.FStart[row+1]; e++ { // backward through the softmax
+				logit[s][b.FAction[e]] -= 0.1 * (d.LogPF[e] - math.Exp(b.LogPF[e])*sum)
+			}
+		}
+	}
+	g, err := gfn.Enumerate(env, 100)
+	if err != nil {
+		panic(err)
+	}
+	tv := gfn.TV(g.LogTerminating(g.Forward(pf)), g.LogTarget())
+	fmt.Printf("TV below 0.001: %v, Z %.2f\n", tv < 0.001, math.Exp(logZ))
+	// Output: TV below 0.001: true, Z 112.00
+}
+
+// A sampler of one's own against the exact target, beside what a perfect sampler of as many draws has.
+func ExampleGraph_Empirical() {
+	env, err := gfn.ParseEnv("hypergrid:dim=2,height=8")
+	if err != nil {
+		panic(err)
+	}
+	g, err := gfn.Enumerate(env, 64)
+	if err != nil {
+		panic(err)
+	}
+	rng := rand.New(rand.NewPCG(0, 0))
+	good, bad := make([]float64, g.Len()), make([]float64, g.Len()) // draws, by row
+	for range 10000 {
+		x := []int{rng.IntN(8), rng.IntN(8)}
+		bad[g.Row(x)]++
+		for rng.Float64() > math.Exp(env.LogReward(x))/2.6 { // rejection; R is at most 2.6
+			x = []int{rng.IntN(8), rng.IntN(8)}
+		}
+		good[g.Row(x)]++
+	}
+	m := g.Empirical(good)
+	fmt.Printf("rejection TV %.2f, uniform %.2f, perfect %.2f\n", m.TV, g.Empirical(bad).TV, m.TVPerfect)
+	// Output: rejection TV 0.03, uniform 0.53, perfect 0.03
+}
+
+// explorer is a guide of one's own: PG takes every ordinary action of a state alike.
+type explorer struct{ gfn.Env }
+
+func (e explorer) Observe(*gfn.Batch) error { return nil } // it learns nothing from samples
+
+func (e explorer) LogPG(b *gfn.Batch, _, _, dst []float64) {
+	for t, s := range b.Steps {
+		ordinary := b.FStart[s.Row+1] - b.FStart[s.Row]
+		if b.Exit(int(s.Row)) >= 0 {
+			ordinary--
+		}
+		dst[t] = -math.Log(float64(max(1, ordinary)))
+	}
+}
+
+// Traits makes it the guide of the environment that it wraps.
+func (e explorer) Traits() gfn.Traits { return gfn.Traits{Guide: e} }
+
+// A guide of one's own, which PB learns against. An environment brings it as a trait.
+func ExampleGuide() {
+	c := gfn.DefaultConfig("rl-g")
+	c.Tabular, c.Iterations, c.LR = true, 500, 0.02
+	t, err := gfn.NewTrainer(explorer{gfn.Fixture()}, c)
+	if err != nil {
+		panic(err)
+	}
+	if err := t.Run(context.Background(), nil); err != nil {
+		panic(err)
+	}
+	fmt.Printf("TV below 0.01: %v\n", t.Curve[len(t.Curve)-1].TV < 0.01)
+	// Output: TV below 0.01: true
+}
+
+// A checkpoint holds all that it takes to go on as if nothing had been in between.
+func ExampleLoad() {
+	c := gfn.DefaultConfig("tb-b")
+	c.Iterations, c.Hidden, c.EvalEvery = 20, 8, 10
+	t, err := gfn.NewTrainer(gfn.Fixture(), c)
+	if err != nil {
+		panic(err)
+	}
+	if err := t.Run(context.Background(), nil); err != nil {
+		panic(err)
+	}
+	var file bytes.Buffer
+	if err := t.Save(&file); err != nil {
+		panic(err)
+	}
+	again, err := gfn.Load(&file, ".", nil, func(c *gfn.Config) { c.Iterations = 40 })
+	if err != nil {
+		panic(err)
+	}
+	if err := again.Run(context.Background(), nil); err != nil {
+		panic(err)
+	}
+	fmt.Printf("%s on %s: %d iterations, %d evaluations\n", again.Config.Method, gfn.Brief(again.Spec()), again.Iteration,
+		len(again.Curve))
+	// Output: tb-b on explicit: 40 iterations, 5 evaluations
+}
+
 func ExampleSubEB() {
 	b, _, d := backFrom(line(), []int{2})
 	V := make([]float64, 3)
