@@ -275,8 +275,8 @@ func (st *States) LogIntermediate(dst []float64) []float64 {
 	return dst
 }
 
-// Follow returns the child of forward slot e (not an exit), adding its row where it is new.
-func (st *States) Follow(e int) int {
+// follow returns the child of forward slot e (not an exit), adding its row where it is new.
+func (st *States) follow(e int) int {
 	if c := st.Child[e]; c >= 0 {
 		return int(c)
 	}
@@ -292,9 +292,9 @@ func (st *States) Follow(e int) int {
 	return child
 }
 
-// Retreat returns the forward slot that backward slot k of row undoes, adding the parent's row where it is new; −1
+// retreat returns the forward slot that backward slot k of row undoes, adding the parent's row where it is new; −1
 // where the environment breaks a rule.
-func (st *States) Retreat(row, k int) int {
+func (st *States) retreat(row, k int) int {
 	if e := st.Edge[k]; e >= 0 {
 		return int(e)
 	}
@@ -453,7 +453,7 @@ func (st *States) checkMemory() error {
 func (st *States) followRow(row int) {
 	for e := st.FStart[row]; e < st.FStart[row+1]; e++ {
 		if int(st.FAction[e]) != st.Shape.Forward-1 {
-			st.Child[e] = int32(st.Follow(int(e)))
+			st.Child[e] = int32(st.follow(int(e)))
 		}
 	}
 }
@@ -943,9 +943,9 @@ func (g *Graph) Value(logPF, r []float64) []float64 {
 	return v
 }
 
-// Residuals returns the terms by forward slot whose sum along a trajectory is log PF(τ) − log R(x) − log PB(τ|x), the
+// residuals returns the terms by forward slot whose sum along a trajectory is log PF(τ) − log R(x) − log PB(τ|x), the
 // TB residual without log Z: log PF(s'|s) − log PB(s|s') on ordinary edges, log PF(sf|x) − log R(x) on exits.
-func (g *Graph) Residuals(logPF, logPB []float64) []float64 {
+func (g *Graph) residuals(logPF, logPB []float64) []float64 {
 	dst := slices.Clone(logPF)
 	for e, k := range g.Back {
 		if k >= 0 {
@@ -959,12 +959,12 @@ func (g *Graph) Residuals(logPF, logPB []float64) []float64 {
 
 // ELBO returns E_{τ∼PF}[log R(x) + log PB(τ|x) − log PF(τ)] ≤ log Z*, with equality if PF(τ) = PB(τ|x) R(x)/Z*.
 func (g *Graph) ELBO(logPF, logPB []float64) float64 {
-	return -g.Value(logPF, g.Residuals(logPF, logPB))[0]
+	return -g.Value(logPF, g.residuals(logPF, logPB))[0]
 }
 
 // EUBO returns E_{x∼R/Z*, τ∼PB}[log R(x) + log PB(τ|x) − log PF(τ)] ≥ log Z*. τ then has the law of P*F.
 func (g *Graph) EUBO(logPF, logPB []float64) float64 {
-	return -g.Value(g.ForwardOf(logPB), g.Residuals(logPF, logPB))[0]
+	return -g.Value(g.ForwardOf(logPB), g.residuals(logPF, logPB))[0]
 }
 
 // Policy returns the policy that looks logPF up by state, for states of g's environment in other rows.
@@ -1137,7 +1137,7 @@ func (b *Batch) Sample(pf Policy, n int, o Sampling) error {
 			row := b.rows[i]
 			e := b.FStart[row] + int32(draw(b.LogPF[b.FStart[row]:b.FStart[row+1]], &b.rngs[i], o))
 			if int(b.FAction[e]) != b.Shape.Forward-1 {
-				b.rows[i] = int32(b.Follow(int(e)))
+				b.rows[i] = int32(b.follow(int(e)))
 				going = append(going, i)
 			}
 			b.paths[i] = append(b.paths[i], Step{row, e, b.Back[e]})
@@ -1160,7 +1160,7 @@ func (b *Batch) Walk(actions []int) error {
 		}
 		at := row
 		if !exit {
-			row = b.Follow(e)
+			row = b.follow(e)
 		}
 		b.Steps = append(b.Steps, Step{int32(at), int32(e), b.Back[e]})
 	}
@@ -1194,7 +1194,7 @@ func (b *Batch) SampleBackward(pb Policy, endpoints [][]int, o Sampling) error {
 				continue
 			}
 			k := b.BStart[row] + int32(draw(b.LogPB[b.BStart[row]:b.BStart[row+1]], &b.rngs[i], o))
-			e := int32(b.Retreat(int(row), int(k)))
+			e := int32(b.retreat(int(row), int(k)))
 			if e < 0 {
 				return b.err
 			}
@@ -1222,7 +1222,7 @@ func (b *Batch) finish(n int) error {
 func (b *Batch) AddParents() error {
 	for row := range b.Len() {
 		for k := b.BStart[row]; k < b.BStart[row+1]; k++ {
-			b.Retreat(row, int(k))
+			b.retreat(row, int(k))
 		}
 	}
 	return b.err
@@ -1234,9 +1234,9 @@ func (b *Batch) AddChildren() error {
 	return b.err
 }
 
-// LogImportance returns log PF(τ) − log PB(τ|x) of trajectory i, exit edge included. For τ ∼ PB(·|x) the mean of its
+// logImportance returns log PF(τ) − log PB(τ|x) of trajectory i, exit edge included. For τ ∼ PB(·|x) the mean of its
 // exponential is PF⊤(x), without bias.
-func (b *Batch) LogImportance(i int) float64 {
+func (b *Batch) logImportance(i int) float64 {
 	sum := 0.0
 	for _, s := range b.Trajectory(i) {
 		sum += b.LogPF[s.F]
@@ -1263,7 +1263,7 @@ func EstimateLogTerminating(
 		}
 		b.Evaluate(pf, pb)
 		for k := range terms {
-			terms[k] = b.LogImportance(k)
+			terms[k] = b.logImportance(k)
 		}
 		mean, squares := LogSumExp(terms)-math.Log(N), 0.0
 		for _, term := range terms {

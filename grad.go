@@ -18,7 +18,7 @@ import (
 // The sum along a trajectory is c(τ), the TB residual. V_F is [Graph.Value] of these rewards; its first entry is
 // J_F = E[c(τ)] = KL(PF ‖ PB R/Z*) + log Z − log Z*.
 func (g *Graph) RewardF(logPF, logPB []float64, logZ float64) []float64 {
-	r := g.Residuals(logPF, logPB)
+	r := g.residuals(logPF, logPB)
 	for e, k := range g.Back {
 		if k < 0 {
 			r[e] += logZ
@@ -60,8 +60,8 @@ func (g *Graph) Advantage(v, r []float64) []float64 {
 	return a
 }
 
-// AdvantageB returns A_B(s|s') = r(s|s') + V_B(s) − V_B(s') by backward slot, v as from [Graph.ValueB].
-func (g *Graph) AdvantageB(v, r []float64) []float64 {
+// advantageB returns A_B(s|s') = r(s|s') + V_B(s) − V_B(s') by backward slot, v as from [Graph.ValueB].
+func (g *Graph) advantageB(v, r []float64) []float64 {
 	a := slices.Clone(r)
 	for k, e := range g.Edge {
 		a[k] += v[g.From[e]] - v[g.Child[e]]
@@ -90,7 +90,7 @@ func (g *Graph) GradJF(logPF, logPB []float64, logZ float64) (j float64, grad []
 func (g *Graph) GradJB(logPB, logPG, logρ []float64) (j float64, grad []float64) {
 	r := g.RewardB(logPB, logPG)
 	v, d := g.ValueB(logPB, r), g.LogVisitsB(logPB, logρ)
-	grad = g.AdvantageB(v, r)
+	grad = g.advantageB(v, r)
 	for k, e := range g.Edge {
 		grad[k] = times(math.Exp(d[g.Child[e]]+logPB[k]), grad[k])
 	}
@@ -426,7 +426,7 @@ func (r *Replayed) above(x int) []int32 {
 	for i := 0; i < len(rows); i++ {
 		row := int(rows[i])
 		for k := r.index.BStart[row]; k < r.index.BStart[row+1]; k++ {
-			if e := r.index.Retreat(row, int(k)); e >= 0 {
+			if e := r.index.retreat(row, int(k)); e >= 0 {
 				visit(int(r.index.From[e]))
 			}
 		}
@@ -864,7 +864,7 @@ func ResidualCertificate(g *Graph, logPF, logPB []float64) Bound {
 func Control(g *Graph, logPF, logPB, logF []float64, α float64) []Bound {
 	r, none := g.SoftReward(logPB, α), make([]float64, g.Len())
 	bounds := softValues(g, r, α)
-	residuals, entropic := g.Residuals(logPF, logPB), slices.Clone(r)
+	residuals, entropic := g.residuals(logPF, logPB), slices.Clone(r)
 	for e := range r {
 		entropic[e] -= α * logPF[e]
 	}

@@ -1344,7 +1344,7 @@ func (t *Trainer) EvaluateSampled(ctx context.Context, n int, seed uint64) (Eval
 		b.Evaluate(t.PF(), t.PB())
 		for i := range b.Trajectories() {
 			x := b.Endpoint(i)
-			e.ELBO += (b.LogR[x] - b.LogImportance(i)) / float64(n)
+			e.ELBO += (b.LogR[x] - b.logImportance(i)) / float64(n)
 			e.LogMeanReward = LogSumExp([]float64{e.LogMeanReward, b.LogR[x] - math.Log(float64(n))})
 			e.MeanLogReward += b.LogR[x] / float64(n)
 			if t.Graph == nil {

@@ -533,10 +533,10 @@ var list = []place{
 	{"gfn.go", "slot", []mutant{
 		m("any slot of the row", "int(actions[k]) == action", "int(actions[k]) <= max(action, 1<<20)"),
 	}},
-	{"gfn.go", "States.Retreat", []mutant{
+	{"gfn.go", "States.retreat", []mutant{
 		m("joined to the wrong forward slot", "slot(st.FStart, st.FAction, parent, a)", "int(st.FStart[parent])"),
 	}},
-	{"gfn.go", "States.Follow", []mutant{
+	{"gfn.go", "States.follow", []mutant{
 		m("joined to the wrong backward slot", "slot(st.BStart, st.BAction, child, b)", "int(st.BStart[child])"),
 	}},
 	{"gfn.go", "uniform", []mutant{
@@ -689,7 +689,7 @@ var list = []place{
 		m("not weighted by PF", "times(math.Exp(logPF[e]), r[e]+v[g.Child[e]])", "r[e]+v[g.Child[e]]"),
 		m("edges without probability not foreseen", "times(math.Exp(logPF[e]), r[e]+v[g.Child[e]])", "math.Exp(logPF[e]) * (r[e]+v[g.Child[e]])"),
 	}},
-	{"gfn.go", "Graph.Residuals", []mutant{
+	{"gfn.go", "Graph.residuals", []mutant{
 		m("sign of log PB", "dst[e] -= logPB[k]", "dst[e] += logPB[k]"),
 		m("no log PB", "dst[e] -= logPB[k]", ""),
 		m("sign of log R", "dst[e] -= g.LogR", "dst[e] += g.LogR"),
@@ -732,14 +732,14 @@ var list = []place{
 	}},
 	{"gfn.go", "Batch.Sample", []mutant{
 		m("a walk without end", "steps > maxSteps", "false"),
-		m("the child's row in the step", "b.rows[i] = int32(b.Follow(int(e)))", "row = int32(b.Follow(int(e))); b.rows[i] = row"),
+		m("the child's row in the step", "b.rows[i] = int32(b.follow(int(e)))", "row = int32(b.follow(int(e))); b.rows[i] = row"),
 	}},
 	{"gfn.go", "Batch.SampleBackward", []mutant{
 		m("a walk without end", "steps > maxSteps", "false"),
 		m("any state accepted as endpoint", "e < 0 {\n\t\t\treturn fmt", "false {\n\t\t\treturn fmt"),
 		m("trajectories from end to source", "slices.Reverse(b.paths[i])", "_ = i"),
 	}},
-	{"gfn.go", "Batch.LogImportance", []mutant{
+	{"gfn.go", "Batch.logImportance", []mutant{
 		m("sign of log PB", "sum -= b.LogPB[s.B]", "sum += b.LogPB[s.B]"),
 		m("no log PF", "sum += b.LogPF[s.F]", ""),
 	}},
@@ -1014,7 +1014,7 @@ var list = []place{
 		m("no baseline", "v[g.Child[e]] - v[row]", "v[g.Child[e]] - 0*v[row]"),
 		m("sign", "+= v[g.Child[e]] - v[row]", "-= v[g.Child[e]] - v[row]"),
 	}},
-	{"grad.go", "Graph.AdvantageB", []mutant{
+	{"grad.go", "Graph.advantageB", []mutant{
 		m("no baseline", "v[g.From[e]] - v[g.Child[e]]", "v[g.From[e]]"),
 		m("the value of the child twice", "v[g.From[e]] - v[g.Child[e]]", "v[g.Child[e]] - v[g.Child[e]]"),
 	}},
