@@ -128,7 +128,8 @@
 //
 // [HyperGrid]; [Sequence], words built left to right, at either end, or in any order, with rewards of tables, motifs,
 // modes, factor graphs and the Ising model; [DAG], Bayesian network structures with the BGe score ([NewBGe]);
-// [Explicit] graphs. [ParseEnv] builds them from a line of text. A floor of log R stands for R = 0.
+// [Explicit] graphs. [ParseEnv] builds them from a line of text, and [Register] adds a user's own to these. A floor of
+// log R stands for R = 0.
 //
 // # 10 Metrics
 //

@@ -686,7 +686,7 @@ func (t *Trainer) enumerate() (err error) {
 		return nil
 	}
 	if t.Graph == nil {
-		return &FieldError{"Tabular", "true", fmt.Sprintf("the space must be enumerated, and has over %d states", c.Limit)}
+		return &FieldError{"Tabular", "true", "the space must be enumerated, and has too many states"}
 	}
 	t.Env = Tabular(t.Graph)
 	t.Graph, err = Enumerate(t.Env, c.Limit)

@@ -170,7 +170,7 @@ func eval(c *call) error {
 	}
 	if *file != "" {
 		if list == nil {
-			return usagef("-objects: this space has more than %d states; name some of them with -words", t.Config.Limit)
+			return usagef("-objects: this space has too many states to enumerate; name some of them with -words")
 		}
 		c.keeping.Lock()
 		if err := gfn.WriteFile(*file, func(w io.Writer) error { return writeObjects(w, list) }); err != nil {

@@ -129,7 +129,7 @@ var savePeriod = time.Minute
 
 // train runs t and reports.
 func (c *call) train(t *gfn.Trainer, a *training) error {
-	size := fmt.Sprintf("more than %d states, evaluated by samples", t.Config.Limit)
+	size := "too many states to enumerate, evaluated by samples"
 	if t.Graph != nil {
 		size = fmt.Sprintf("%d states, log Z* = %.6f", t.Graph.Len(), t.Graph.LogZ())
 	}
