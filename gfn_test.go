@@ -3522,25 +3522,32 @@ func edge(i, j, _ int) float64 { return map[bool]float64{true: 1}[j == i+1] }
 
 func whole(i, j, last int) float64 { return map[bool]float64{true: 1}[i == 0 && j == last] }
 
-// pairs is the quadratic form of spec §3 over all sub-trajectories. With normalise it is divided by the sum of its
-// weights.
+// pairs is the quadratic form of spec §3 over all sub-trajectories.
 func pairs(weight func(i, j, last int) float64, normalise bool) func(b *gfn.Batch, v *gfn.Flows) float64 {
-	return func(b *gfn.Batch, v *gfn.Flows) (loss float64) {
-		for k := range b.Trajectories() {
-			sum, norm, last := 0.0, 0.0, len(b.Trajectory(k))
-			for i := range last {
-				for j := i + 1; j <= last; j++ {
-					w, r := weight(i, j, last), residual(b, v, k, i, j)
-					sum, norm = sum+w*r*r, norm+w
-				}
-			}
-			if !normalise {
-				norm = 1
-			}
-			loss += sum / norm / float64(b.Trajectories())
-		}
-		return loss
+	return func(b *gfn.Batch, v *gfn.Flows) float64 {
+		return weighted(b, weight, normalise, func(k, i, j int) float64 { return residual(b, v, k, i, j) })
 	}
+}
+
+// weighted is Σ w_ij r_ij² over the parts i…j of a trajectory, mean over trajectories. With normalise it is divided by
+// the sum of its weights. r is the residual of a part of trajectory k.
+func weighted(
+	b *gfn.Batch, weight func(i, j, last int) float64, normalise bool, r func(k, i, j int) float64,
+) (loss float64) {
+	for k := range b.Trajectories() {
+		sum, norm, last := 0.0, 0.0, len(b.Trajectory(k))
+		for i := range last {
+			for j := i + 1; j <= last; j++ {
+				w, r := weight(i, j, last), r(k, i, j)
+				sum, norm = sum+w*r*r, norm+w
+			}
+		}
+		if !normalise {
+			norm = 1
+		}
+		loss += sum / norm / float64(b.Trajectories())
+	}
+	return loss
 }
 
 // residual returns log F(s_i) PF(s_i→…→s_j) / (F(s_j) PB(s_i←…←s_j)) on trajectory k.
@@ -5298,18 +5305,9 @@ func (m control) inconsistency(v, logπ []float64, k, i, j int) float64 {
 }
 
 // pcl is path consistency of all parts of a trajectory, squared, with weights λ^{j−i−1} over their sum.
-func (m control) pcl(λ float64, v, logπ []float64) (loss float64) {
-	for k := range m.b.Trajectories() {
-		sum, norm, last := 0.0, 0.0, len(m.b.Trajectory(k))
-		for i := range last {
-			for j := i + 1; j <= last; j++ {
-				w, x := math.Pow(λ, float64(j-i-1)), m.inconsistency(v, logπ, k, i, j)
-				sum, norm = sum+w*x*x, norm+w
-			}
-		}
-		loss += sum / norm / float64(m.b.Trajectories())
-	}
-	return loss
+func (m control) pcl(λ float64, v, logπ []float64) float64 {
+	geometric := func(i, j, _ int) float64 { return math.Pow(λ, float64(j-i-1)) }
+	return weighted(m.b, geometric, true, func(k, i, j int) float64 { return m.inconsistency(v, logπ, k, i, j) })
 }
 
 // sql is soft Q-learning: Q − (r + V(s')).
@@ -6702,24 +6700,22 @@ func TestStepsAreChecked(t *testing.T) {
 
 // What a trainer would need is refused before it is taken.
 func TestMemoryIsForeseen(t *testing.T) {
-	for spec, want := range map[string]string{
-		"sequence:length=100000":                        "Hidden 8",
-		"sequence:length=100000,tokens=AB,reward=motif": "Batch 64",
-		"sequence:length=20000,order=any":               "Batch 64",
+	for _, of := range []struct {
+		hidden      int
+		spec, field string
+	}{
+		{512, "sequence:length=100000", "Hidden 512"},
+		{8, "sequence:length=100000,tokens=AB,reward=motif", "Batch 64"}, {8, "sequence:length=20000,order=any", "Batch 64"},
 	} {
-		c := gfn.DefaultConfig("tb-u")
-		if c.Hidden = 8; want == "Hidden 8" {
-			c.Hidden = 8 << 6
-		}
-		want = strings.Replace(want, "Hidden 8", "Hidden 512", 1)
-		env := parse(t, spec)
+		c, env := gfn.DefaultConfig("tb-u"), parse(t, of.spec)
+		c.Hidden = of.hidden
 		var before, after runtime.MemStats
 		runtime.ReadMemStats(&before)
 		_, err := gfn.NewTrainer(env, c)
 		runtime.ReadMemStats(&after)
-		require.Equal(t, []string{want}, fields(err), spec)
+		require.Equal(t, []string{of.field}, fields(err), of.spec)
 		require.NotContains(t, err.Error(), "\n")
-		require.Less(t, after.TotalAlloc-before.TotalAlloc, uint64(1<<30), spec)
+		require.Less(t, after.TotalAlloc-before.TotalAlloc, uint64(1<<30), of.spec)
 	}
 	c := quick("tb-u") // long trajectories of few states are no reason
 	c.Batch = 1 << 20
