@@ -1714,17 +1714,6 @@ func TestNotes(t *testing.T) {
 	} {
 		require.Equal(t, c.want, note(c.spec, c.text), "%s %s", c.spec, c.text)
 	}
-	refused := func(spec, text string) error { return failure(gfn.ParseEnvText(spec, text)) }
-	refusals{
-		{refused("hypergrid:r0=0,height=6,r1=0", ""), "R is 0 at every state"},
-		{refused("explicit:file=g.txt", graph+"0"), "R is 0 at every terminating node"},
-		{refused(table, "word,score\nAA,0\nAB,-1\nBA,-7\nBB,0.0009\n"), "t.csv: all scores lie below rmin, 0.001"},
-		{refused(table+",missing=-1", "word,score\n"), `t.csv: word "AA" is missing`},
-		{refused(table+",missing=-1", "word,score\nAB,-1"), "t.csv: all scores lie below rmin"},
-		{refused(table+",missing=inf", "word,score\nAB,1"), "missing is +Inf"},
-		{refused(table+",beta=-1", "word,score\nAB,1"), "beta is -1"},
-		{refused(table+",beta=inf,transform=exp", "word,score\nAB,1"), "beta is +Inf"},
-	}.check(t)
 }
 
 func TestReadWords(t *testing.T) {
@@ -1997,15 +1986,6 @@ func TestConstructorErrors(t *testing.T) {
 		{explicit(map[int]float64{2: inf}, -50), "node 2 is +Inf"}, {explicit(map[int]float64{2: nan}, -50), "node 2 is NaN"},
 		{explicit(map[int]float64{2: 1, 0: -1}, -50), "node 0 is -1"}, {explicit(map[int]float64{2: 1}, 1), "floor is 1"},
 	}.check(t)
-	// 5 and 2 are behind the cycle 8 → 9 → 8, not on it, and 5 is found before 9
-	for edges, place := range map[string]string{
-		"0 2, 1 2": "node 1 is not reached", "0 1, 0 2": "state 1: no legal action", "0 1, 1 2, 2 3, 3 1": "is on a cycle",
-		"2 0, 0 2": "state 0: the source has 1 backward actions", "0 2, 2 2": "state 2 is on a cycle",
-		"0 5, 0 8, 8 9, 9 8, 9 5, 5 2": "state 9 is on a cycle",
-	} {
-		text := "edge " + strings.ReplaceAll(edges, ", ", "\nedge ") + "\nreward 2 1\n"
-		refusals{{failure(gfn.ParseEnvText("explicit:file=g.txt", text)), place}}.check(t)
-	}
 }
 
 func TestRewardErrors(t *testing.T) {
@@ -2040,86 +2020,23 @@ func TestRewardErrors(t *testing.T) {
 	}.check(t)
 }
 
-func TestParseEnvErrors(t *testing.T) {
-	for spec, place := range map[string]string{
-		"": `environment "", want one of hypergrid, sequence, dag, explicit`, "hypergird": "did you mean hypergrid?",
-		"hypergrid:eight=3": `want one of dim, floor, height, r0, r1, r2, reward; did you mean height?`,
-		"explicit:reward=3": `explicit: unknown key "reward", want one of file, floor`,
-		"sequence:rmax=3":   `sequence: unknown key "rmax"`, "sequence:floor=-5": `sequence: unknown key "floor"`,
-		"sequence:top=.1,reward=ising": `sequence:reward=ising: unknown key "top"`,
-		"hypergrid:reward=sine":        `reward is "sine", want one of standard, cosine; did you mean cosine?`,
-		"sequence:reward=motive":       `"motive", want one of modes, motif, ising, factors, table; did you mean motif?`,
-		"hypergrid:dim":                `dim is ""`, "hypergrid:dim=x": `dim is "x", want int`, "hypergrid:r0=NaN": "r0",
-		"hypergrid:floor=0": "floor is 0", "hypergrid:floor=-inf": "floor is -Inf",
-		"hypergrid:dim=0": "dim is 0", "hypergrid:height=1": "height is 1", "hypergrid:r0=-1": "r0",
-		"hypergrid:dim=1024,height=1025": "dim·height", "hypergrid:r1=inf": "r1", "hypergrid:r2=nan": "r2",
-		"hypergrid:r0=1e308,r1=1e308": "sum", "hypergrid:floor=0.5": "floor is 0.5",
-		"sequence:reward=ising,lattice=hex":             `lattice is "hex", want one of ring, square`,
-		"sequence:reward=ising,lattice=square,length=8": "length is 8", "sequence:reward=ising,tokens=AUG": `tokens are "AUG"`,
-		"sequence:order=up": `order is "up", want one of append, ends, any`, "sequence:seed=-1": `seed is "-1", want uint`,
-		"sequence:modes=0": "modes is 0", "sequence:modes=257": "modes is 257", "sequence:length=0": "length is 0",
-		"sequence:length=2000000": "length·tokens", "sequence:reward=table": "file", "sequence:reward=table,file=/": "read /",
-		"sequence:file=/no/such,modes=3": "/no/such",
-	} {
-		env, err := gfn.ParseEnv(spec)
-		require.Nil(t, env, spec)
+// What testdata/refused.txt lists is refused, with an error that says what stands beside it.
+func TestRefused(t *testing.T) {
+	spec := ""
+	for line := range strings.Lines(string(must(os.ReadFile("testdata/refused.txt")))) {
+		line = strings.TrimSuffix(line, "\n")
+		text, place, found := strings.Cut(line, " → ")
+		if !found {
+			spec = strings.TrimPrefix(line, "# ")
+			continue
+		}
+		text = must(strconv.Unquote(`"` + strings.ReplaceAll(text, `"`, `\"`) + `"`))
+		env, err := gfn.ParseEnvText(spec, text)
+		if spec == "#" {
+			env, err = gfn.ParseEnv(text)
+		}
+		require.Nil(t, env, line)
 		refusals{{err, place}}.check(t)
-	}
-}
-
-func TestFileErrors(t *testing.T) {
-	score := func(line string) string { return strings.Replace(envTableText, "AB,2", line, 1) }
-	for kind, places := range map[string]map[string]string{
-		"table": {
-			"": ": empty", "\r\n\r\n": ": empty", "AA,4\nAB,2\n": `:1: header is "AA,4"`, score("AB"): ":3: 1 fields",
-			score("AB,2,3"): ":3: 3 fields", score("AB;2"): ":3: 1 fields", score("AB,two"): `:3:4: score is "two"`,
-			score("AB,NaN"): `:3:4: score is "NaN"`, score("AB,-Inf"): `:3:4: score is "-Inf"`, score("AB,1e999"): `:3:4: score is "1e999"`,
-			score("AB,"): `:3:4: score is ""`, score(`AB,"2,5"`): `:3:4: score is "2,5", with a decimal comma`,
-			score("ABA,2"): `:3:1: word "ABA"`, score("AC,2"): `:3:1: word "AC"`, score("ab,2"): `:3:1: word "ab"`,
-			score("AA,0"): `:3: word "AA" stands twice`, score("\r\n\r\nAB,2\r\nx"): ":6: 1 fields",
-			score(`A"B,2`): `:3:2: bare "`, score(`"AB,2`): ":5:", // where the text ends
-			score(""): `: word "AB" is missing`, "word,score\n": `: word "AA" is missing`,
-		},
-		"motif": {
-			"1 2\n3 4 5\n": ":2:5: 3 weights", "1 2\nx 4\n": `:2:1: weight 1 is "x"`, "1 2\n4 +Inf\n": ":2:3: weight 2",
-			"1 2\n3,5 4": `:2:1: weight 1 is "3,5", with a decimal comma`, ">MA0004.1 Arnt\nA [4 19]\n": `:1:1: weight 1 is ">MA0004.1"`,
-			"1 2 3":              ":1:5: 3 weights, want 2: a line is a slot, with a weight for each of the tokens AB",
-			"A 4 19\nB 16 0\n":   `:1:1: weight 1 is "A", want a finite number: a line is a slot`,
-			"MEME version 4\n":   `:1:1: weight 1 is "MEME", want a finite number: a line is a slot`,
-			"1 2 # one\n# two\n": ": 1 lines", "1 2\n3 4\n5 6": ": 3 lines",
-		},
-		"modes": {
-			"AB\n\nABA\n": `:3:1: word "ABA"`, "AB\nAX\n": `:2:1: word "AX"`, "AB\nBA\n#\nAB\n": `"AB" stands twice`, "# none\n": "no modes",
-		},
-		"factors": {
-			"# none\n": ": no factors", "factor 0 : 1 2\n0 : 1 2\n": ":2: line", "factor 0: 1 2\n": ":1: line",
-			"factor : 1\n": ":1: 1 weights", "factor x : 1 2\n": `:1:8: slot is "x"`, "\nfactor 2 : 1 2\n": ":2: slot is 2",
-			"factor 1 1 : 1 2 3 4\n": ":1: slot 1", "factor 0 : 1 two\n": `:1:14: weight 2 is "two"`,
-			"factor 0 : 1e308 0\nfactor 1 : 1e308 0\n": "log R",
-		},
-		"explicit": {
-			"": ": explicit: no rewards", "edge 0 1\nedge 1\n": ":2: line", "edge 0 1 2\n": ":1: line", "Edge 0 1\n": ":1: line",
-			"edge 0 a\n": `:1:8: node is "a"`, "edge -1 0\n": `:1:6: node is "-1"`, "reward 1.5 1\n": `:1:8: node is "1.5"`,
-			"\nreward 1 x\n": `:2:10: reward is "x"`, "reward 1 inf\n": `:1:10: reward is "inf"`, "reward 1 -2\n": "node 1 is -2",
-			"reward 1 2\nedge 0 1\nreward 1 3": ":3: node 1", "edge 0 1\nedge 2 1\nreward 1 2\r ": "node 2 is not reached",
-			"edge 0 1\nreward 1 2\nname 2 x":           `: node 2 has a name, "x"`,
-			"edge 0 1\nreward 1 2\nname 1 x\nname 1 y": ":4: node 1 has two names",
-			"edge 0 1\nreward 1 2\nname 1 x\nname 0 x": `: nodes 0 and 1 are both called "x"`,
-			"edge 0 1\nreward 1 2\nname 0 1":           `: nodes 0 and 1 are both called "1"`,
-			"edge 0 1\nreward 1 2\nname 0 a\x1bb":      `: node 0 is called "a\x1bb"`,
-			"edge;0;1\nreward;1;2\nname;0;":            `: node 0 is called ""`,
-		},
-	} {
-		spec := "sequence:length=2,tokens=AB,reward=" + kind + ","
-		if kind == "explicit" {
-			spec = "explicit:"
-		}
-		for text, place := range places {
-			if strings.HasPrefix(place, ":") {
-				place = "f.txt" + place
-			}
-			refusals{{failure(gfn.ParseEnvText(spec+"file=f.txt", text)), place}}.check(t)
-		}
 	}
 }
 
@@ -2899,21 +2816,6 @@ func TestReadData(t *testing.T) {
 		d := must(gfn.ReadData(strings.NewReader(text), "d.txt"))
 		require.Equal(t, &gfn.Data{Names: []string{"INF", "NAN"}, Rows: [][]float64{{1, 2}, {3, 5}}}, d, name)
 	}
-	for text, place := range map[string]string{
-		"": "d.txt: empty", "\n \n": "d.txt: empty", "A\tB\n1\t2\n3\n": "d.txt:3: 1 fields, want 2",
-		"A\tB\n1\t2\t3\n": "d.txt:2: 3 fields, want 2", "A,B\n\n1,x\n": `d.txt:3: B is "x"`, "A,B\n1,\n": `d.txt:2: B is ""`,
-		"A;B\n1,5;2\n": `d.txt:2: A is "1,5", with a decimal comma`, "A B\n1,5 2\n": `d.txt:2: A is "1,5", with a decimal comma`,
-		"A,B\n1,5,2\n1,7,2": "d.txt:2: 3 fields, want 2", // 1 and 1 do not name rows
-		"A,B\n,1,2\n,3,4\n": "d.txt:2: 3 fields, want 2", ",A,B\n1,2\n": "d.txt:2: 1 fields, want 2",
-		",A,B\n1\n":    "d.txt:2: 0 fields, want 2",
-		"y:x,A\n1,2\n": `d.txt:1:1: column 1 is called "y:x"`, "A,\"B\nC\"\n1,2\n": `d.txt:1:3: column 2 is called "B\nC"`,
-		"A,L\xe4nge\n1,2": "d.txt:1: not UTF-8", "A\x00,\x00B\x00": "d.txt:1: not UTF-8", "\xff\xfeA\x00": "d.txt:1: not UTF-8",
-		"A B\n1 2\n3 NaN": `d.txt:3: B is "NaN"`, "A B\n1 2\n3 Inf": `d.txt:3: B is "Inf"`,
-		"A,A\n1,2\n": `d.txt:1:3: two columns are called "A"`, "B,,A\n1,2,3\n": "d.txt:1:3: column 2 has no name",
-		"\n1.5\t2\n3\t4\n": "d.txt:2:1: header has the number 1.5", "A,B\n1,\"2\n": "d.txt:2:6:",
-	} {
-		refusals{{failure(gfn.ReadData(strings.NewReader(text), "d.txt")), place}}.check(t)
-	}
 	require.EqualError(t, failure(gfn.ReadData(envZeros{}, "d.txt")), "gfn: d.txt: more than 64 MiB")
 }
 
@@ -3027,21 +2929,6 @@ func TestDAGErrors(t *testing.T) {
 		{table(0, "A", []float64{math.NaN()}), "the squares of A sum to NaN"},
 	}.check(t)
 	require.ErrorContains(t, gfn.CheckEnv(must(gfn.NewDAG(2, score))), "state [A][B]: log reward is NaN")
-
-	empty := envFile(t, "e.tsv", "A\tB\n")
-	for spec, place := range map[string]string{
-		"nodes=0": "nodes is 0, want 1 to 31", "nodes=32": "nodes is 32, want 1 to 31",
-		"samples=0": "samples is 0, want 1 to 209715", "samples=300000": "samples is 300000",
-		"edges=11": "edges is 11, want 0 to 10", "edges=-2": "edges is -2", "edges=x": `edges is "x"`,
-		"noise=0": "noise is 0", "noise=1e300": "the squares of A sum to +Inf", "columns=1": `columns is "1"`,
-		"reward=bge":    `unknown key "reward", want one of columns, edges, file, nodes, noise, penalty, samples, seed`,
-		"file=" + empty: "no observations", "file=" + empty + ",columns=standardized": "no observations",
-		"file=/no/such": "/no/such",
-	} {
-		env, err := gfn.ParseEnv("dag:" + spec)
-		require.Nil(t, env)
-		refusals{{err, place}}.check(t)
-	}
 }
 
 func TestParseDAG(t *testing.T) {
