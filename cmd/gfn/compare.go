@@ -22,14 +22,6 @@ import (
 
 const (
 	runsName = "runs.jsonl"
-
-	compareAbout = `Trains by several methods with several seeds and compares them.
-The tables give means over the seeds with their standard errors: at the end, and
-of the means over the last tenth of the iterations, since single points wobble.
-Each run has one processor; times are of training alone. With -out DIR a run
-that is done is kept in DIR/runs.jsonl, and a command of the same build does not
-do it again: Ctrl-C loses no more than the runs that are going. Files of several
-machines can be put together: give each its part of the seeds, -seeds FROM-TO.`
 )
 
 // job says what a run depends on: equal jobs have equal results.
@@ -84,7 +76,6 @@ func compare(c *call) error {
 	}
 	c.keeping.Lock()
 	k.run()
-	k.mu.Lock() // for good: runs that an interrupt has left going are not kept, not by half either
 	note := "nothing was kept; -out DIR keeps the runs and curves there"
 	if *k.out != "" {
 		note = fmt.Sprintf("%d of %d runs kept in %s", len(k.results), len(k.jobs), filepath.Join(*k.out, runsName))
@@ -240,7 +231,11 @@ func (k *comparison) run() {
 	fmt.Fprintf(k.stderr, "%s: %d runs found, %d to do\n", gfn.Brief(k.jobs[0].Env), len(k.results), len(todo))
 	k.begin("training; a line follows on each run that is done")
 	k.bar = newProgress(k.stderr, 0, len(todo)*k.Iterations)
-	next, done := make(chan job, len(todo)), make(chan bool)
+	next := make(chan job, len(todo))
+	for _, j := range todo {
+		next <- j
+	}
+	close(next)
 	var all sync.WaitGroup
 	for range min(k.workers, len(todo)) {
 		all.Go(func() {
@@ -249,18 +244,7 @@ func (k *comparison) run() {
 			}
 		})
 	}
-	for _, j := range todo {
-		next <- j
-	}
-	close(next)
-	go func() {
-		all.Wait()
-		close(done)
-	}()
-	select {
-	case <-done:
-	case <-k.ctx.Done():
-	}
+	all.Wait()
 	k.bar.clear()
 }
 
@@ -351,15 +335,10 @@ func (k *comparison) report() (err error) {
 
 func (k *comparison) printTables(title string, all []runs) error {
 	compared, _ := compared(all[0][0].Final)
-	labels := labels()
 	table := func(title, suffix string, keys ...string) error {
 		title += "\n"
 		for _, key := range keys {
-			label := labels[key]
-			if label == "–" {
-				label = key
-			}
-			title += "\t" + label
+			title += "\t" + cmp.Or(label(key), key)
 		}
 		for _, rs := range all {
 			title += "\n" + rs[0].Config.Method

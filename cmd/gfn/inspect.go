@@ -15,23 +15,6 @@ import (
 	"gfn"
 )
 
-const (
-	exactAbout = `Enumerates an environment and prints its exact figures.
-Edges include the exits; the mean reward is that of R/Z*.`
-
-	checkAbout = `Checks the guarantees on random policies of an environment.
-It prints both sides of each and their slack, in nats or probabilities, on the
-policies that come nearest to breaking it. If one is broken, it exits with 1.`
-
-	evalAbout = `Prints the metrics of a trained sampler.
-They are exact if the space can be enumerated. Beside those of samples stand the
-values of a perfect sampler. -words prints log PF⊤ and log R of given words.`
-
-	sampleAbout = `Prints objects drawn from a trained sampler, as CSV.
-Each line holds the object, its log reward, the log probability of the
-trajectory that built it, and its steps, the exit included.`
-)
-
 // graph adds the flags of commands on an enumerated environment, parses the arguments, and enumerates.
 func (c *call) graph() (*gfn.Graph, error) {
 	name := c.envFlag()
@@ -133,15 +116,11 @@ func (c *call) printBounds(env gfn.Env, bounds []gfn.Bound) (err error) {
 	return cmp.Or(err, broken)
 }
 
-// explainBounds prints the lines of [explanations] on bounds.
+// explainBounds prints what each of the bounds states.
 func (c *call) explainBounds(bounds []gfn.Bound) error {
-	table := "\nguarantee\tstates\tfunction\tdoc.go\ttest\n"
+	explained, table := table("guarantees"), "\nguarantee\tstates\tfunction\tdoc.go\ttest\n"
 	for _, b := range bounds {
-		for line := range strings.Lines(explanations) {
-			if strings.HasPrefix(line, b.Name+" | ") {
-				table += strings.ReplaceAll(line, " | ", "\t")
-			}
-		}
+		table += b.Name + "\t" + strings.Join(explained[b.Name], "\t") + "\n"
 	}
 	return c.printTable(table)
 }
@@ -262,32 +241,23 @@ func writeObjects(w io.Writer, list []outcome) error {
 	return lines.Error()
 }
 
-// printObjects prints a row for each object.
-func (c *call) printObjects(t *gfn.Trainer, list []outcome) error {
-	labels := labels()
-	table := "word"
-	for _, key := range outcomeKeys {
-		table += "\t" + labels[key]
+// printObjects prints a line for each object, of CSV or JSON.
+func (c *call) printObjects(t *gfn.Trainer, list []outcome) (err error) {
+	if !c.json {
+		var lines strings.Builder
+		writeObjects(&lines, list)
+		_, err = fmt.Fprintln(c.stdout, lines.String())
+		return err
 	}
 	for _, o := range list {
-		table += "\n" + o.object
-		n := numbers{}
+		line, n := record("word", t.Env), numbers{}
+		line["object"] = o.object
 		for i, x := range o.figures {
-			table += fmt.Sprintf("\t%.6g", x)
 			n.put(outcomeKeys[i], x)
 		}
-		if c.json {
-			line := record("word", t.Env)
-			line["object"] = o.object
-			if err := printJSON(c.stdout, line.with(n)); err != nil {
-				return err
-			}
-		}
+		err = cmp.Or(err, printJSON(c.stdout, line.with(n)))
 	}
-	if c.json {
-		return nil
-	}
-	return c.printTable(table + "\n\n")
+	return err
 }
 
 // decimal returns x in as many digits as give it back.
@@ -323,16 +293,6 @@ func sample(c *call) error {
 	}
 	return nil
 }
-
-const editAbout = `Edits words with a trained sampler, to raise their reward.
-Words stand on the command line or, without any there, on standard input, one on
-a line. From left to right, a letter that the sampler finds less likely than
-delta times its first choice, give or take the noise sigma, is drawn anew; with
-probability lambda it stays. Each line is a word, an edit, their rewards and the
-number of edited letters. Then come means over words: improvement (reward after
-less reward before), edits of 100 letters, and diversity (edits from one edit of
-a word to another). The sampler must append: train it with -env
-sequence:order=append,….`
 
 func edit(c *call) error {
 	δ := c.flags.Float64("delta", 0.5, "threshold, 0…1; with a larger one more letters change")

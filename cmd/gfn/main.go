@@ -24,10 +24,10 @@ import (
 
 func main() { os.Exit(run(context.Background(), os.Args[1:], os.Stdout, os.Stderr)) }
 
-// command is something that gfn does. The first line of about describes it in the overview.
+// command is something that gfn does. Its file in help describes it, with its first line in the overview.
 type command struct {
-	name, synopsis, about string
-	run                   func(c *call) error
+	name, synopsis string
+	run            func(c *call) error
 }
 
 // call is one use of a command. An interrupt ends ctx. A command that then has work to keep holds keeping, and returns
@@ -47,14 +47,14 @@ type call struct {
 
 func commands() []command {
 	return []command{
-		{"train", "[flags]", trainAbout, train},
-		{"exact", "[-env SPEC] [flags]", exactAbout, exact},
-		{"check", "[-env SPEC] [flags]", checkAbout, check},
-		{"compare", "[-env SPEC] [-methods A,B,…] [-seeds N|FROM-TO] [flags]", compareAbout, compare},
-		{"eval", "CHECKPOINT [flags]", evalAbout, eval},
-		{"sample", "CHECKPOINT [flags]", sampleAbout, sample},
-		{"edit", "CHECKPOINT [flags] WORD…", editAbout, edit},
-		{"help", "[TOPIC]", "Describes a command or a topic.", help},
+		{"train", "[flags]", train},
+		{"exact", "[-env SPEC] [flags]", exact},
+		{"check", "[-env SPEC] [flags]", check},
+		{"compare", "[-env SPEC] [-methods A,B,…] [-seeds N|FROM-TO] [flags]", compare},
+		{"eval", "CHECKPOINT [flags]", eval},
+		{"sample", "CHECKPOINT [flags]", sample},
+		{"edit", "CHECKPOINT [flags] WORD…", edit},
+		{"help", "[TOPIC]", help},
 	}
 }
 
@@ -212,11 +212,11 @@ func (c *call) parse(least, most int) (positional []string, err error) {
 // explain prints help for -h. For another error of package flag, it says what to write instead.
 func (c *call) explain(err error) error {
 	if errors.Is(err, flag.ErrHelp) {
-		var text strings.Builder
-		fmt.Fprintf(&text, "usage: gfn %s %s\n\n%s\n\nflags:\n", c.name, c.synopsis, c.about)
-		c.flags.SetOutput(&text)
+		var usage strings.Builder
+		fmt.Fprintf(&usage, "usage: gfn %s %s\n\n%s\nflags:\n", c.name, c.synopsis, text(c.name))
+		c.flags.SetOutput(&usage)
 		c.flags.PrintDefaults()
-		return cmp.Or(c.printText(strings.ReplaceAll(text.String(), "\t", "    ")), err)
+		return cmp.Or(c.printText(strings.ReplaceAll(usage.String(), "\t", "    ")), err)
 	}
 	text := err.Error() // such as: invalid value "x" for flag -iters: parse error
 	name, _, _ := strings.Cut(text[strings.LastIndex(text, " -")+2:], ":")

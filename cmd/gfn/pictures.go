@@ -81,7 +81,7 @@ func writeCharts(w io.Writer, title string, methods []runs) error {
 			lines = append(lines, lineOf(rs, key))
 		}
 		fmt.Fprintf(&s, "<g transform=\"translate(0 %d)\">\n", titleHeight+i*chartHeight)
-		s.chart(labels()[key], log, lines)
+		s.chart(label(key), log, lines)
 		s.WriteString("</g>\n")
 	}
 	s.WriteString("</svg>\n")

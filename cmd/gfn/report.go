@@ -191,9 +191,8 @@ func (c *call) printFigures(o object, title string, figures []figure) error {
 	if c.json {
 		return printJSON(c.stdout, o.with(numbersOf(figures)))
 	}
-	labels := labels()
 	for _, f := range figures {
-		if label := labels[f.key]; label != "–" && isFinite(f.value) {
+		if label := label(f.key); label != "" && isFinite(f.value) {
 			title += fmt.Sprintf("%s\t%.7g\t", label, f.value)
 			if isFinite(f.perfect) {
 				title += fmt.Sprintf("%.7g", f.perfect)

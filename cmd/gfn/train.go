@@ -19,17 +19,6 @@ const (
 	defaultMethod  = "tb-b"
 	checkpointName = "checkpoint.gfn"
 	enumerating    = "reading the environment and enumerating its states"
-
-	trainAbout = `Trains a sampler and reports how far it is from the exact target.
-The target is exact if the space can be enumerated; otherwise the report is of
-samples. Without flags it learns the 8×8 grid with R0 = 0.1. Ctrl-C finishes the
-iteration and writes a checkpoint; from it, -resume continues exactly, with the
-same build. With other -iters a schedule that decays is stretched, so that the
-rates jump: a run to be lengthened wants -schedule constant. Parentheses name
-the methods that use a flag. Of some, the default depends on the method: -lambda
-is in "gfn help methods", -lambda-v is 0.9 for subeb*, -lr-v 0.005 for rl*
-subeb* sac, -epsilon and -epsilon-end 1 for rpe, and -replay 1000 for sql pisql
-sac; on dag, -lr-z is 1.`
 )
 
 func train(c *call) error {
