@@ -1933,8 +1933,9 @@ func (r registered) Unwrap() Env { return r.Env }
 //	dag:nodes=5,samples=100,seed=0
 //	explicit:file=graph.txt
 //
-// [EnvHelp] lists the names and keys, and [Register] adds some; of a key given twice the last counts. The error of an unknown name or key, or of
-// a bad value, lists the known ones. The [Traits] of the environment have a Spec that ParseEnv reads.
+// [EnvHelp] lists the names and keys, and [Register] adds some. Of a key given twice the last counts. The error of an
+// unknown name or key, or of a bad value, lists the known ones. The [Traits] of the environment have a Spec that
+// ParseEnv reads.
 //
 // Files are text in UTF-8 of at most 64 MiB. A '#' begins a comment. Fields are separated by semicolons, commas or
 // blanks, the first of these that stands in the first line; quotes hold them together. A table has the header
