@@ -2310,5 +2310,8 @@ func Brief(spec string) string {
 		f := keys.Lookup(key)
 		return f != nil && f.DefValue == value && !strings.HasSuffix(entry.name, ":"+item)
 	})
-	return strings.TrimSuffix(name+":"+strings.Join(given, ","), ":")
+	if brief := strings.Join(given, ","); brief != "" {
+		return name + ":" + brief
+	}
+	return name
 }

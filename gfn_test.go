@@ -395,15 +395,9 @@ func wordsOf(length, letters int, logR []float64) *gfn.Sequence {
 
 func ExampleEditor() {
 	q := wordsOf(2, 2, []float64{-50, -50, -50, 0}) // BB alone has a reward to speak of, 1
-	g, err := gfn.Enumerate(q, 100)
-	if err != nil {
-		panic(err)
-	}
+	g := must(gfn.Enumerate(q, 100))
 	// The sampler is fair, so with δ = 1 half of the letters are flagged, and half of those change.
-	e, err := gfn.NewEditor(q, gfn.UniformPF, 1, 0.3, 0)
-	if err != nil {
-		panic(err)
-	}
+	e := must(gfn.NewEditor(q, gfn.UniformPF, 1, 0.3, 0))
 	seed := []int{0, 0}
 	p, total := g.LogTerminating(g.Forward(e.Policy(seed))), 0.0
 	for _, x := range [][]int{{0, 0}, {0, 1}, {1, 0}, {1, 1}} {
@@ -423,14 +417,8 @@ func ExampleEditor() {
 
 // 0 → 1 and 0 → 2 exit at once, R = 1 and 3, and so may 0 itself, R = 2.
 func ExampleGraph_RandomPolicyEvaluation() {
-	env, err := gfn.NewExplicit([][2]int{{0, 1}, {0, 2}}, map[int]float64{0: 2, 1: 1, 2: 3}, -50)
-	if err != nil {
-		panic(err)
-	}
-	g, err := gfn.Enumerate(env, 10)
-	if err != nil {
-		panic(err)
-	}
+	env := must(gfn.NewExplicit([][2]int{{0, 1}, {0, 2}}, map[int]float64{0: 2, 1: 1, 2: 3}, -50))
+	g := must(gfn.Enumerate(env, 10))
 	logG, err := g.LogG(nil)
 	logV, logPF, _ := g.RandomPolicyEvaluation()
 	fmt.Printf("g %.0f %.0f %.0f, error %v\n", math.Exp(logG[0]), math.Exp(logG[1]), math.Exp(logG[2]), err)
@@ -444,10 +432,7 @@ func ExampleGraph_RandomPolicyEvaluation() {
 }
 
 func ExampleRPE() {
-	env, err := gfn.NewExplicit([][2]int{{0, 1}, {0, 2}, {1, 3}}, map[int]float64{1: 1, 2: 3, 3: 5}, -50)
-	if err != nil {
-		panic(err)
-	}
+	env := must(gfn.NewExplicit([][2]int{{0, 1}, {0, 2}, {1, 3}}, map[int]float64{1: 1, 2: 3, 3: 5}, -50))
 	b, v, d := backFrom(env, []int{1})
 	if err := b.AddChildren(); err != nil {
 		panic(err)
@@ -1882,49 +1867,35 @@ func TestRegister(t *testing.T) {
 		`its environment, "gfn_test.bumpy", is not part of this program: build it with the file that registers`)
 }
 
-// The canonical spec has every key that applies, and builds the same again.
+// unescaped returns a text of a file of testdata, in which escapes are those of Go.
+func unescaped(text string) string {
+	return must(strconv.Unquote(`"` + strings.ReplaceAll(text, `"`, `\"`) + `"`))
+}
+
+// testdata/specs.txt has specifications with the canonical ones, which have every key that applies, and the short ones.
+// All three build the same.
 func TestParseEnvSpecs(t *testing.T) {
-	table := envFile(t, "t.csv", envTableText)
-	graph, data := envFile(t, "g.txt", "edge 0 1\nreward 1 2\n"), envFile(t, "d.tsv", "A\tB\n1\t2\n3\t4\n")
-	for _, c := range []struct{ name, given, canonical string }{
-		{"hypergrid", "", "dim=2,height=8,r0=0.1,r1=0.5,r2=2,reward=standard,floor=-50"},
-		{"hypergrid", ":", "dim=2,height=8,r0=0.1,r1=0.5,r2=2,reward=standard,floor=-50"},
-		{"hypergrid", ":floor=-1e1,height=+9,r0=1e-3", "dim=2,height=9,r0=0.001,r1=0.5,r2=2,reward=standard,floor=-10"},
-		{"hypergrid", ":reward=cosine,dim=4,r1=1e30", "dim=4,height=8,r0=0.1,r1=1e+30,r2=2,reward=cosine,floor=-50"},
-		{"sequence", "", "length=4,tokens=ACGT,order=append,reward=modes,modes=4,seed=0,beta=1"},
-		{"sequence", ":tokens=a=b:,file=", "length=4,tokens=a=b:,order=append,reward=modes,modes=4,seed=0,beta=1"},
-		{"sequence", ":reward=motif,order=ends,seed=00007",
-			"length=4,tokens=ACGT,order=ends,reward=motif,seed=7,beta=1"},
-		{"sequence", ":reward=factors,seed=3", "length=4,tokens=ACGT,order=append,reward=factors,seed=3,beta=1"},
-		{"sequence", ":reward=ising,field=.5",
-			"length=9,tokens=01,order=append,reward=ising,lattice=ring,coupling=1,field=0.5,beta=1"},
-		{"sequence", ":reward=table,length=2,tokens=AB,file=" + table,
-			"length=2,tokens=AB,order=append,reward=table,file=" + table +
-				",transform=power,beta=3,rmax=10,rmin=0.001,missing=NaN"},
-		{"dag", ":nodes=2,seed=7", "nodes=2,samples=100,edges=1,noise=0.1,seed=7,columns=raw,penalty=0"},
-		{"dag", ":nodes=1,penalty=-1e0", "nodes=1,samples=100,edges=0,noise=0.1,seed=0,columns=raw,penalty=-1"},
-		{"dag", ":nodes=3,edges=.5,noise=1", "nodes=3,samples=100,edges=0.5,noise=1,seed=0,columns=raw,penalty=0"},
-		{"dag", ":penalty=.25,file=" + data, "file=" + data + ",columns=centred,penalty=0.25"},
-		{"dag", ":columns=raw,file=" + data, "file=" + data + ",columns=raw,penalty=0"},
-		{"explicit", ":floor=-12.5,file=" + graph, "file=" + graph + ",floor=-12.5"},
-	} {
-		spec, want := c.name+c.given, c.name+":"+c.canonical
-		env := parse(t, spec)
-		named := gfn.TraitsOf(env)
-		require.Equal(t, want, named.Spec)
-		again := parse(t, want)
-		require.Equal(t, want, gfn.TraitsOf(again).Spec)
-		require.Equal(t, named.Checksum, gfn.TraitsOf(again).Checksum)
-		require.Equal(t, strings.Contains(spec, "file=/"), named.Checksum != 0, "checksum of %s", spec)
-		if !strings.Contains(spec, "dim=4") {
-			require.Equal(t, enumerate(t, env).LogR, enumerate(t, again).LogR, spec)
+	text, split := "", func(r rune) bool { return r == ':' || r == ',' }
+	for line := range strings.Lines(string(must(os.ReadFile("testdata/specs.txt")))) {
+		columns := strings.Split(strings.TrimSuffix(line, "\n"), " → ")
+		if len(columns) < 3 {
+			text = unescaped(strings.TrimPrefix(columns[0], "# "))
+			continue
 		}
+		first := enumerate(t, must(gfn.ParseEnvText(columns[0], text)))
+		for _, spec := range columns {
+			env := must(gfn.ParseEnvText(spec, text))
+			traits := gfn.TraitsOf(env)
+			require.Equal(t, columns[1], traits.Spec, spec)
+			require.Equal(t, strings.Contains(columns[1], "file="), traits.Checksum != 0, "checksum of %s", spec)
+			require.Equal(t, gfn.TraitsOf(first.Env).Checksum, traits.Checksum)
+			require.Equal(t, first.LogR, enumerate(t, env).LogR, spec)
+		}
+		require.ElementsMatch(t, strings.FieldsFunc(columns[2], split), strings.FieldsFunc(gfn.Brief(columns[1]), split))
 	}
-	require.Equal(t, uint32(0x631ac666), gfn.TraitsOf(parse(t, "explicit:file="+graph)).Checksum,
-		"CRC-32 of the file, by another program")
-	for _, spec := range []string{"explicit", "explicit:", "explicit:floor=-9"} {
-		require.Equal(t, "explicit", gfn.TraitsOf(parse(t, spec)).Spec, spec)
-	}
+	require.Equal(t, uint32(0x631ac666), gfn.TraitsOf(must(gfn.ParseEnvText("explicit:file=g.txt",
+		"edge 0 1\nreward 1 2\n"))).Checksum, "CRC-32 of the file, by another program")
+	require.Equal(t, "foreign:a=1", gfn.Brief("foreign:a=1"))
 
 	// ParseEnv says that it cannot build an environment made outside it.
 	a := must(gfn.NewExplicit([][2]int{{0, 1}}, map[int]float64{1: 2}, -50))
@@ -2030,7 +2001,7 @@ func TestRefused(t *testing.T) {
 			spec = strings.TrimPrefix(line, "# ")
 			continue
 		}
-		text = must(strconv.Unquote(`"` + strings.ReplaceAll(text, `"`, `\"`) + `"`))
+		text = unescaped(text)
 		env, err := gfn.ParseEnvText(spec, text)
 		if spec == "#" {
 			env, err = gfn.ParseEnv(text)
@@ -2123,28 +2094,6 @@ func TestRealTables(t *testing.T) {
 		require.Equal(t, c.modes, modes, c.file)
 	}
 }
-
-// A short spec leaves out what is default, and stands for the same environment.
-func TestBrief(t *testing.T) {
-	for spec, want := range map[string]string{
-		"hypergrid":                         "hypergrid",
-		"hypergrid:height=9,dim=2":          "hypergrid:height=9",
-		"sequence:reward=motif":             "sequence:reward=motif",
-		"sequence:order=any,reward=modes":   "sequence:order=any",
-		"dag:nodes=3":                       "dag:nodes=3,edges=3,columns=raw",
-		"explicit":                          "explicit",
-		"sequence:reward=ising,tokens=01":   "sequence:reward=ising",
-		"sequence:tokens=AB,reward=factors": "sequence:tokens=AB,reward=factors",
-	} {
-		long := gfn.TraitsOf(parse(t, spec)).Spec
-		brief := gfn.Brief(long)
-		require.ElementsMatch(t, strings.FieldsFunc(want, isMark), strings.FieldsFunc(brief, isMark), long)
-		require.Equal(t, long, gfn.TraitsOf(parse(t, brief)).Spec)
-	}
-	require.Equal(t, "foreign:a=1", gfn.Brief("foreign:a=1"))
-}
-
-func isMark(r rune) bool { return r == ':' || r == ',' }
 
 // No specification and no file makes the parser panic, and what it accepts is accepted again in its canonical form.
 func FuzzParseEnv(f *testing.F) {
