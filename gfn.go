@@ -445,8 +445,8 @@ func (st *States) checkMemory() error {
 	if size <= float64(maxGraph) {
 		return nil
 	}
-	return fmt.Errorf("gfn: %w: lists of %.7g states take %.3g GiB, and walking them some four times that; want at most %.3g GiB",
-		ErrLimit, all, size/gib, float64(maxGraph)/gib)
+	const text = "gfn: %w: lists of %.7g states take %.3g GiB, and walking them some four times that; want at most %.3g GiB"
+	return fmt.Errorf(text, ErrLimit, all, size/gib, float64(maxGraph)/gib)
 }
 
 // followRow follows every slot of a row. If the environment breaks a rule, it goes on and leaves the error in st.err.

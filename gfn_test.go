@@ -1759,7 +1759,7 @@ func TestGraphMemory(t *testing.T) {
 	err = failure(gfn.Enumerate(parse(t, "hypergrid:dim=21,height=2"), 1<<22))
 	runtime.ReadMemStats(&after)
 	require.ErrorIs(t, err, gfn.ErrLimit)
-	require.ErrorContains(t, err, "lists of 2097152 states take 1.01 GiB, and walking them some four times that; want at most 0.5")
+	require.ErrorContains(t, err, "lists of 2097152 states take 1.01 GiB, and walking them some four times that; want")
 	require.Less(t, after.TotalAlloc-before.TotalAlloc, uint64(100<<20))
 }
 
