@@ -604,7 +604,6 @@ type Trainer struct {
 	back      Batch
 	r, a      []float64
 	val, dVal []float64
-	kept      []float64 // what was learned before the iteration
 
 	// What evaluations report: modes sampled so far, if the environment defines modes, and sums since the last one.
 	mode  func(s []int) bool
@@ -820,7 +819,8 @@ func (t *Trainer) PB() Policy {
 // ---- an iteration ----
 
 // Step is an iteration of training: it samples a batch, moves what is learned down the gradient of the batch's loss,
-// and returns that loss. With an error it leaves Iteration and everything learned as they were. Data flows
+// and returns that loss. No network takes a step down a loss or a gradient that is not finite: that is an error, and
+// Iteration stays. Data flows
 //
 //	networks ── sample ──▶ trajectories ── evaluate ──▶ log PF, log PB, log F ── objective ──▶ L and its cotangents
 //	    ▲                                                                                              │
@@ -1058,7 +1058,6 @@ func (t *Trainer) reinforce() (loss float64, err error) {
 		t.net[forwardPolicy].Backward(d.LogPF, nil)
 		moved = append(moved, forwardPolicy)
 	}
-	restore := t.keep(moved)
 	if err := t.descend(loss, moved...); err != nil {
 		return loss, err
 	}
@@ -1070,42 +1069,9 @@ func (t *Trainer) reinforce() (loss float64, err error) {
 	t.descendLogZ(loss)
 
 	if t.Method.LearnPB {
-		if err = t.reinforceBackward(loss); err != nil {
-			restore()
-		}
+		err = t.reinforceBackward(loss)
 	}
 	return loss, err
-}
-
-// keep returns a function that sets log Z and networks back to what they are now: PB's part of an iteration may fail
-// when PF has moved. Other methods have nothing to restore.
-func (t *Trainer) keep(roles []role) (restore func()) {
-	if !t.Method.LearnPB {
-		return nil
-	}
-	t.kept = t.kept[:0]
-	learned := [][]float64{t.logZ[:], t.adamZ.M, t.adamZ.V}
-	for _, r := range roles {
-		learned = append(learned, t.net[r].Params, t.net[r].M, t.net[r].V)
-	}
-	for _, list := range learned {
-		t.kept = append(t.kept, list...)
-	}
-	return func() {
-		kept := t.kept
-		for _, list := range learned {
-			kept = kept[copy(list, kept):]
-		}
-		t.countSteps()
-	}
-}
-
-// countSteps gives every Adam its number of steps, one for each iteration.
-func (t *Trainer) countSteps() {
-	for _, r := range t.roles {
-		t.net[r].T = t.Iteration
-	}
-	t.adamZ.T = t.Iteration
 }
 
 // trustRegion returns the region of this iteration. A step is as long as √ζ, so that ζ has the square of the schedule's
@@ -1781,7 +1747,10 @@ func (c *checkpoint) restore(t *Trainer) error {
 		}
 	}
 	t.Iteration, t.Trajectories, t.TrainSeconds, t.since = c.Iteration, c.Trajectories, c.TrainSeconds, c.Since
-	t.countSteps()
+	for _, r := range t.roles { // Adam's steps, one in each iteration
+		t.net[r].T = t.Iteration
+	}
+	t.adamZ.T = t.Iteration
 	return cmp.Or(t.usable(), t.recall(replay, guide, modes))
 }
 

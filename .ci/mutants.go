@@ -986,8 +986,6 @@ var list = []place{
 		m("counts below 0", "counts >= 0", "counts < 1<<30"),
 		m("bytes that are no tensor's", "size == len(c.data)", "size <= len(c.data)"),
 		m("the loss since the last evaluation forgotten", ", t.since = c.Iteration, c.Trajectories, c.TrainSeconds, c.Since", " = c.Iteration, c.Trajectories, c.TrainSeconds"),
-	}},
-	{"trainer.go", "Trainer.countSteps", []mutant{
 		m("the networks' Adam begins anew", "t.net[r].T = t.Iteration", "t.net[r].T = 0"),
 		m("log Z's Adam begins anew", "t.adamZ.T = t.Iteration", ""),
 	}},
@@ -1418,7 +1416,6 @@ var list = []place{
 	{"trainer.go", "Trainer.reinforce", []mutant{
 		m("PF stands still", "moved = append(moved, forwardPolicy)", ""),
 		m("the critic stands still", "[]role{stateValue}", "[]role{}"),
-		m("a step that fails in PB's part half done", "restore()\n", "_ = restore\n"),
 		m("log Z by J_F's own gradient, 1", "t.descendLogZ(loss)", "t.descendLogZ(1)"),
 		m("log Z stands still", "t.descendLogZ(loss)", ""),
 		m("PB stands still", "t.Method.LearnPB", "false"),
@@ -1428,11 +1425,6 @@ var list = []place{
 		m("the region's radius does not follow the schedule", "t.Config.KL * rate * rate", "t.Config.KL+0*rate"),
 		m("the radius falls with the rate, not its square", "t.Config.KL * rate * rate", "t.Config.KL*rate"),
 		m("the square root of ζ by the square of the rate", "t.Config.KL * rate * rate", "t.Config.KL * rate * rate * rate * rate"),
-	}},
-	{"trainer.go", "Trainer.keep", []mutant{
-		m("log Z not kept", "{t.logZ[:], ", "{"),
-		m("moments not kept", ", t.net[r].M, t.net[r].V", ""),
-		m("the number of steps not kept", "t.countSteps()", ""),
 	}},
 	{"trainer.go", "ours", []mutant{
 		m("no environment checked", "return false", "return true"),
