@@ -252,7 +252,7 @@ func TestHelpFigures(t *testing.T) {
 		for _, o := range objects(t, must(t, append(args, "-json")...)) {
 			for key := range o {
 				base := regexp.MustCompile("_(late|se|exact|perfect)(_se)?$").ReplaceAllString(key, "")
-				assert.True(t, regexp.MustCompile(`(?m)^`+base+`( \(.*\))?: `).MatchString(help), "%s of %s", key, args)
+				assert.True(t, regexp.MustCompile(`(?m)^  `+base+`( \(.*\))?: `).MatchString(help), "%s of %s", key, args)
 			}
 		}
 		for _, row := range rows.FindAllStringSubmatch(table, -1) {

@@ -38,8 +38,8 @@ func plain(text string) string {
 	}, ascii.Replace(text))
 }
 
-// wrapped breaks lines at blanks where they are wider than the terminal: $COLUMNS, or 80. The rest of a line is indented
-// by two columns more than its beginning.
+// wrapped breaks lines at blanks where they are wider than the terminal: $COLUMNS, or 80. The rest of a line that is
+// indented is so by two columns more.
 func wrapped(text string) string {
 	columns, err := strconv.Atoi(os.Getenv("COLUMNS"))
 	if err != nil || columns < 40 {
@@ -47,7 +47,10 @@ func wrapped(text string) string {
 	}
 	var out strings.Builder
 	for line := range strings.Lines(text) {
-		indent := strings.Repeat(" ", len(line)-len(strings.TrimLeft(line, " "))+2)
+		indent := ""
+		if begin := len(line) - len(strings.TrimLeft(line, " ")); begin > 0 {
+			indent = strings.Repeat(" ", begin+2)
+		}
 		for {
 			runes := []rune(strings.TrimSuffix(line, "\n"))
 			blank := 0
