@@ -358,9 +358,7 @@ func (k *comparison) printTables(title string, all []runs) error {
 func (k *comparison) printJSON(all []runs) (err error) {
 	for _, rs := range all {
 		for _, r := range rs {
-			o := record("run", k.target)
-			o["method"], o["seed"] = r.Config.Method, r.Config.Seed
-			err = cmp.Or(err, printJSON(k.stdout, o.with(r.Final)))
+			err = cmp.Or(err, printJSON(k.stdout, record("run", k.target).of(r.Config).with(r.Final)))
 		}
 	}
 	for _, rs := range all {

@@ -177,16 +177,24 @@ var outcomeKeys = [4]string{"log_probability", "log_target", "log_reward", "stan
 func objectsOf(t *gfn.Trainer, file string, paths int, seed uint64) (list []outcome, more []figure, err error) {
 	var objects [][]int
 	if file != "" {
-		objects, err = wordsOf(t, file)
+		q, ok := gfn.Unwrap(t.Env).(*gfn.Sequence)
+		if !ok {
+			return nil, nil, usagef("-words is for sequences, and this checkpoint is of %s; leave it out", t.Spec())
+		}
+		f, err := os.Open(file)
+		if err != nil {
+			return nil, nil, usagef("-words: %w", err)
+		}
+		defer f.Close()
+		if objects, err = gfn.ReadWords(f, file, q); err != nil {
+			return nil, nil, usagef("%s", oneLine(err))
+		}
 	} else if t.Graph != nil {
 		for x := range t.Graph.Len() {
 			if t.Graph.Exit(x) >= 0 {
 				objects = append(objects, t.Graph.State(nil, x))
 			}
 		}
-	}
-	if err != nil {
-		return nil, nil, err
 	}
 	logP, se, err := t.LogTerminating(objects, paths, seed)
 	if err != nil {
@@ -206,24 +214,6 @@ func objectsOf(t *gfn.Trainer, file string, paths int, seed uint64) (list []outc
 		more = []figure{{"words", "", words, none}, {"pearson", "", linear, 1}, {"spearman", "", rank, 1}}
 	}
 	return list, more, nil
-}
-
-// wordsOf reads the words of a file.
-func wordsOf(t *gfn.Trainer, name string) ([][]int, error) {
-	q, ok := gfn.Unwrap(t.Env).(*gfn.Sequence)
-	if !ok {
-		return nil, usagef("-words is for sequences, and this checkpoint is of %s; leave it out", t.Spec())
-	}
-	f, err := os.Open(name)
-	if err != nil {
-		return nil, usagef("-words: %w", err)
-	}
-	defer f.Close()
-	words, err := gfn.ReadWords(f, name, q)
-	if err != nil {
-		return nil, usagef("%s", oneLine(err))
-	}
-	return words, nil
 }
 
 // writeObjects writes CSV. What is not known is empty.
@@ -347,7 +337,7 @@ func edit(c *call) error {
 		e := meanOf(of, key)
 		means = append(means, figure{key, key + "_se", e.mean, e.err})
 	}
-	return c.printFigures(trainerRecord("final", t), "\n\tmean\tstandard error\n", means)
+	return c.printFigures(record("final", t.Env).of(t.Config), "\n\tmean\tstandard error\n", means)
 }
 
 // printEdits prints a line for each edit of a word.

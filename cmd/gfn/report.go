@@ -171,16 +171,15 @@ func record(event string, env gfn.Env) object {
 	return o
 }
 
-// trainerRecord returns the object of an event of a training, without figures.
-func trainerRecord(event string, t *gfn.Trainer) object {
-	o := record(event, t.Env)
-	o["method"], o["seed"] = t.Config.Method, t.Config.Seed
+// of says which training o is of.
+func (o object) of(c gfn.Config) object {
+	o["method"], o["seed"] = c.Method, c.Seed
 	return o
 }
 
 // evalRecord returns the object of an evaluation.
 func evalRecord(t *gfn.Trainer, e gfn.Evaluation) object {
-	return trainerRecord("eval", t).with(numbersOf(figures(t, e)))
+	return record("eval", t.Env).of(t.Config).with(numbersOf(figures(t, e)))
 }
 
 // printJSON prints a value on a line.
@@ -211,5 +210,5 @@ func (c *call) printFinal(t *gfn.Trainer, e gfn.Evaluation, more ...figure) erro
 		title = drawMaps(target, learned) + title
 	}
 	all := append(finalFigures(t, e), more...)
-	return c.printFigures(trainerRecord("final", t), title+"\tlearned\tperfect sampler\n", all)
+	return c.printFigures(record("final", t.Env).of(t.Config), title+"\tlearned\tperfect sampler\n", all)
 }
