@@ -1054,6 +1054,10 @@ func TestEvalWords(t *testing.T) {
 	require.Contains(t, out, "spearman")
 	require.Regexp(t, `^object,log_probability,log_target,log_reward,standard_error\nAAAA(,-?\d[^,]*){3},0\nABAB,`,
 		must(t, "eval", checkpoint, "-words", words, "-samples", "10"))
+	table := filepath.Join(t.TempDir(), "objects.csv")
+	beyond := trained(t, "-env", "sequence:length=4,tokens=AB,order=ends,reward=motif", "-iters", "5", "-limit", "3")
+	must(t, "eval", beyond, "-words", words, "-objects", table, "-samples", "10", "-paths", "20")
+	require.Regexp(t, `(?m)^ABAB,-\d[^,]*,,-?\d[^,]*,0\.\d+$`, read(t, table), "no target; an estimate and its error")
 	require.NoError(t, os.WriteFile(words, []byte("AAAA\nABX\n"), 0o600))
 	long := filepath.Join(t.TempDir(), "long.txt")
 	require.NoError(t, os.WriteFile(long, bytes.Repeat([]byte("AAAA\n"), 1<<22), 0o600))
