@@ -4069,6 +4069,7 @@ func gradientVariance(t *testing.T, iterations int, withLogZ bool) (traces []flo
 	const n = 4000
 	c := gfn.DefaultConfig("rl-u")
 	c.Iterations, c.Batch, c.Hidden, c.HiddenV, c.EvalEvery, c.Schedule = iterations, 32, 64, 64, 0, "constant"
+	c.LR, c.LRZ, c.LRV = 2e-3, 0.1, 5e-3
 	tr := ran(t, parse(t, "hypergrid:dim=2,height=16,r0=0.1"), c)
 	g := tr.Graph
 	logPF, logPB := tr.Policies()
@@ -6157,9 +6158,10 @@ func TestMethods(t *testing.T) {
 		require.Equal(t, λ, gfn.DefaultConfig(method).Lambda)
 	}
 	require.Equal(t, 1000, gfn.DefaultConfig("sac").Replay)
-	for method, lr := range map[string]float64{"rl-u": 5e-3, "sac": 5e-3, "db-u": 2e-3} {
-		require.Equal(t, lr, gfn.DefaultConfig(method).LRV)
-	}
+	require.Equal(t, 128_000, c.Iterations*c.Batch)
+	trust := gfn.DefaultConfig("rl-t")
+	require.Equal(t, [4]int{4000, 32, 2000, 64}, [4]int{c.Iterations, c.Batch, trust.Iterations, trust.Batch})
+	require.Equal(t, [3]float64{3e-3, 0.3, 1e-2}, [3]float64{c.LR, c.LRZ, c.LRV})
 }
 
 // The paper's numbers, each once; those of trust region and Adam stand in their tests by hand.
@@ -6556,7 +6558,7 @@ func TestMemoryIsForeseen(t *testing.T) {
 		{8, "sequence:length=100000,tokens=AB,reward=motif", "Batch 64"}, {8, "sequence:length=20000,order=any", "Batch 64"},
 	} {
 		c, env := gfn.DefaultConfig("tb-u"), parse(t, of.spec)
-		c.Hidden = of.hidden
+		c.Hidden, c.Batch = of.hidden, 64
 		var before, after runtime.MemStats
 		runtime.ReadMemStats(&before)
 		_, err := gfn.NewTrainer(env, c)

@@ -32,7 +32,6 @@ type Method struct {
 	Flow        Kind                         // what is learned beside the policies
 	LearnPB     bool                         // else PB is uniform over entering edges
 	Lambda      float64                      // default λ of SubTB or of advantages; 0: it has none
-	LRV         float64                      // default rate of flows and critics; 0: 2e-3
 	Least       int                          // trajectories in a batch, at least
 	Neighbours  func(b *Batch) error         // adds the states that the loss reads beside those visited; nil: none
 	Rollout     Policy                       // the policy that samples trajectories; nil: PF
@@ -62,16 +61,16 @@ func Methods() []Method {
 			Loss: byλ(SubTB), Flow: stateFlow(), LearnPB: true, Lambda: 0.9},
 
 		// policy-dependent rewards (spec §4)
-		{Name: "rl-u", Title: "policy gradient (Niu et al. 2024), uniform PB", Flow: totalFlow(), Lambda: 0.99, LRV: 5e-3},
+		{Name: "rl-u", Title: "policy gradient (Niu et al. 2024), uniform PB", Flow: totalFlow(), Lambda: 0.99},
 		{Name: "rl-b", Title: "policy gradient, PB learned by its own",
-			Flow: totalFlow(), LearnPB: true, Lambda: 0.99, LRV: 5e-3},
-		{Name: "rl-t", Title: "trust-region steps, uniform PB", Flow: totalFlow(), Trust: true, Lambda: 0.99, LRV: 5e-3},
+			Flow: totalFlow(), LearnPB: true, Lambda: 0.99},
+		{Name: "rl-t", Title: "trust-region steps, uniform PB", Flow: totalFlow(), Trust: true, Lambda: 0.99},
 		{Name: "rl-g", Title: "policy gradient, PB learned against a guide",
-			Flow: totalFlow(), LearnPB: true, Guided: true, Lambda: 0.99, LRV: 5e-3},
+			Flow: totalFlow(), LearnPB: true, Guided: true, Lambda: 0.99},
 		{Name: "subeb", Title: "policy gradient, critic by sub-trajectory evaluation balance (Niu et al. 2026), uniform PB",
-			Flow: totalFlow(), SubEB: true, Lambda: 0.99, LRV: 5e-3},
+			Flow: totalFlow(), SubEB: true, Lambda: 0.99},
 		{Name: "subeb-b", Title: "the same, PB learned as by rl-b",
-			Flow: totalFlow(), SubEB: true, LearnPB: true, Lambda: 0.99, LRV: 5e-3},
+			Flow: totalFlow(), SubEB: true, LearnPB: true, Lambda: 0.99},
 
 		// balance losses without state flows of their own, or with an intermediate reward in them (spec §3)
 		{Name: "vargrad", Title: "log-partition variance (Richter et al. 2020), uniform PB",
@@ -91,7 +90,7 @@ func Methods() []Method {
 		{Name: "pisql", Title: "soft Q-learning of the policy (Deleu et al. 2024): every state terminating, target network",
 			Loss: byα(PiSQL), Flow: exitFlow(), Soft: true, Target: true},
 		{Name: "sac", Title: "discrete soft actor-critic (Haarnoja et al. 2018), two critics, target networks",
-			Loss: byα(SAC), Flow: twinFlow(), Soft: true, Target: true, LRV: 5e-3},
+			Loss: byα(SAC), Flow: twinFlow(), Soft: true, Target: true},
 
 		// random policy evaluation (spec §7)
 		{Name: "rpe", Title: "random policy evaluation (He et al. 2024): g must not depend on the path, as in words",
@@ -403,12 +402,15 @@ const (
 	targetStep    = 0.05    // τ of the target networks' step θ̄ ← (1−τ) θ̄ + τ θ (spec §6)
 )
 
-// DefaultConfig returns the defaults of a method. It leaves an unknown method to [Config.Validate]. They are chosen for
-// small spaces and short runs; [Config.Paper] has those of the paper.
+// DefaultConfig returns the defaults of a method. It leaves an unknown method to [Config.Validate]. One recipe serves
+// all environments. It spends 128,000 trajectories, as many as 1,000 iterations of the paper, and reaches less than half
+// of the total variation of [Config.Paper]: small batches, so that there are more steps; rates that are higher to begin
+// with and decay; log Z, one number, at a hundred times the rate of the policies, and flows and critics at three times.
+// Trust-region steps want larger batches, for a better Fisher matrix.
 func DefaultConfig(method string) Config {
 	c := Config{
-		Method: method, Iterations: 2000, Batch: 64, Hidden: 256, Layers: 2, HiddenV: 256, LayersV: 2,
-		LR: 2e-3, LRZ: 0.1, LRV: 2e-3, Schedule: "cosine", Temperature: 1, Alpha: 1,
+		Method: method, Iterations: 4000, Batch: 32, Hidden: 256, Layers: 2, HiddenV: 256, LayersV: 2,
+		LR: 3e-3, LRZ: 0.3, LRV: 1e-2, Schedule: "cosine", Temperature: 1, Alpha: 1,
 		Centring: "batch", LambdaV: 1, BackwardStep: "pg", KL: DefaultTrustRegion().KL, Guide: "auto",
 		Workers: runtime.GOMAXPROCS(0), EvalEvery: 100, EvalSamples: 10000, Limit: 1 << 21,
 	}
@@ -417,8 +419,8 @@ func DefaultConfig(method string) Config {
 		return c
 	}
 	c.Lambda = m.Lambda
-	if m.LRV != 0 {
-		c.LRV = m.LRV
+	if m.Trust {
+		c.Iterations, c.Batch = 2000, 64
 	}
 	if m.SubEB {
 		c.LambdaV = 0.9 // Niu et al. 2026
@@ -430,18 +432,11 @@ func DefaultConfig(method string) Config {
 }
 
 // Paper sets the sizes and rates of Niu et al. 2024 (spec §4) for an environment: batch 128, policies of 4×256, the
-// rest 2×256, constant rates of 1e-3, 5e-3 for the rest, and 0.1 for log Z, but 1 in structure learning.
+// rest 2×256, constant rates of 1e-3, 5e-3 for the rest, and 0.1 for log Z, but 1 in structure learning, where log Z*
+// grows with the number of observations.
 func (c *Config) Paper(env Env) {
 	c.Batch, c.Hidden, c.Layers, c.HiddenV, c.LayersV = 128, 256, 4, 256, 2
 	c.LR, c.LRZ, c.LRV, c.Schedule = 1e-3, 0.1, 5e-3, "constant"
-	c.ForEnv(env)
-}
-
-// ForEnv sets the defaults that depend on the environment: LRZ = 1 in structure learning, as Niu et al. 2024 have it.
-// There log Z* grows with the number of observations, to hundreds or thousands of nats. Adam moves log Z by at most
-// about LRZ in an iteration, and half of that on average under cosine decay, so 2,000 iterations at 0.1 would not get
-// there.
-func (c *Config) ForEnv(env Env) {
 	if _, ok := Unwrap(env).(*DAG); ok {
 		c.LRZ = 1
 	}

@@ -1634,6 +1634,15 @@ var list = []place{
 		m("λ of none", "c.Lambda = m.Lambda", ""),
 		m("Sub-EB's weights as λ-returns", "c.LambdaV = 0.9", ""),
 		m("no replay", "c.Replay = 1000", ""),
+		m("other rates", "LR: 3e-3", "LR: 2e-3"),
+		m("another rate of log Z", "LRZ: 0.3", "LRZ: 0.1"),
+		m("more trajectories", "Iterations: 4000", "Iterations: 8000"),
+		m("rl-t by small batches", "if m.Trust {", "if false {"),
+	}},
+	{"trainer.go", "Config.Paper", []mutant{
+		m("another batch", "128, 256", "64, 256"),
+		m("other rates", "1e-3, 0.1, 5e-3", "1e-3, 0.1, 2e-3"),
+		m("log Z of structures at the rate of others", "c.LRZ = 1", ""),
 	}},
 	{"trainer.go", "Trainer.evaluationDue", []mutant{
 		m("evaluated again after a resume", "!done && ", "(done || !done) && "),
