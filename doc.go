@@ -86,7 +86,6 @@
 //   - [SamplingError]: TV(PF⊤, R/Z*) ≤ √(½ (J_F − log Z + log Z*))
 //   - [Improvement]: J' − J = E_{P'}[Σ A] + KL(P'‖P), and upper bounds of J' − J by advantages, KL and total variation
 //   - [Guiding]: |J^G − J − J_B^G| ≤ M √(2 KL(PF ‖ ρPB)), where J^G has the guide for PB
-//   - [ResidualCertificate]: TV(PF⊤, R/Z*) ≤ tanh((b − a)/4) if a ≤ c(τ) ≤ b for all τ
 //   - [EvidenceBounds]: ELBO ≤ log Z* ≤ EUBO; [MarginalGap]: fact 6
 //
 // # 6 Maximum-entropy control

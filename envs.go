@@ -1933,8 +1933,8 @@ func (r registered) Unwrap() Env { return r.Env }
 //	dag:nodes=5,samples=100,seed=0
 //	explicit:file=graph.txt
 //
-// [EnvHelp] lists the names and keys, and [Register] adds some. Of a key given twice the last counts. The error of an
-// unknown name or key, or of a bad value, lists the known ones. The [Traits] of the environment have a Spec that
+// [EnvHelp] lists the names and keys, and [Register] adds some. If a key is given twice, the last one counts. The error
+// of an unknown name or key, or of a bad value, lists the known ones. The [Traits] of the environment have a Spec that
 // ParseEnv reads.
 //
 // Files are text in UTF-8 of at most 64 MiB. A '#' begins a comment. Fields are separated by semicolons, commas or
@@ -2122,7 +2122,7 @@ func gridKeys(keys *flag.FlagSet) func() (Env, error) {
 	floor := floorKey(keys)
 	return func() (Env, error) {
 		if err := wantFloor("hypergrid", *floor); err != nil {
-			return nil, err // to NewHyperGrid 0 is the default
+			return nil, err // NewHyperGrid takes 0 for the default
 		}
 		return NewHyperGrid(*dim, *height, GridReward{*r0, *r1, *r2, reward.is == "cosine", *floor})
 	}

@@ -8,8 +8,8 @@ import (
 
 // What the tests see of the inside.
 
-// Lists returns every list of floats of a checkpoint but the curve: of each network the parameters and Adam's m and v,
-// the parameters of target networks, log Z with its m and v.
+// Lists returns every list of floats of a checkpoint but the curve: each network's parameters and Adam's m and v, the
+// parameters of target networks, and log Z with its m and v.
 func (t *Trainer) Lists() (all [][]float64) {
 	for _, r := range t.Method.roles() {
 		all = append(all, t.net[r].Params, t.net[r].M, t.net[r].V)

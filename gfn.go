@@ -445,8 +445,8 @@ func (st *States) checkMemory() error {
 	if size <= float64(maxGraph) {
 		return nil
 	}
-	const text = "gfn: %w: lists of %.7g states take %.3g GiB, and walking them some four times that; want at most %.3g GiB"
-	return fmt.Errorf(text, ErrLimit, all, size/gib, float64(maxGraph)/gib)
+	return fmt.Errorf("gfn: %w: lists of %.7g states take %.3g GiB, and walking them some four times that; "+
+		"want at most %.3g GiB", ErrLimit, all, size/gib, float64(maxGraph)/gib)
 }
 
 // followRow follows every slot of a row. If the environment breaks a rule, it goes on and leaves the error in st.err.
@@ -804,8 +804,8 @@ func (g *Graph) softReward(logPB, logR []float64, α float64) []float64 {
 //
 //	Q(s→s') = r(s→s') + V(s')    V(s) = α log Σ exp(Q(s→s')/α)    log π(s'|s) = (Q(s→s') − V(s))/α
 //
-// Of the [Graph.SoftReward], π samples R/Z* and V(s0) = α log Z* whatever PB is; of the uncorrected one π samples x ∝
-// n(x) R(x), n(x) the number of trajectories to x.
+// For the [Graph.SoftReward], π samples R/Z* and V(s0) = α log Z* whatever PB is. For the uncorrected one, π samples
+// x ∝ n(x) R(x), n(x) the number of trajectories to x.
 func (g *Graph) SoftValue(r []float64, α float64) (v, logPF []float64) {
 	v, logPF = make([]float64, g.Len()+1), make([]float64, len(g.FAction))
 	for row := g.Len() - 1; row >= 0; row-- {
@@ -1004,11 +1004,15 @@ type Batch struct {
 	LogPB []float64
 
 	evalF, evalB int // rows of LogPF and LogPB so far
-	rngs         []rand.PCG
-	paths        [][]Step
-	rows, active []int32
-	u, du        []float64 // scratch of the objectives
-	f, df        []float64 // by row, likewise
+
+	// The trajectories that are being drawn.
+	rngs   []rand.PCG
+	paths  [][]Step // their steps so far
+	rows   []int32  // where they stand
+	active []int32  // those that are not at their end
+
+	u, du []float64 // scratch of the objectives
+	f, df []float64 // by row, likewise
 }
 
 // Sampling says how trajectories are drawn. Trajectory i of a batch draws from its own stream, derived from (Seed,
@@ -1020,8 +1024,8 @@ type Sampling struct {
 }
 
 // A Guide is the forward policy PG that a backward policy is trained against (spec §4). LogPG writes log PG(s'|s) of
-// every ordinary step of b to dst, by step, seeing PF by slot; it may depend on the step's endpoint. It is called once
-// for each batch, after the batch's endpoints have been shown to Observe.
+// every ordinary step of b to dst, by step, given log PF and log PB by slot; it may depend on the step's endpoint. It
+// is called once for each batch, after the batch's endpoints have been shown to Observe.
 type Guide interface {
 	Observe(b *Batch) error
 	LogPG(b *Batch, logPF, logPB, dst []float64)
@@ -1257,7 +1261,7 @@ func EstimateLogTerminating(
 	terms, N := make([]float64, max(1, n)), float64(max(1, n))
 	for i, x := range endpoints {
 		b.Reset(env)
-		o := Sampling{Seed: seed, Iteration: uint64(i)}
+		o := Sampling{Seed: seed, Iteration: 1<<61 + uint64(i)} // no trajectory of training has these streams
 		if err := b.SampleBackward(pb, slices.Repeat([][]int{x}, len(terms)), o); err != nil {
 			return nil, nil, err
 		}
@@ -1390,7 +1394,7 @@ func (g *Graph) Modes() []int {
 }
 
 // Empirical compares the endpoints of N sampled trajectories with the exact target. A perfect sampler differs from it
-// too: beside each figure stands its expected value for N samples of a perfect sampler.
+// too, so each figure has a second one, its expected value for N samples of a perfect sampler.
 type Empirical struct {
 	N                         float64
 	TV, TVPerfect             float64

@@ -1135,8 +1135,8 @@ func TestEstimateLogTerminating(t *testing.T) {
 	for _, row := range terminating(g) {
 		endpoints, want = append(endpoints, g.State(nil, row)), append(want, g.LogTerminating(logPF)[row])
 	}
-	exact, none, err := gfn.EstimateLogTerminating(g.Env, g.Policy(logPF), g.BackwardPolicy(g.BackwardOf(logPF)), endpoints,
-		1, 0)
+	pb := g.BackwardPolicy(g.BackwardOf(logPF))
+	exact, none, err := gfn.EstimateLogTerminating(g.Env, g.Policy(logPF), pb, endpoints, 1, 0)
 	require.NoError(t, err)
 	estimate, se, err := gfn.EstimateLogTerminating(g.Env, g.Policy(logPF), gfn.UniformPB, endpoints, 4000, 0)
 	require.NoError(t, err)

@@ -8,8 +8,8 @@ import (
 )
 
 // Policy-dependent rewards (Niu et al. 2024, spec §4) make keeping the flow balanced a matter of minimising a return.
-// They are costs, and they depend on the policy. First come the exact quantities on a graph. P_G is the guide: P_F, or
-// any other forward policy.
+// They are costs, and they depend on the policy. PG is the guide: PF, or any other forward policy. The exact quantities
+// on a graph are first.
 
 // RewardF returns R_F by forward slot:
 //
@@ -356,9 +356,9 @@ func (c ExitCapped) Policy(st *States, logPF []float64) []float64 {
 // s', among the s' from which the step's endpoint x is reachable. If it does not hold x, PG = PB, so that R_B = 0.
 //
 // It holds at most Capacity endpoints, with repetition. When it is full it forgets the older half (the reference
-// forgets one by one). Its index holds every state from which an endpoint is reachable. To observe an endpoint, and to
-// guide a trajectory, takes a visit to each ancestor of the endpoint. A word of length L has L+1 ancestors appending,
-// at most (L²+L+2)/2 at either end, and 2^L in any order.
+// forgets one by one). Its index holds every state from which an endpoint is reachable. Observing an endpoint and
+// guiding a trajectory each visit every ancestor of the endpoint. A word of length L has L+1 ancestors by append, at
+// most (L²+L+2)/2 at either end, and 2^L in any order.
 type Replayed struct {
 	Capacity int
 
@@ -519,10 +519,10 @@ type TrustStep struct {
 // the gradient of L and F the Fisher matrix, Step tries θ' = θ − √(2ζ / gᵀF⁻¹g) F⁻¹g and then halves the step, and
 // takes the first that lowers L and keeps to ζ. If there is none, the parameters stay as they were, bit for bit.
 //
-// L leaves out that the reward depends on the policy. By guarantee 2 of spec §5, J' − J = L' − L + KL(P'‖P) to first
-// order in L, so that near the optimum a step of fixed KL raises J. A penalised step counts that term too, and is never
-// longer than to the minimum F⁻¹g of its quadratic model. With exact gain and visits J then falls at every step (a
-// test).
+// L leaves out that the reward depends on the policy. By guarantee 2 of spec §5, J' − J = L' − L + KL(P'‖P) if the
+// visits of P stand for those of P', so that near the optimum a step of fixed KL raises J. A penalised step counts that
+// term too, and is never longer than to the minimum F⁻¹g of its quadratic model. With exact gain and visits J then
+// falls at every step (a test).
 func (tr TrustRegion) Step(n *Net, st *States, logPF, gain, visits []float64) TrustStep {
 	objective := func(logp []float64) (sum, kl float64) {
 		for e, row := range st.From {

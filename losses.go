@@ -13,7 +13,7 @@ type Flows struct {
 	LogF  []float64 // by row: log F(s), in [RPE] log V(s); nil where the objective learns log Z alone
 	LogZ  float64   // log Z, where LogF is nil; elsewhere log F(s0) is in its place
 
-	// Of some objectives alone:
+	// For some objectives alone:
 	LogRhat []float64    // by row: an intermediate reward log R̂(s), [FLDB]
 	LogG    []float64    // by row: log g(s), [RPE]
 	Next    []float64    // by row, held constant: log F of a child by a target network, [SQL], [SAC]; nil: LogF
@@ -121,7 +121,7 @@ func (v *Flows) logF(row int32) float64 {
 //	δ(τ) = log Z + Σ_t log PF(s_{t+1}|s_t) − log R(x) − Σ_t log PB(s_t|s_{t+1}) = u_0 − u_{n+1}
 //
 // and L the mean of δ(τ)². If δ(τ) = 0 for every complete τ, PF samples x with probability R(x)/Z.
-// With g = ∂L/∂δ(τ):
+// With g = ∂L/∂δ(τ) = 2δ(τ)/n, n trajectories:
 //
 //	∂L/∂log Z = Σ_τ g    ∂L/∂log PF(s_{t+1}|s_t) = g    ∂L/∂log PB(s_t|s_{t+1}) = −g
 func TB(b *Batch, v, d *Flows) float64 {

@@ -36,11 +36,11 @@ type Method struct {
 	Neighbours  func(b *Batch) error         // adds the states that the loss reads beside those visited; nil: none
 	Rollout     Policy                       // the policy that samples trajectories; nil: PF
 
-	// Of maximum-entropy control (spec §6) alone: it has a temperature α, which is 1 in other methods. With Target,
+	// For maximum-entropy control (spec §6) alone: it has a temperature α, which is 1 in other methods. With Target,
 	// children have their values from target networks θ̄, which follow θ slowly, and trajectories are replayed.
 	Soft, Target bool
 
-	// Of the policy gradient (spec §4) alone: critics learn by [SubEB] and not by λ-returns; PF takes trust-region steps;
+	// For the policy gradient (spec §4) alone: critics learn by [SubEB] and not by λ-returns; PF takes trust-region steps;
 	// PB learns against a guide PG in place of PF.
 	SubEB, Trust, Guided bool
 }
@@ -382,12 +382,12 @@ type Config struct {
 	Epsilon, EpsilonEnd, Temperature float64
 	Replay                           int
 
-	// Of the policy gradient (spec §4) alone.
+	// For the policy gradient (spec §4) alone.
 	Centring     string  // of advantages, by the mean of the batch, of the others, or none; [Centring]
 	LambdaV      float64 // λ of the critics' targets, or of the weights of [SubEB]
 	BackwardStep string  // of PB: pg, its policy gradient; tb, down c(τ)² of the same walks
 	KL           float64 // ζ of [TrustRegion], nats
-	Guide        string  // of rl-g: exit, [ExitCapped]; replay, [Replayed]; auto, the environment's own or else replay
+	Guide        string  // of rl-g: exit, [ExitCapped] where R(s) ≤ 1; replay, [Replayed]; auto, env's own or else replay
 
 	Workers     int // goroutines; results do not depend on it
 	EvalEvery   int // iterations between evaluations; 0: at the end only
@@ -579,14 +579,14 @@ type Trainer struct {
 	Method       Method
 	Graph        *Graph // nil beyond Config.Limit states
 	Iteration    int
-	Trajectories int
+	Trajectories int // of all batches so far; one that is replayed counts each time
 	TrainSeconds float64
 	Curve        []Evaluation
 
 	// What is learned. A network is nil where the method learns none.
 	roles       []role
 	net, target [numRoles]*Net
-	logZ        [1]float64
+	logZ        [1]float64 // the parameter log Z, as a list for Adam
 	adamZ       Adam
 
 	// What an iteration uses: batch with its flows v, their cotangents d and those of target networks w. For the policy
@@ -708,7 +708,8 @@ func (t *Trainer) makeNetworks(most int) error {
 	for _, r := range t.roles {
 		rng := stream(c.Seed, math.MaxUint64, uint64(r))
 		n := NewNet(&rng, shape, r.head(), c.hidden(r))
-		if n.workers = c.Workers; c.Tabular {
+		n.workers = c.Workers
+		if c.Tabular {
 			clear(n.Params)
 		}
 		if t.Method.Soft && slices.Contains(t.Method.Flow.values, r) {
@@ -779,7 +780,8 @@ func wander(env Env, rng *rand.PCG) iter.Seq2[[]int, []int] {
 }
 
 // newGuide returns the guide PG that the configuration asks for. The cap of 1e-5 and the capacity of 10⁶ are the
-// reference's (spec §4, RL-G).
+// reference's (spec §4, RL-G). Guide exit is for any environment, so its threshold is log R = 0. Environments know
+// better ones: a [HyperGrid]'s is log R0.
 func (t *Trainer) newGuide() Guide {
 	own := TraitsOf(t.Env).Guide
 	switch {
@@ -838,10 +840,10 @@ func (t *Trainer) Step() (float64, error) {
 	if err != nil {
 		return loss, err
 	}
-	b := &t.batch
+	b, x := &t.batch, []int(nil)
 	for i := range fresh {
 		t.replay.add(b, i, t.Config.Replay)
-		if x := b.State(t.found.s, b.Endpoint(i)); t.mode != nil && t.mode(x) {
+		if x = b.State(x, b.Endpoint(i)); t.mode != nil && t.mode(x) {
 			t.found.Add(x)
 		}
 	}
@@ -860,6 +862,7 @@ func (t *Trainer) Step() (float64, error) {
 //	Seed, iteration, trajectory          a trajectory of training
 //	Seed, iteration, 2⁶⁴−1               which trajectories are replayed
 //	Seed, iteration + 2⁶³, trajectory    a walk back from an endpoint
+//	Seed + seed, 2⁶¹ + i, trajectory     walks back from object i, [Trainer.LogTerminating]
 //	Seed + seed, 2⁶⁴−2−k, trajectory     evaluations and samples, k those before their batch
 
 // sample fills t.batch. Fresh trajectories are first, drawn from PF with exploration; replayed ones follow, and then
@@ -912,7 +915,8 @@ func (t *Trainer) balance() (loss float64, err error) {
 	}
 
 	// y
-	if t.evaluate(b, v); t.Method.Target {
+	t.evaluate(b, v)
+	if t.Method.Target {
 		t.bootstrap(b, v)
 	}
 	if b.err != nil {
@@ -920,7 +924,8 @@ func (t *Trainer) balance() (loss float64, err error) {
 	}
 
 	// L and dy
-	if d.Reset(b, v.LogF != nil); v.LogQ[0] != nil {
+	d.Reset(b, v.LogF != nil)
+	if v.LogQ[0] != nil {
 		d.ResetLogQ(b)
 	}
 	loss = t.Method.Loss(t.Config.Lambda, t.Config.Alpha)(b, v, d)
@@ -934,7 +939,8 @@ func (t *Trainer) balance() (loss float64, err error) {
 		t.net[r].Backward(*r.of(d), dLSE)
 	}
 
-	// A step of Adam. VarGrad has set v.LogZ to its estimate; other objectives leave it, and move it if they read it
+	// A step of Adam. VarGrad has set v.LogZ to its estimate, and d.LogZ is 0. Other objectives leave v.LogZ, and d.LogZ
+	// is 0 unless they read it
 	if err := t.descend(loss, t.roles...); err != nil {
 		return loss, err
 	}
@@ -990,9 +996,9 @@ func (t *Trainer) bootstrap(b *Batch, v *Flows) {
 	v.Next = t.Method.Flow.logF(b, w, v.Next)
 }
 
-// descend moves networks one step of Adam down the gradients of L that [Net.Backward] has left in them. Here every step
-// of every method is checked before it has an effect: if L is not finite, or a gradient has no finite square, as Adam's
-// second moment needs, no network moves, and the error names the iteration.
+// descend moves networks one step of Adam down the gradients of L that [Net.Backward] has left in them. If L is not
+// finite, or a gradient has no finite square, as Adam's second moment needs, none of them moves, and the error names
+// the iteration.
 func (t *Trainer) descend(loss float64, roles ...role) error {
 	sound := finite(loss)
 	for _, r := range roles {
@@ -1024,7 +1030,7 @@ func (t *Trainer) descendLogZ(gradient float64) {
 
 // reinforce trains on t.batch, trajectories of PF, by the policy gradient. Spec §4, Training, has these parts:
 //
-//	RL-U  with PB uniform: rewards R_F; the critic's step; λ-advantages Â by the critic before it, centred;
+//	RL-U  with PB uniform: rewards R_F; λ-advantages Â by the critic before its step, centred; the critic's step;
 //	      θ down the gradient of mean_τ Σ_t log PF(s_{t+1}|s_t) Â_t; log Z by its gradient mean_τ c(τ)
 //	RL-T  the step of θ is one of [TrustRegion]
 //	RL-B  as RL-U, and then PB's step: [Trainer.reinforceBackward]
@@ -1036,14 +1042,14 @@ func (t *Trainer) reinforce() (loss float64, err error) {
 	t.evaluate(b, v)
 
 	// R_F(s→s'), and mean_τ c(τ) = mean_τ Σ_t R_F(s_t→s_{t+1})
-	t.r = resize(t.r, len(b.Steps))
+	t.r, t.a = resize(t.r, len(b.Steps)), resize(t.a, len(b.Steps))
 	RewardsF(b, v, t.r)
 	for _, r := range t.r {
 		loss += r / float64(b.Trajectories())
 	}
 
 	t.criticise(b, Forward, stateValue)
-	t.estimate(b, Forward, t.Config.Lambda)
+	t.advantages(b, Forward, t.Config.Lambda)
 
 	// ∇_θ mean_τ Σ_t log PF(s_{t+1}|s_t) Â_t
 	d.Reset(b, false)
@@ -1078,10 +1084,11 @@ func (t *Trainer) trustRegion() TrustRegion {
 }
 
 // criticise leaves a critic's V by row of b in t.val, and in its network the gradient of its loss on the rewards t.r.
-// The loss is the squared error to the λ-return, V(s_t) + Â_t with Â at LambdaV, or [SubEB].
+// The loss is the squared error to the λ-return, V(s_t) + Â_t with Â at LambdaV, or [SubEB]. That Â is in t.a until
+// [Trainer.advantages] writes the policy's there.
 func (t *Trainer) criticise(b *Batch, way Direction, critic role) {
 	λ := t.Config.LambdaV
-	t.val, t.dVal, t.a = t.net[critic].evalBatch(b, t.val), resize(t.dVal, b.Len()), resize(t.a, len(b.Steps))
+	t.val, t.dVal = t.net[critic].evalBatch(b, t.val), resize(t.dVal, b.Len())
 	clear(t.dVal)
 	if t.Method.SubEB {
 		SubEB(b, way, t.r, t.val, λ, t.dVal, nil)
@@ -1092,11 +1099,10 @@ func (t *Trainer) criticise(b *Batch, way Direction, critic role) {
 	t.net[critic].Backward(t.dVal, nil)
 }
 
-// estimate leaves the λ-advantages of the rewards t.r by the values t.val in t.a, centred. At λ = 1 the mean of the
+// advantages leaves the λ-advantages of the rewards t.r by the values t.val in t.a, centred. At λ = 1 the mean of the
 // gradient is exact for any V, at λ < 1 if V is V_F. Centring by the batch's own mean biases it by O(1/K), K
 // trajectories (fact 5).
-func (t *Trainer) estimate(b *Batch, way Direction, λ float64) {
-	t.a = resize(t.a, len(b.Steps))
+func (t *Trainer) advantages(b *Batch, way Direction, λ float64) {
 	Advantages(b, way, t.r, t.val, λ, t.a)
 	centring := map[string]Centring{"batch": CentreBatch, "others": CentreOthers, "none": CentreNone}
 	Centre(b, way, t.a, centring[t.Config.Centring])
@@ -1136,7 +1142,7 @@ func (t *Trainer) reinforceBackward(loss float64) error {
 		residualB(b, v, t.r, t.a)
 	} else {
 		t.criticise(b, Backward, backwardValue)
-		t.estimate(b, Backward, 1)
+		t.advantages(b, Backward, 1)
 		moved = append(moved, backwardValue)
 	}
 	d.Reset(b, false)
@@ -1209,12 +1215,13 @@ func (t *Trainer) evaluationDue() bool {
 
 // LogZ returns the learned log Z: log F(s0) where a flow of states is learned, else the parameter.
 func (t *Trainer) LogZ() float64 {
+	logF := t.Method.Flow.logF
+	if logF == nil {
+		return t.logZ[0]
+	}
 	b, v := t.source(), new(Flows)
 	t.evaluate(b, v)
-	if logF := t.Method.Flow.logF; logF != nil {
-		return logF(b, v, nil)[0]
-	}
-	return v.LogZ
+	return logF(b, v, nil)[0]
 }
 
 // Policies returns log PF and log PB on every slot of the enumerated graph.
@@ -1379,7 +1386,7 @@ func (t *Trainer) Samples(ctx context.Context, n int, seed uint64) iter.Seq2[*Ba
 // next batch walks them anew ([Batch.Walk]).
 type replay [][]int
 
-// add appends trajectory i of b. Of more than capacity trajectories the oldest go.
+// add appends trajectory i of b, and drops the oldest ones beyond capacity.
 func (r *replay) add(b *Batch, i, capacity int) {
 	if capacity == 0 {
 		return

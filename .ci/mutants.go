@@ -857,7 +857,7 @@ var list = []place{
 		m("no targets", "v.Next = ", "_ = "),
 	}},
 	{"trainer.go", "Trainer.LogZ", []mutant{
-		m("log Z where it is not learned", "logF != nil", "logF != nil && false"),
+		m("log Z where it is not learned", "logF == nil", "true"),
 	}},
 	{"trainer.go", "Trainer.tables", []mutant{
 		m("the backward policy deaf to interrupts", "t.net[backwardPolicy].table(ctx", "t.net[backwardPolicy].table(context.Background()"),
@@ -1462,7 +1462,7 @@ var list = []place{
 		m("the critic by its returns always", "t.Method.SubEB", "false"),
 		m("the critic by Sub-EB always", "t.Method.SubEB", "true"),
 	}},
-	{"trainer.go", "Trainer.estimate", []mutant{
+	{"trainer.go", "Trainer.advantages", []mutant{
 		m("centred by all where others are asked for", "\"others\": CentreOthers", "\"others\": CentreBatch"),
 		m("centred where none is asked for", "\"none\": CentreNone", "\"none\": CentreOthers"),
 		m("rewards-to-go", "t.val, λ", "nil, λ"),
@@ -1473,7 +1473,7 @@ var list = []place{
 		m("guided by PF", "t.guide.LogPG", "Unguided{}.LogPG"),
 		m("c(τ)² at log Z = 0", ", LogZ: t.logZ[0]}", "}"),
 		m("the forward critic", "Backward, backwardValue", "Backward, stateValue"),
-		m("λ of the forward policy", "t.estimate(b, Backward, 1)", "t.estimate(b, Backward, t.Config.Lambda)"),
+		m("λ of the forward policy", "t.advantages(b, Backward, 1)", "t.advantages(b, Backward, t.Config.Lambda)"),
 		m("walks back from the streams of training", " | 1<<63", ""),
 		m("the policy gradient for c(τ)²", "c.BackwardStep == \"tb\"", "false"),
 	}},

@@ -74,7 +74,7 @@ func exact(c *call) error {
 func check(c *call) error {
 	policies := c.flags.Int("policies", 30, "random policies; some are near each other, or optimal")
 	seed := c.flags.Uint64("seed", 0, "seed of the policies")
-	explain := c.flags.Bool("explain", false, "print what each row states, its function, its section of doc.go and its test")
+	explain := c.flags.Bool("explain", false, "print what each row states, its function, section of doc.go and test")
 	g, err := c.graph()
 	if err != nil {
 		return err

@@ -30,8 +30,8 @@ type command struct {
 	run            func(c *call) error
 }
 
-// call is one use of a command. An interrupt ends ctx. A command that then has work to keep holds keeping, and returns
-// by itself. Any other is left where it is, and prints no more.
+// call is one use of a command. An interrupt ends ctx. Then a command that holds keeping returns by itself, when it has
+// kept its work. Any other is left where it is, and prints no more.
 type call struct {
 	command
 	ctx            context.Context
@@ -40,9 +40,9 @@ type call struct {
 	json           bool // results are JSON lines
 	stdout, stderr io.Writer
 	keeping        sync.Mutex
-	stage          string // what the command is doing
-	patience       time.Duration
-	slow           *time.Timer
+	stage          string        // what the command is doing
+	patience       time.Duration // how long a stage may take without a word
+	slow           *time.Timer   // says so after that
 }
 
 func commands() []command {
@@ -285,7 +285,7 @@ func newTraining(c *call) *training {
 	f.Float64Var(&a.LambdaV, "lambda-v", a.LambdaV, "λ of critics' targets (rl*), or of their sub-trajectories (subeb*)")
 	f.StringVar(&a.Centring, "centring", a.Centring, "of advantages: batch, others (without bias), none (rl* subeb*)")
 	f.StringVar(&a.BackwardStep, "backward-step", a.BackwardStep, "of PB: pg (policy gradient), tb (rl-b rl-g subeb-b)")
-	f.Float64Var(&a.KL, "kl", a.KL, "largest mean KL of a trust-region step, nats (rl-t)")
+	f.Float64Var(&a.KL, "kl", a.KL, "largest KL of a trust-region step, summed along a trajectory, nats (rl-t)")
 	f.StringVar(&a.Guide, "guide", a.Guide, "of PB: exit, replay, auto (the environment's, or replay) (rl-g)")
 	f.Float64Var(&a.LogZ, "logz", a.LogZ, "log Z to begin with (tb* rl* subeb*)")
 	f.Float64Var(&a.Epsilon, "epsilon", a.Epsilon, "probability of a uniform action, at first (not rl* subeb*)")

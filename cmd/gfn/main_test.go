@@ -263,8 +263,8 @@ func TestHelpFigures(t *testing.T) {
 	}
 }
 
-// In a locale without UTF-8, or on a dumb terminal, text is in ASCII, and nothing of it is lost. Lines are as wide as the
-// terminal says.
+// In a locale without UTF-8, or on a dumb terminal, text is in ASCII, and nothing of it is lost. Lines are as wide as
+// the terminal says.
 func TestTerminals(t *testing.T) {
 	topics := []string{"environments", "methods", "figures", "files", "train", "check", "edit"}
 	for _, topic := range topics {

@@ -128,8 +128,8 @@ func (s *svg) chart(label string, log bool, lines []line) {
 	}
 }
 
-// line draws a line with its points and its band. It leaves out a y that is not finite, or not positive on a logarithmic
-// axis.
+// line draws a line with its points and its band. It leaves out a y that is not finite, or not positive on a
+// logarithmic axis.
 func (s *svg) line(l line, x, y axis, colour string) {
 	var points, band []string
 	for i := range l.x {

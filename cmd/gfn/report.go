@@ -11,7 +11,7 @@ import (
 )
 
 // figure is a number of a report beside the value of a perfect sampler. A number that is not finite was not computed.
-// What a key means, and the label of its row, is in [figuresHelp].
+// What a key means, and the label of its row, is in help/figures.txt.
 type figure struct {
 	key, perfectKey string // in JSON; empty: not there
 	value, perfect  float64

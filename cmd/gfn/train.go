@@ -125,10 +125,10 @@ func (c *call) train(t *gfn.Trainer, a *training) error {
 	fmt.Fprint(c.stderr, wrapped(fmt.Sprintf("%s on %s: %s\n", t.Config.Method, gfn.Brief(t.Spec()), size)))
 	bar := newProgress(c.stderr, t.Iteration, t.Config.Iterations)
 	saved, failed := time.Now(), error(nil)
-	const training = "at an iteration or its evaluation; with -eval-every 0 the end alone is evaluated"
-	c.begin(training)
+	const iterating = "at an iteration or its evaluation; with -eval-every 0 the end alone is evaluated"
+	c.begin(iterating)
 	err := t.Run(c.ctx, func(loss float64, e *gfn.Evaluation) {
-		defer c.begin(training)
+		defer c.begin(iterating)
 		if *a.out != "" && time.Since(saved) >= savePeriod {
 			t.SaveFile(filepath.Join(*a.out, checkpointName)) // its error shows at the end, if it lasts
 			saved = time.Now()
