@@ -1048,8 +1048,9 @@ func (f source) lines(do func(fields []field) error) error {
 
 // records returns the fields of all lines but empty ones. They are separated by tabs (in a text with a header),
 // semicolons or commas, the first of these that stands outside quotes in the first line, or else by any number of
-// blanks. A '#' begins a comment, where there is a header at the beginning of a line only. The last comment above all
-// else is the header, as numpy.savetxt writes it, if it is the one wanted or a number follows.
+// blanks. A '#' begins a comment; in a text with a header, only at the beginning of a line. The header may itself be
+// the last comment above everything else, as numpy.savetxt writes it. It is if it is the one wanted, or if a number
+// follows.
 func (f source) records(header string) (records []record, err error) {
 	separators := ";,"
 	if header != "" {
@@ -1937,10 +1938,10 @@ func (r registered) Unwrap() Env { return r.Env }
 // of an unknown name or key, or of a bad value, lists the known ones. The [Traits] of the environment have a Spec that
 // ParseEnv reads.
 //
-// Files are text in UTF-8 of at most 64 MiB. A '#' begins a comment. Fields are separated by semicolons, commas or
-// blanks, the first of these that stands in the first line; quotes hold them together. A table has the header
-// word,score and a record for every word ([NewTableReward]); for data see [ReadData] and, without a file, [Simulate].
-// Motif weights: a line for every slot, on it a number for every token. Modes: words. A graph: lines
+// Files are text in UTF-8 of at most 64 MiB. A '#' begins a comment. Fields are separated by tabs (in tables and data),
+// semicolons, commas or blanks, the first of these that stands in the first line; quotes hold them together. A table
+// has the header word,score and a record for every word ([NewTableReward]); for data see [ReadData] and, without a
+// file, [Simulate]. Motif weights: a line for every slot, on it a number for every token. Modes: words. A graph: lines
 //
 //	edge FROM TO
 //	reward NODE R

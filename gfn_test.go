@@ -2169,7 +2169,7 @@ func FuzzFiles(f *testing.F) {
 	})
 }
 
-// The top 0.5 % of 400 words are 2; words that tie with the second come in too. Of few words the first is a mode.
+// The top 0.5 % of 400 words are 2; words that tie with the second come in too. If words are few, the first is a mode.
 func TestTableModes(t *testing.T) {
 	const letters = "ABCDEFGHIJKLMNOPQRST"
 	text, score := "word,score\n", map[string]string{"BA": "9", "AB": "8", "CD": "8", "TT": "7.5"}
@@ -4311,8 +4311,8 @@ func TestTrustRegionByHand(t *testing.T) {
 		require.InDelta(t, visits*(p*math.Log(2*p)+(1-p)*math.Log(2-2*p)), report.KL, 1e-12)
 		require.InDelta(t, 2*p, report.After, 1e-12)
 	}
-	// To an edge of probability e^−30 the first trial is √(2ζ e^30), far too long: the logits move by some 20 in the
-	// end.
+	// The first trial towards an edge of probability e^−30 is √(2ζ e^30), far too long. The logits move by some 20 in
+	// the end.
 	tr.Damping = 0
 	report, moved := step(tr, 1, 15)
 	require.Equal(t, math.Ldexp(1, -15), report.Fraction)
@@ -5468,7 +5468,7 @@ func TestLargeG(t *testing.T) {
 }
 
 // valueTerms returns by slot of a row the terms of whose log-sum-exp log V(s) is: log g(s)R(s) of the exit, log V(s') −
-// log A of a child. Of a child with nothing but an exit V = gR is known.
+// log A of a child. A child with nothing but an exit has V = gR.
 func valueTerms(st *gfn.States, row int, logV, logGR []float64) (terms []float64) {
 	lo, hi := int(st.FStart[row]), int(st.FStart[row+1])
 	for e := lo; e < hi; e++ {
@@ -5529,7 +5529,7 @@ func byRow(g *gfn.Graph, table []float64) gfn.Policy {
 	}
 }
 
-// ValuePolicy of any values is what its formula says, on the graph and on states whose children are not there. Of the
+// ValuePolicy of any values is what its formula says, on the graph and on states whose children are not there. For the
 // exact values it is the policy of the evaluation.
 func TestValuePolicy(t *testing.T) {
 	try := func(g *gfn.Graph, rng *rand.Rand) {

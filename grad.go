@@ -172,8 +172,8 @@ func Advantages(b *Batch, way Direction, r, value []float64, λ float64, dst []f
 	}
 }
 
-// Returns writes to every step the whole return of its trajectory. This estimator has no bias, and the largest
-// variance.
+// Returns writes to every step the whole return of its trajectory. This estimator has no bias. Its variance is large
+// where returns are far from 0.
 func Returns(b *Batch, way Direction, r, dst []float64) {
 	clear(dst)
 	for i := range b.Trajectories() {
@@ -488,19 +488,19 @@ func (r *Replayed) logShare(row int, action int32) float64 {
 // is the KL of trajectories: the sum over the steps of a trajectory, mean over trajectories. The Fisher matrix and the
 // line search both use it.
 //
-// Two departures from the reference are on purpose. It tests a step by the KL's mean over steps, which is smaller by
+// Three departures from the reference are on purpose. It tests a step by the KL's mean over steps, which is smaller by
 // the number of steps of a trajectory, so that nearly every first trial passes. Where no trial passes, it keeps the
-// last.
+// last. It stops conjugate gradients at r·r < 1e-5 whatever g is, and so finds no direction near the optimum.
 type TrustRegion struct {
 	KL         float64 // ζ, nats
 	Damping    float64 // added to the diagonal of the Fisher matrix
 	Iterations int     // of conjugate gradients, at most
-	Tolerance  float64 // they stop at r·r ≤ Tolerance · min(1, |g|²): near the optimum g·g alone is below Tolerance
+	Tolerance  float64 // they stop at r·r ≤ Tolerance · min(1, |g|²), r = g − F x the residual
 	Backtracks int     // steps tried, each half of the one before
 	Penalised  bool    // minimise L + KL(PF'‖PF): see Step
 }
 
-// DefaultTrustRegion returns the reference's settings.
+// DefaultTrustRegion returns the reference's settings (spec §4), and a small damping.
 func DefaultTrustRegion() TrustRegion {
 	return TrustRegion{KL: 0.01, Damping: 1e-6, Iterations: 10, Tolerance: 1e-5, Backtracks: 20}
 }

@@ -21,8 +21,8 @@ type panelRow [panelColumns]float64
 // rows. What a panel has beyond the last column is added up with the rest and goes nowhere.
 type extra struct{ straight, turned []panelRow }
 
-// terms are the non-zero entries of a row of x, or a column, in a block of rows of W: their places in the
-// block and their values. There is room for eight more, where whole registers are stored and the kernels look ahead.
+// terms are the non-zero entries of a row of x, or a column, in a block of rows of W: their places in the block and
+// their values. There is room for eight more, where whole registers are stored and the kernels look ahead.
 type terms struct {
 	n int
 	k [panelRows + 8]int64
@@ -90,8 +90,8 @@ func (m *weights) pack(lo, hi int) {
 	}
 }
 
-// turn transposes: dst[c,r] = src[r,c] for r < rows and c < columns, lines of dst and src being toDst and
-// toSrc numbers apart.
+// turn transposes: dst[c,r] = src[r,c] for r < rows and c < columns, lines of dst and src being toDst and toSrc numbers
+// apart.
 func turn(dst []float64, toDst int, src []float64, toSrc, rows, columns int) {
 	r := 0
 	for ; r+4 <= rows; r += 4 {
@@ -248,11 +248,11 @@ func (w *scratch) addPanel(y []float64, lists int, panel []panelRow, first, out 
 // fast says whether the processor has what the kernels want; the plain loops do for others.
 func fast() bool { return archsimd.X86.AVX2() && archsimd.X86.FMA() }
 
-// addTerms512 adds every second term to sums of their own: eight sums hide the latency of an addition. The
-// rows of W are found four terms ahead: the compiler adds offsets into loads for a pointer that comes from the turn
-// before, and computes each address anew for one that it has just made. The bounds check of each place stands
-// between two terms, without which it would load more rows of W than it has registers for. Places past the last
-// term are those of former terms, or 0.
+// addTerms512 adds every second term to sums of their own: eight sums hide the latency of an addition. The rows of W
+// are found four terms ahead: the compiler adds offsets into loads for a pointer that comes from the turn before, and
+// computes each address anew for one that it has just made. The bounds check of each place stands between two terms,
+// without which it would load more rows of W than it has registers for. Places past the last term are those of former
+// terms, or 0.
 func addTerms512(y *panelRow, w []panelRow, t *terms) {
 	var a0, a1, a2, a3, b0, b1, b2, b3 archsimd.Float64x8
 	p0, p1, p2, p3 := &w[t.k[0]], &w[t.k[1]], &w[t.k[2]], &w[t.k[3]]
@@ -316,9 +316,9 @@ func load256(p *panelRow, i int) archsimd.Float64x4 {
 	return archsimd.LoadFloat64x4((*[4]float64)(p[i:]))
 }
 
-// relu, mask, add and adam compute what the plain loops do, bit for bit, several numbers at a time: memory
-// is what they wait for. They are not inlined: the compiler would move their constants out of the caller's
-// loops, behind the last ClearAVXUpperBits, and scalar code (math.Exp above all) then takes three times as long.
+// relu, mask, add and adam compute what the plain loops do, bit for bit, several numbers at a time: memory is what they
+// wait for. They are not inlined: the compiler would move their constants out of the caller's loops, behind the last
+// ClearAVXUpperBits, and scalar code (math.Exp above all) then takes three times as long.
 
 //go:noinline
 func relu(y []float64) {
@@ -326,7 +326,7 @@ func relu(y []float64) {
 		var zero archsimd.Float64x4
 		for ; len(y) >= 4; y = y[4:] {
 			p := (*[4]float64)(y)
-			zero.Max(archsimd.LoadFloat64x4(p)).Add(zero).Store(p) // of 0 and NaN or −0 Max is the second; −0 + 0 is 0
+			zero.Max(archsimd.LoadFloat64x4(p)).Add(zero).Store(p) // Max of 0 and NaN or −0 gives the second; −0 + 0 is 0
 		}
 		archsimd.ClearAVXUpperBits()
 	}

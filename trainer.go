@@ -122,7 +122,7 @@ func MethodByName(name string) (Method, error) {
 	return Method{}, among("Method", name, names...)
 }
 
-// Applies returns a [FieldError] that names a state of st where the method is not defined, or learns another target.
+// Applies returns a [FieldError] if the method is not defined on the states st, or learns another target there.
 func (m Method) Applies(st *States) error {
 	if m.Flow.applies == nil {
 		return nil
@@ -403,10 +403,10 @@ const (
 )
 
 // DefaultConfig returns the defaults of a method. It leaves an unknown method to [Config.Validate]. One recipe serves
-// all environments. It spends 128,000 trajectories, as many as 1,000 iterations of the paper, and reaches less than half
-// of the total variation of [Config.Paper]: small batches, so that there are more steps; rates that are higher to begin
-// with and decay; log Z, one number, at a hundred times the rate of the policies, and flows and critics at three times.
-// Trust-region steps want larger batches, for a better Fisher matrix.
+// all environments. It spends 128,000 trajectories, as many as 1,000 iterations of the paper, and reaches less than
+// half of the total variation of [Config.Paper]: small batches, so that there are more steps; rates that are higher to
+// begin with and decay; log Z, one number, at a hundred times the rate of the policies, and flows and critics at three
+// times. Trust-region steps want larger batches, for a better Fisher matrix.
 func DefaultConfig(method string) Config {
 	c := Config{
 		Method: method, Iterations: 4000, Batch: 32, Hidden: 256, Layers: 2, HiddenV: 256, LayersV: 2,
@@ -957,7 +957,7 @@ func (t *Trainer) balance() (loss float64, err error) {
 }
 
 // evaluate fills v with what the networks give on the rows of b. Rows that were evaluated to sample are not evaluated
-// again, so that [Net.Backward] finds what it needs.
+// again: the network has kept what [Net.Backward] needs of them.
 func (t *Trainer) evaluate(b *Batch, v *Flows) {
 	v.LogZ = t.logZ[0]
 	if t.net[forwardPolicy] != nil { // else the objective reads no policy

@@ -286,7 +286,7 @@ func newTraining(c *call) *training {
 	f.StringVar(&a.Centring, "centring", a.Centring, "of advantages: batch, others (without bias), none (rl* subeb*)")
 	f.StringVar(&a.BackwardStep, "backward-step", a.BackwardStep, "of PB: pg (policy gradient), tb (rl-b rl-g subeb-b)")
 	f.Float64Var(&a.KL, "kl", a.KL, "largest KL of a trust-region step, summed along a trajectory, nats (rl-t)")
-	f.StringVar(&a.Guide, "guide", a.Guide, "of PB: exit, replay, auto (the environment's, or replay) (rl-g)")
+	f.StringVar(&a.Guide, "guide", a.Guide, "of PB: exit (where R ≤ 1), replay, auto (env's own, or replay) (rl-g)")
 	f.Float64Var(&a.LogZ, "logz", a.LogZ, "log Z to begin with (tb* rl* subeb*)")
 	f.Float64Var(&a.Epsilon, "epsilon", a.Epsilon, "probability of a uniform action, at first (not rl* subeb*)")
 	f.Float64Var(&a.EpsilonEnd, "epsilon-end", a.EpsilonEnd, "the same at the end; linear between")

@@ -372,7 +372,7 @@ func config(t *testing.T, more ...string) gfn.Config {
 	return trainer.Config
 }
 
-// Flags stand above -paper, which stands above the defaults of the method and the environment.
+// Flags stand above -paper, which stands above the defaults of the method.
 func TestPrecedence(t *testing.T) {
 	c := config(t, "-method", "rl-g", "-centring", "others", "-lambda-v", "0.9", "-backward-step", "tb", "-kl", "0.02",
 		"-guide", "exit")
