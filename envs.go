@@ -148,8 +148,6 @@ func NewHyperGrid(dim, height int, reward GridReward) (*HyperGrid, error) {
 	g.traits = Traits{
 		LogStates: float64(dim) * math.Log(float64(height)),
 		Guide:     ExitCapped{1e-5, logFloored(r0, reward.Floor)}, Format: g.Format,
-		Spec: fmt.Sprintf("hypergrid:dim=%d,height=%d,r0=%v,r1=%v,r2=%v,reward=%s,floor=%v",
-			dim, height, r0, r1, r2, map[bool]string{false: "standard", true: "cosine"}[reward.Cosine], reward.Floor),
 	}
 	if !reward.Cosine {
 		g.traits.Mode = func(s []int) bool {
@@ -315,9 +313,7 @@ type WordReward struct {
 	Partial bool                     // LogR is defined on unfinished words, K in their empty slots: an intermediate reward
 
 	words wordSet // those it is defined on; the zero value: any
-	spec  string  // its keys in a spec
 	note  string  // see Traits
-	sum   uint32  // checksum of the file it came from
 }
 
 // Sequence builds words of length L over K tokens. A state has L entries, token numbers 0…K−1 and K for an empty slot,
@@ -360,14 +356,12 @@ func NewSequence(length int, tokens string, order Order, reward WordReward) (*Se
 	if err != nil {
 		return nil, err
 	}
-	keys := cmp.Or(reward.spec, "reward=custom")
-	spec := fmt.Sprintf("sequence:length=%d,tokens=%s,order=%s,%s", length, tokens, order, keys)
 	places := []int{Append: 1, Ends: 2, AnyOrder: length}[order]
 	shape := Shape{Dim: length, Forward: places*k + 1, Backward: places, Features: length * k}
 	q := &Sequence{base{shape: shape}, words, order, places, reward}
 	q.traits = Traits{
 		Mode: reward.Mode, LogStates: q.logStates(),
-		PathIndependent: true, Format: q.Format, Spec: spec, Note: reward.note, Checksum: reward.sum,
+		PathIndependent: true, Format: q.Format, Note: reward.note,
 	}
 	if reward.Partial && order != Ends {
 		q.traits.LogIntermediate = reward.LogR
@@ -654,9 +648,7 @@ func NewTableReward(r io.Reader, name string, length int, tokens string, t Table
 	reward := WordReward{
 		LogR:  func(word []int) float64 { return logR[words.index(word)] },
 		Mode:  func(word []int) bool { return logR[words.index(word)] >= least },
-		words: words, sum: file.sum(), note: note,
-		spec: fmt.Sprintf("reward=table,file=%s,transform=%s,beta=%v,rmax=%v,rmin=%v,missing=%v", name,
-			map[bool]string{false: "power", true: "exp"}[t.Exp], t.Beta, t.RMax, t.RMin, t.Missing),
+		words: words, note: note,
 	}
 	return reward, want(low < len(logR), "%s: all scores lie below rmin, %v; lower it, or use transform=exp", name, t.RMin)
 }
@@ -861,30 +853,24 @@ func parseFactors(file source, words wordSet) (factors []Factor, err error) {
 	return factors, err
 }
 
-// NewModesReward returns the reward that falls with the Hamming distance to the nearest of a set of distinct words of
-// length length over tokens, which are the modes:
+// NewModesReward returns the reward that falls with the Hamming distance to the nearest of a set of words of length L
+// over K tokens, which are the modes:
 //
 //	log R(x) = −β min_m Hamming(x, m)
-func NewModesReward(modes []string, length int, tokens string, beta float64) (WordReward, error) {
-	words, err := newWordSet(length, tokens)
-	err = cmp.Or(err, want(len(modes) > 0, "sequence: no modes, want one or more"),
+func NewModesReward(modes [][]int, length, k int, beta float64) (WordReward, error) {
+	err := cmp.Or(want(len(modes) > 0, "sequence: no modes, want one or more"),
 		want(finite(beta) && beta >= 0, "sequence: beta is %v, want a finite number not below 0", beta))
-	if err != nil {
-		return WordReward{}, err
-	}
-	seen, list := map[string]bool{}, make([][]int, len(modes))
-	for i, text := range modes {
-		if list[i], err = words.Parse(text); err != nil || seen[text] {
-			return WordReward{}, cmp.Or(err, want(false, "sequence: mode %q stands twice", text))
-		}
-		seen[text] = true
+	for i, m := range modes {
+		none := func(token int) bool { return token < 0 || token >= k }
+		err = cmp.Or(err, want(len(m) == length && !slices.ContainsFunc(m, none),
+			"sequence: mode %d is %v, want %d tokens from 0 to %d", i, m, length, k-1))
 	}
 	return WordReward{
-		LogR:    func(word []int) float64 { return beta * float64(-words.nearest(list, word)) },
-		Mode:    func(word []int) bool { return words.nearest(list, word) == 0 },
+		LogR:    func(word []int) float64 { return beta * float64(-nearest(modes, word, k)) },
+		Mode:    func(word []int) bool { return nearest(modes, word, k) == 0 },
 		Partial: true,
-		words:   words,
-	}, nil
+		words:   wordSet{length, make([]rune, k)}, // whatever the tokens
+	}, err
 }
 
 // ReadWords reads one or more words of q, separated by blanks, commas or line ends, from a text as [ParseEnv] describes
@@ -895,31 +881,31 @@ func ReadWords(r io.Reader, name string, q *Sequence) ([][]int, error) {
 	if len(file.text) > most {
 		return nil, fmt.Errorf("gfn: %s has more than %d bytes; split the list", name, most)
 	}
-	words, _, err := parseWords(file, q.wordSet)
+	words, err := parseWords(file, q.wordSet)
 	return words, cmp.Or(err, want(len(words) > 0, "%s has no words; write one on a line", name))
 }
 
-func parseWords(file source, words wordSet) (list [][]int, texts []string, err error) {
+func parseWords(file source, words wordSet) (list [][]int, err error) {
 	err = file.lines(func(fields []field) error {
 		for _, f := range fields {
 			word, err := words.read(f)
 			if err != nil {
 				return err
 			}
-			list, texts = append(list, word), append(texts, f.text)
+			list = append(list, word)
 		}
 		return nil
 	})
-	return list, texts, err
+	return list, err
 }
 
-// nearest returns the least Hamming distance of word, over the slots that are set, to one of modes.
-func (w wordSet) nearest(modes [][]int, word []int) int {
+// nearest returns the least Hamming distance of a word over k tokens, over the slots that are set, to one of modes.
+func nearest(modes [][]int, word []int, k int) int {
 	least := len(word)
 	for _, m := range modes {
 		d := 0
-		for i, k := range word {
-			if k != m[i] && k < len(w.tokens) {
+		for i, token := range word {
+			if token != m[i] && token < k {
 				d++
 			}
 		}
@@ -929,18 +915,19 @@ func (w wordSet) nearest(modes [][]int, word []int) int {
 }
 
 // drawModes returns n distinct words, uniform among all sets of n.
-func drawModes(n int, words wordSet, seed uint64) (modes []string, err error) {
+func drawModes(n int, words wordSet, seed uint64) (modes [][]int, err error) {
 	most := min(words.count(), float64(maxInputs/words.length))
 	if n < 1 || float64(n) > most {
 		return nil, fmt.Errorf("gfn: sequence: modes is %d, want 1 to %.0f", n, most)
 	}
-	rng, word := rand.New(rand.NewPCG(seed, 0)), make([]int, words.length)
+	rng := rand.New(rand.NewPCG(seed, 0))
 	for seen := map[string]bool{}; len(modes) < n; {
+		word := make([]int, words.length)
 		for i := range word {
 			word[i] = rng.IntN(len(words.tokens))
 		}
 		if text := words.format(word); !seen[text] {
-			seen[text], modes = true, append(modes, text)
+			seen[text], modes = true, append(modes, word)
 		}
 	}
 	return modes, nil
@@ -1010,14 +997,6 @@ func (f *source) String() string { return f.name }
 
 // Set notes the name.
 func (f *source) Set(name string) error { f.name = name; return nil }
-
-// or is what a spec says of a file, or of the draw that stands in for one.
-func (f source) or(format string, args ...any) string {
-	if f.name == "" {
-		return fmt.Sprintf(format, args...)
-	}
-	return "file=" + f.name
-}
 
 func (f source) sum() uint32 { return crc32.ChecksumIEEE(f.text) }
 
@@ -1264,7 +1243,6 @@ func NewExplicit(edges [][2]int, rewards map[int]float64, floor float64) (*Expli
 		e.labels = append(e.labels, strconv.Itoa(node))
 	}
 	e.traits.Format = e.Format
-	e.traits.Spec = "explicit:custom"
 	e.shape = Shape{Dim: 1, Forward: 1, Features: n} // an exit, and as many edges as a node has
 	for _, edge := range edges {
 		from, to := e.index(edge[0]), e.index(edge[1])
@@ -1394,7 +1372,6 @@ func parseExplicit(file source, floor float64) (*Explicit, error) {
 	if err != nil {
 		return nil, located(file.name, err)
 	}
-	e.traits.Spec, e.traits.Checksum = fmt.Sprintf("explicit:file=%s,floor=%v", file.name, floor), file.sum()
 	return e, nil
 }
 
@@ -1459,8 +1436,6 @@ type DAGScore struct {
 	Local func(node int, parents uint32) float64 // the finite score of a node given its parents, bit u for node u
 
 	names []string // of the nodes; nil: any number
-	spec  string   // its keys in a spec
-	sum   uint32   // checksum of the file it came from
 }
 
 // NewDAG returns the graphs on 1 to 31 nodes. Local scores are cached.
@@ -1477,13 +1452,9 @@ func NewDAG(nodes int, score DAGScore) (*DAG, error) {
 	if score.names == nil {
 		score.names = nodeNames(nodes)
 	}
-	score.spec = cmp.Or(score.spec, fmt.Sprintf("nodes=%d,score=custom", nodes))
 	shape := Shape{Dim: nodes, Forward: nodes*nodes + 1, Backward: nodes * nodes, Features: nodes * nodes}
 	d := &DAG{base: base{shape: shape}, score: score, cache: map[family]float64{}}
-	d.traits = Traits{
-		LogStates: logDAGs(nodes), Guide: ExitCapped{1e-10, 75}, Format: d.Format,
-		Spec: "dag:" + score.spec, Checksum: score.sum,
-	}
+	d.traits = Traits{LogStates: logDAGs(nodes), Guide: ExitCapped{1e-10, 75}, Format: d.Format}
 	return d, nil
 }
 
@@ -1728,7 +1699,8 @@ func NewBGe(d *Data, columns string, penalty float64) (DAGScore, error) {
 	t := αμ * (αw - float64(n) - 1) / (αμ + 1)
 	err := cmp.Or(
 		want(n >= 1 && n <= maxNodes, "dag: %d columns, want 1 to %d", n, maxNodes),
-		want(slices.Contains(columnNames, columns), "dag: columns are %q, want %s", columns, oneOf(columns, columnNames)),
+		want(slices.Contains(columnNames, columns), "dag: columns are %q, want one of %s",
+			columns, strings.Join(columnNames, ", ")),
 		want(N >= 1, "dag: no observations, want one or more"),
 		want(finite(penalty), "dag: penalty is %v, want a finite number", penalty),
 	)
@@ -1891,41 +1863,31 @@ var wordRewards = []string{"modes", "motif", "ising", "factors", "table"}
 // called when they are set, and builds the environment. The same keys must always build the same environment; one that
 // reads a file should report its checksum in [Traits].
 //
-// The environment gets the Spec name:key=value,…, with all keys. So a checkpoint finds it in every program that
-// registers the name. Register panics if the name stands twice, is empty, or has one of the marks : , = in it.
+// A checkpoint holds the environment's spec, so every program that registers the name can load it. Register panics if the name stands twice, is empty, or has one of the marks : , = in it.
 func Register(name, about string, declare func(keys *flag.FlagSet) func() (Env, error)) {
 	if _, err := findEnvironment(name, nil); err == nil || name == "" || strings.ContainsAny(name, ":,=") {
 		panic(fmt.Sprintf("gfn: Register: %q is taken, empty, or has : , or = in it", name))
 	}
-	environments = append(environments, environment{name, about, func(keys *flag.FlagSet) func() (Env, error) {
-		build := declare(keys)
-		return func() (Env, error) {
-			env, err := build()
-			if err != nil || env == nil {
-				return nil, cmp.Or(err, want(false, "%s: the function given to Register builds no environment", name))
-			}
-			var set []string
-			keys.VisitAll(func(f *flag.Flag) { set = append(set, f.Name+"="+f.Value.String()) })
-			return registered{env, strings.TrimSuffix(name+":"+strings.Join(set, ","), ":")}, nil
-		}
-	}})
+	environments = append(environments, environment{name, about, declare})
 }
 
-// registered is an environment of [Register] with the spec it was built from.
-type registered struct {
+// parsed is an environment of [ParseEnv] with what it was built from: a spec and the checksum of the file that this
+// names.
+type parsed struct {
 	Env
 	spec string
+	sum  uint32
 }
 
-// Traits are those of the environment within, which may know nothing of specs.
-func (r registered) Traits() Traits {
-	t := TraitsOf(r.Env)
-	t.Spec = r.spec
+// Traits are those of the environment within, which knows nothing of specs.
+func (p parsed) Traits() Traits {
+	t := TraitsOf(p.Env)
+	t.Spec, t.Checksum = p.spec, cmp.Or(t.Checksum, p.sum)
 	return t
 }
 
 // Unwrap returns the environment within.
-func (r registered) Unwrap() Env { return r.Env }
+func (p parsed) Unwrap() Env { return p.Env }
 
 // ParseEnv builds an environment from a specification name:key=value,key=value, such as
 //
@@ -1935,8 +1897,8 @@ func (r registered) Unwrap() Env { return r.Env }
 //	explicit:file=graph.txt
 //
 // [EnvHelp] lists the names and keys, and [Register] adds some. If a key is given twice, the last one counts. The error
-// of an unknown name or key, or of a bad value, lists the known ones. The [Traits] of the environment have a Spec that
-// ParseEnv reads.
+// of an unknown name or key, or of a bad value, lists the known ones. The [Traits] of the environment have the canonical
+// specification: in the order of the alphabet the keys that differ from their defaults.
 //
 // Files are text in UTF-8 of at most 64 MiB. A '#' begins a comment. Fields are separated by tabs (in tables and data),
 // semicolons, commas or blanks, the first of these that stands in the first line; quotes hold them together. A table
@@ -1975,18 +1937,26 @@ func parseEnv(spec string, readFile func(name string) (source, error)) (Env, err
 			return nil, fmt.Errorf("gfn: %s: %w", entry.name, err)
 		}
 	}
+	var file source
 	if f := keys.Lookup("file"); f != nil {
-		if file, ok := f.Value.(*source); ok && file.name != "" {
-			if *file, err = readFile(file.name); err != nil {
+		if named, ok := f.Value.(*source); ok && named.name != "" {
+			if file, err = readFile(named.name); err != nil {
 				return nil, err
 			}
+			*named = file
 		}
 	}
 	env, err := build()
-	if err != nil {
-		return nil, err // and no typed nil
+	if err != nil || env == nil {
+		return nil, cmp.Or(err, want(false, "%s: the function given to Register builds no environment", name))
 	}
-	return env, nil
+	canonical, separator := name, ":"
+	keys.VisitAll(func(f *flag.Flag) {
+		if f.Value.String() != f.DefValue {
+			canonical, separator = canonical+separator+f.Name+"="+f.Value.String(), ","
+		}
+	})
+	return parsed{env, canonical, file.sum()}, nil
 }
 
 // findEnvironment returns the entry of a name and of a reward that is among the items.
@@ -2001,7 +1971,7 @@ func findEnvironment(name string, items []string) (found environment, err error)
 			known = append(known, base)
 		}
 	}
-	return found, want(found.declare != nil, "unknown environment %q, want %s", name, oneOf(name, known))
+	return found, want(found.declare != nil, "unknown environment %q, want one of %s", name, strings.Join(known, ", "))
 }
 
 // setKey sets a key by an item key=value.
@@ -2011,37 +1981,13 @@ func setKey(keys *flag.FlagSet, item string) error {
 	if f == nil {
 		var known []string
 		keys.VisitAll(func(f *flag.Flag) { known = append(known, f.Name) })
-		return fmt.Errorf("unknown key %q, want %s", key, oneOf(key, known))
+		return fmt.Errorf("unknown key %q, want one of %s", key, strings.Join(known, ", "))
 	}
 	if keys.Set(key, value) == nil {
 		return nil
 	}
-	wanted, _ := flag.UnquoteUsage(f) // int, float, …
-	if c, ok := f.Value.(*choice); ok {
-		wanted = oneOf(value, c.of)
-	}
+	wanted, _ := flag.UnquoteUsage(f) // int, float, … or the names of a choice
 	return fmt.Errorf("%s is %q, want %s", key, value, wanted)
-}
-
-// oneOf says which of the known names are wanted, and which of them is near.
-func oneOf(typed string, known []string) string {
-	text := "one of " + strings.Join(known, ", ")
-	if near := Nearest(typed, known); near != "" {
-		text += "; did you mean " + near + "?"
-	}
-	return text
-}
-
-// Nearest returns the known name with the least [Levenshtein] distance from a mistyped one, or an empty string if no
-// distance is below 3 and below the length of the mistyped name. Case is ignored; known names are in lower case.
-func Nearest(typed string, known []string) (best string) {
-	least := min(3, len(typed))
-	for _, name := range known {
-		if d := Levenshtein([]byte(strings.ToLower(typed)), []byte(name)); d < least {
-			best, least = name, d
-		}
-	}
-	return best
 }
 
 // Levenshtein returns the least number of letters to insert, delete or replace that makes b of a.
@@ -2070,7 +2016,7 @@ func EnvHelp() string {
 		keys := flag.NewFlagSet(e.name, flag.ContinueOnError)
 		e.declare(keys)
 		keys.VisitAll(func(f *flag.Flag) {
-			fmt.Fprintf(&text, "  %-18s %s\n", f.Name+"="+f.DefValue, f.Usage)
+			fmt.Fprintf(&text, "  %-18s %s\n", f.Name+"="+f.Value.String(), strings.ReplaceAll(f.Usage, "`", ""))
 		})
 	}
 	return text.String()
@@ -2094,7 +2040,7 @@ func (c *choice) Set(name string) error {
 // choiceKey declares a key whose value is one of names.
 func choiceKey(keys *flag.FlagSet, key, value string, names []string, usage string) *choice {
 	c := &choice{names, value}
-	keys.Var(c, key, strings.Join(names, "|")+usage)
+	keys.Var(c, key, "`"+strings.Join(names, "|")+"`"+usage)
 	return c
 }
 
@@ -2105,14 +2051,6 @@ func fileKey(keys *flag.FlagSet, usage string) *source {
 	return f
 }
 
-func floorKey(keys *flag.FlagSet) *float64 {
-	return keys.Float64("floor", DefaultFloor, "log R (nats) where R = 0; a number below 0")
-}
-
-func seedKey(keys *flag.FlagSet) *uint64 {
-	return keys.Uint64("seed", 0, "without file: seed of the draw")
-}
-
 func gridKeys(keys *flag.FlagSet) func() (Env, error) {
 	dim := keys.Int("dim", 2, "number of coordinates")
 	height := keys.Int("height", 8, "number of values of a coordinate")
@@ -2120,7 +2058,7 @@ func gridKeys(keys *flag.FlagSet) func() (Env, error) {
 	r1 := keys.Float64("r1", 0.5, "factor of the outer band, or of the cosine term")
 	r2 := keys.Float64("r2", 2, "factor of the inner band; the cosine reward has none")
 	reward := choiceKey(keys, "reward", "standard", []string{"standard", "cosine"}, ": bands, or ripples")
-	floor := floorKey(keys)
+	floor := keys.Float64("floor", DefaultFloor, "log R (nats) where R = 0; a number below 0")
 	return func() (Env, error) {
 		if err := wantFloor("hypergrid", *floor); err != nil {
 			return nil, err // NewHyperGrid takes 0 for the default
@@ -2129,47 +2067,42 @@ func gridKeys(keys *flag.FlagSet) func() (Env, error) {
 	}
 }
 
-// readWords makes a reward of words from the values of its keys.
-type readWords func(words wordSet, beta float64) (WordReward, error)
-
 // wordKeys declares the keys of all words, whose defaults depend on the reward. What it returns builds the words with
-// the reward that read makes.
+// the reward that read makes of them and of β.
 func wordKeys(
 	keys *flag.FlagSet, reward string, length int, tokens string, beta float64,
-) func(read readWords) func() (Env, error) {
-	choiceKey(keys, "reward", reward, wordRewards, "")
+	read func(words wordSet, beta float64) (WordReward, error),
+) func() (Env, error) {
+	choiceKey(keys, "reward", "modes", []string{"modes", "motif", "ising", "factors", "table"}, "").is = reward
 	n := keys.Int("length", length, "letters of a word")
 	alphabet := keys.String("tokens", tokens, "alphabet: distinct characters other than blank , ; - # \"")
 	order := choiceKey(keys, "order", "append", orderNames, ": left to right, at either end, in any empty slot")
 	β := keys.Float64("beta", beta, "β of the reward")
-	return func(read readWords) func() (Env, error) {
-		return func() (Env, error) {
-			words, err := newWordSet(*n, *alphabet)
-			if err != nil {
-				return nil, err
-			}
-			reward, err := read(words, *β)
-			if err != nil {
-				return nil, err
-			}
-			return NewSequence(*n, *alphabet, Order(slices.Index(orderNames, order.is)), reward)
+	return func() (Env, error) {
+		words, err := newWordSet(*n, *alphabet)
+		if err != nil {
+			return nil, err
 		}
+		reward, err := read(words, *β)
+		if err != nil {
+			return nil, err
+		}
+		return NewSequence(*n, *alphabet, Order(slices.Index(orderNames, order.is)), reward)
 	}
 }
 
 func modesKeys(keys *flag.FlagSet) func() (Env, error) {
-	build := wordKeys(keys, "modes", 4, "ACGT", 1)
-	file, seed := fileKey(keys, "words, separated by blanks or line ends"), seedKey(keys)
+	file, seed := fileKey(keys, "words, separated by blanks or line ends"), keys.Uint64("seed", 0, "without file: seed of the draw")
 	n := keys.Int("modes", 4, "without file: number of words drawn")
-	return build(func(words wordSet, beta float64) (r WordReward, err error) {
-		_, modes, err := parseWords(*file, words)
+	return wordKeys(keys, "modes", 4, "ACGT", 1, func(words wordSet, beta float64) (r WordReward, err error) {
+		modes, err := parseWords(*file, words)
 		if file.name == "" {
 			modes, err = drawModes(*n, words, *seed)
 		}
-		if err == nil {
-			r, err = NewModesReward(modes, words.length, string(words.tokens), beta)
+		if err != nil {
+			return r, err
 		}
-		return r.from("modes", file.or("modes=%d,seed=%d", *n, *seed), beta, *file), err
+		return NewModesReward(modes, words.length, len(words.tokens), beta)
 	})
 }
 
@@ -2189,25 +2122,23 @@ func drawnKeys(
 	keys *flag.FlagSet, reward, usage string,
 	parse func(source, wordSet) ([]Factor, error), slots func(length int) [][]int,
 ) func() (Env, error) {
-	build := wordKeys(keys, reward, 4, "ACGT", 1)
-	file, seed := fileKey(keys, usage), seedKey(keys)
-	return build(func(words wordSet, beta float64) (r WordReward, err error) {
+	file, seed := fileKey(keys, usage), keys.Uint64("seed", 0, "without file: seed of the draw")
+	return wordKeys(keys, reward, 4, "ACGT", 1, func(words wordSet, beta float64) (r WordReward, err error) {
 		factors, err := parse(*file, words)
 		if file.name == "" {
 			factors, err = drawFactors(slots(words.length), words, *seed)
 		}
-		if err == nil {
-			r, err = NewFactorReward(factors, words.length, len(words.tokens), beta)
+		if err != nil {
+			return r, err
 		}
-		return r.from(reward, file.or("seed=%d", *seed), beta, *file), err
+		return NewFactorReward(factors, words.length, len(words.tokens), beta)
 	})
 }
 
 func isingKeys(keys *flag.FlagSet) func() (Env, error) {
-	build := wordKeys(keys, "ising", 9, "01", 1)
 	lattice := choiceKey(keys, "lattice", "ring", []string{"ring", "square"}, ": bonds in a ring, or in an n×n torus")
 	coupling, field := keys.Float64("coupling", 1, "J"), keys.Float64("field", 0, "h")
-	return build(func(words wordSet, beta float64) (WordReward, error) {
+	return wordKeys(keys, "ising", 9, "01", 1, func(words wordSet, beta float64) (WordReward, error) {
 		n, tokens, bonds := words.length, string(words.tokens), Ring(words.length)
 		err := want(len(words.tokens) == 2, "sequence: tokens are %q, want two, spin −1 and spin +1, such as 01", tokens)
 		if lattice.is == "square" {
@@ -2219,27 +2150,18 @@ func isingKeys(keys *flag.FlagSet) func() (Env, error) {
 		if err != nil {
 			return WordReward{}, err
 		}
-		r, err := NewFactorReward(Ising(n, bonds, *coupling, *field), n, 2, beta)
-		from := fmt.Sprintf("lattice=%s,coupling=%v,field=%v", lattice, *coupling, *field)
-		return r.from("ising", from, beta, source{}), err
+		return NewFactorReward(Ising(n, bonds, *coupling, *field), n, 2, beta)
 	})
-}
-
-// from returns r with the keys of a spec that say where it is from.
-func (r WordReward) from(name, from string, beta float64, file source) WordReward {
-	r.spec, r.sum = fmt.Sprintf("reward=%s,%s,beta=%v", name, from, beta), file.sum()
-	return r
 }
 
 func tableKeys(keys *flag.FlagSet) func() (Env, error) {
 	t := DefaultTable()
-	build := wordKeys(keys, "table", 4, "ACGT", t.Beta)
 	file := fileKey(keys, "needed: CSV with the header word,score and a line for every word")
 	transform := choiceKey(keys, "transform", "power", []string{"power", "exp"}, ": max(score, rmin)^β, or e^(β·score)")
 	keys.Float64Var(&t.RMax, "rmax", t.RMax, "largest reward")
 	keys.Float64Var(&t.RMin, "rmin", t.RMin, "with transform=power: scores below it are raised to it")
 	keys.Float64Var(&t.Missing, "missing", t.Missing, "score of words that the file lacks; NaN: it lacks none")
-	return build(func(words wordSet, beta float64) (r WordReward, err error) {
+	return wordKeys(keys, "table", 4, "ACGT", t.Beta, func(words wordSet, beta float64) (r WordReward, err error) {
 		if file.name == "" {
 			return r, errors.New("gfn: sequence: reward=table needs file, a CSV with the header word,score")
 		}
@@ -2254,65 +2176,42 @@ func dagKeys(keys *flag.FlagSet) func() (Env, error) {
 	samples := keys.Int("samples", 100, "without file: number of observations drawn")
 	edges := keys.Float64("edges", -1, "without file: expected edges of their graph; -1: as many as nodes")
 	noise := keys.Float64("noise", 0.1, "without file: standard deviation of a variable given its parents")
-	seed := seedKey(keys)
+	seed := keys.Uint64("seed", 0, "without file: seed of the draw")
 	columns := choiceKey(keys, "columns", "", columnNames, "; by default centred of a file, raw without one")
 	penalty := keys.Float64("penalty", 0, "log prior of a graph: −penalty for each edge")
 	return func() (Env, error) {
-		expected := *edges
-		if expected == -1 {
-			expected = min(float64(*nodes), float64(*nodes*(*nodes-1))/2)
-		}
 		var data *Data
 		var err error
+		is := columns.is
 		if file.name == "" {
+			expected := *edges
+			if expected == -1 {
+				expected = min(float64(*nodes), float64(*nodes*(*nodes-1))/2)
+			}
 			data, err = Simulate(*nodes, *samples, expected, *noise, *seed)
-			columns.is = cmp.Or(columns.is, "raw")
+			is = cmp.Or(is, "raw")
 		} else {
 			data, err = ReadData(bytes.NewReader(file.text), file.name)
-			columns.is = cmp.Or(columns.is, "centred")
+			is = cmp.Or(is, "centred")
 		}
 		if err != nil {
 			return nil, err
 		}
-		score, err := NewBGe(data, columns.is, *penalty)
+		score, err := NewBGe(data, is, *penalty)
 		if err != nil {
 			return nil, err
 		}
-		from := file.or("nodes=%d,samples=%d,edges=%v,noise=%v,seed=%d", *nodes, *samples, expected, *noise, *seed)
-		score.spec = fmt.Sprintf("%s,columns=%s,penalty=%v", from, columns, *penalty)
-		score.sum = file.sum()
 		return NewDAG(len(data.Names), score)
 	}
 }
 
 func explicitKeys(keys *flag.FlagSet) func() (Env, error) {
 	file := fileKey(keys, "lines edge FROM TO, reward NODE R, name NODE LABEL; else a graph with Z* = 112")
-	floor := floorKey(keys)
+	floor := keys.Float64("floor", DefaultFloor, "log R (nats) where R = 0; a number below 0")
 	return func() (Env, error) {
 		if file.name == "" {
 			return Fixture(), nil
 		}
 		return parseExplicit(*file, *floor)
 	}
-}
-
-// Brief returns a spec of [ParseEnv] without the keys that have their defaults.
-func Brief(spec string) string {
-	name, rest, _ := strings.Cut(spec, ":")
-	items := strings.Split(rest, ",")
-	entry, err := findEnvironment(name, items)
-	if err != nil {
-		return spec
-	}
-	keys := flag.NewFlagSet(name, flag.ContinueOnError)
-	entry.declare(keys)
-	given := slices.DeleteFunc(items, func(item string) bool {
-		key, value, _ := strings.Cut(item, "=")
-		f := keys.Lookup(key)
-		return f != nil && f.DefValue == value && !strings.HasSuffix(entry.name, ":"+item)
-	})
-	if brief := strings.Join(given, ","); brief != "" {
-		return name + ":" + brief
-	}
-	return name
 }

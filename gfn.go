@@ -38,7 +38,7 @@ type Traits struct {
 	LogIntermediate func(s []int) float64 // log R̂(s), nats, of states that are not terminating (spec §3, FL-DB)
 	PathIndependent bool                  // g does not depend on the path ([States.LogG])
 	Format          func(s []int) string  // a state as its users write it: "3,5", "ACGT"
-	Spec            string                // canonical description, which [ParseEnv] reads
+	Spec            string                // canonical, of an environment of [ParseEnv]
 	Note            string                // what stands for rewards that are 0, too low or missing, and how many
 	Checksum        uint32                // CRC-32 (IEEE) of the file that was read
 }

@@ -1486,9 +1486,9 @@ var list = []place{
 		m("the first slot changes fastest", "at = at*k + word[slot]", "at = at + word[slot]*int(math.Pow(float64(k), float64(slices.Index(f.Slots, slot))))"),
 	}},
 	{"envs.go", "NewModesReward", []mutant{
-		m("β left out", "beta * float64(-words", "float64(-words"),
-		m("no modes", "words.nearest(list, word) == 0", "words.nearest(list, word) < 0"),
-		m("words twice", "seen[text] = true", ""),
+		m("β left out", "beta * float64(-nearest", "float64(-nearest"),
+		m("no modes", "nearest(modes, word, k) == 0", "nearest(modes, word, k) < 0"),
+		m("modes of any tokens", "token < 0 || token >= k", "false"),
 	}},
 	{"envs.go", "drawModes", []mutant{
 		m("words drawn twice", "!seen[text]", "true"),
@@ -1572,13 +1572,16 @@ var list = []place{
 		m("names stand twice", "err == nil || name", "err == nil && false || name"),
 		m("unnamed", `|| name == "" |`, "|"),
 		m("names with colons", `":,="`, `",="`),
-		m("no environment", " || env == nil", ""),
-		m("the values of a key given in the spec only", "VisitAll", "Visit"),
-		m("a spec without values", `+f.Value.String()`, ""),
 	}},
-	{"envs.go", "registered.Traits", []mutant{
-		m("no spec", "t.Spec = r.spec", ""),
-		m("nothing but the spec", "TraitsOf(r.Env)", "Traits{}"),
+	{"envs.go", "parseEnv", []mutant{
+		m("no environment", " || env == nil", ""),
+		m("a spec with all keys", "f.Value.String() != f.DefValue", "true"),
+		m("a spec without values", `+"="+f.Value.String()`, `+"="`),
+		m("no checksum", "file.sum()}", "0}"),
+	}},
+	{"envs.go", "parsed.Traits", []mutant{
+		m("no spec", "= p.spec,", "= t.Spec,"),
+		m("nothing but the spec", "TraitsOf(p.Env)", "Traits{}"),
 	}},
 	{"envs.go", "Explicit.setLabels", []mutant{
 		m("any node", "if !found {", "if false && !found {"),
@@ -1619,8 +1622,8 @@ var list = []place{
 		m("a table of full words", "reward.Partial && ", ""),
 		m("g depends on the path", "PathIndependent: true, ", ""),
 	}},
-	{"envs.go", "wordSet.nearest", []mutant{
-		m("empty slots are mismatches", " && k < len(w.tokens)", ""),
+	{"envs.go", "nearest", []mutant{
+		m("empty slots are mismatches", " && token < k", ""),
 	}},
 	{"trainer.go", "within", []mutant{
 		m("no least", "value >= least && ", ""),

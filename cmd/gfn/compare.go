@@ -228,7 +228,7 @@ func (k *comparison) keep(r result) error {
 // run does the jobs that have no result, as many at once as -workers says, until the context is done.
 func (k *comparison) run() {
 	todo := slices.DeleteFunc(slices.Clone(k.jobs), func(j job) bool { return k.results[j].Final != nil })
-	fmt.Fprintf(k.stderr, "%s: %d runs found, %d to do\n", gfn.Brief(k.jobs[0].Env), len(k.results), len(todo))
+	fmt.Fprintf(k.stderr, "%s: %d runs found, %d to do\n", k.jobs[0].Env, len(k.results), len(todo))
 	k.begin("training; a line follows on each run that is done")
 	k.bar = newProgress(k.stderr, 0, len(todo)*k.Iterations)
 	next := make(chan job, len(todo))
@@ -322,7 +322,7 @@ func (k *comparison) report() (err error) {
 	if len(all) == 0 {
 		return nil
 	}
-	title := fmt.Sprintf("%s, batch %d, mean ± standard error, seeds: %d", gfn.Brief(k.jobs[0].Env), k.Batch, k.seeds)
+	title := fmt.Sprintf("%s, batch %d, mean ± standard error, seeds: %d", k.jobs[0].Env, k.Batch, k.seeds)
 	if *k.out != "" {
 		picture := func(w io.Writer) error { return writeCharts(w, title, all) }
 		err = gfn.WriteFile(filepath.Join(*k.out, "compare.svg"), picture)

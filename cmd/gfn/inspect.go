@@ -59,7 +59,7 @@ func exact(c *call) error {
 	}
 	logPB := g.Backward(gfn.UniformPB)
 	perfect := g.Metrics(g.ForwardOf(logPB), logPB, g.LogZ())
-	title := wrapped(gfn.Brief(gfn.TraitsOf(g.Env).Spec)) + "\n\n"
+	title := wrapped(gfn.TraitsOf(g.Env).Spec) + "\n\n"
 	return c.printFigures(record("exact", g.Env), title, []figure{
 		{"states", "", float64(g.Len()), none},
 		{"edges", "", float64(len(g.FAction)), none},
@@ -90,7 +90,7 @@ func check(c *call) error {
 
 // printBounds prints guarantees. Its error names the first one that does not hold.
 func (c *call) printBounds(env gfn.Env, bounds []gfn.Bound) (err error) {
-	spec := gfn.Brief(gfn.TraitsOf(env).Spec)
+	spec := gfn.TraitsOf(env).Spec
 	table := wrapped(spec) + "\n\nguarantee\tleft\t\tright\tslack\tholds\n"
 	var broken error
 	for _, b := range bounds {
@@ -362,7 +362,7 @@ func judgeOf(spec string, q *gfn.Sequence) (func(word []int) float64, error) {
 		return q.LogReward, nil
 	}
 	env, err := gfn.ParseEnv(spec)
-	judge, ok := env.(*gfn.Sequence)
+	judge, ok := gfn.Unwrap(env).(*gfn.Sequence)
 	if err == nil && !ok {
 		err = errors.New("no words; name a sequence")
 	}

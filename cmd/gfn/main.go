@@ -169,22 +169,13 @@ func findCommand(name string) (command, error) {
 		}
 		names = append(names, c.name)
 	}
-	near := didYouMean(name, names, "")
-	return command{}, usagef("%q is no command; write one of %s%s", name, strings.Join(names, ", "), near)
+	return command{}, usagef("%q is no command; write one of %s", name, strings.Join(names, ", "))
 }
 
 // oneLine returns the text of an error on one line, without the library's prefix.
 func oneLine(err error) string {
 	text := strings.TrimPrefix(err.Error(), "gfn: ")
 	return strings.NewReplacer("\ngfn: ", "; ", "\n", "; ", ": gfn: ", ": ").Replace(text)
-}
-
-// didYouMean returns "; did you mean …?" with the name nearest to a mistyped one, if any is near.
-func didYouMean(typed string, names []string, prefix string) string {
-	if near := gfn.Nearest(typed, names); near != "" {
-		return fmt.Sprintf("; did you mean %s%s?", prefix, near)
-	}
-	return ""
 }
 
 // parse reads flags, and from least to most arguments between them. For -h it prints help and returns [flag.ErrHelp].
@@ -224,9 +215,7 @@ func (c *call) explain(err error) error {
 		arg, usage := flag.UnquoteUsage(f)
 		return usagef("%s; write -%s %s: %s", text, name, arg, strings.ReplaceAll(usage, "\n", " "))
 	}
-	var names []string
-	c.flags.VisitAll(func(f *flag.Flag) { names = append(names, f.Name) })
-	return usagef(`unknown flag -%s; "gfn %s -h" lists the flags%s`, name, c.name, didYouMean(name, names, "-"))
+	return usagef(`unknown flag -%s; "gfn %s -h" lists the flags`, name, c.name)
 }
 
 func (c *call) envFlag() *string {
@@ -336,9 +325,5 @@ func (a *training) inFlags(err error) error {
 			name = f.Name
 		}
 	})
-	near := ""
-	if list, ok := strings.CutPrefix(wrong.Want, "must be one of "); ok {
-		near = didYouMean(wrong.Value, strings.Split(list, ", "), "")
-	}
-	return usagef("-%s is %s: %s%s", name, wrong.Value, wrong.Want, near)
+	return usagef("-%s is %s: %s", name, wrong.Value, wrong.Want)
 }

@@ -205,7 +205,7 @@ func (c *call) printFigures(o object, title string, figures []figure) error {
 // printFinal prints the last figures of a trainer, and more.
 func (c *call) printFinal(t *gfn.Trainer, e gfn.Evaluation, more ...figure) error {
 	title := wrapped(fmt.Sprintf("%s on %s\nseed %d, iterations: %.0f, trajectories: %.0f, %.1f s of training\n\n",
-		t.Config.Method, gfn.Brief(t.Spec()), t.Config.Seed, e.Iteration, e.Trajectories, e.TrainSeconds))
+		t.Config.Method, t.Spec(), t.Config.Seed, e.Iteration, e.Trajectories, e.TrainSeconds))
 	if target, learned, ok := gridMaps(t); ok && len(target) <= 16 { // in at most 69 columns
 		title = drawMaps(target, learned) + title
 	}

@@ -122,7 +122,7 @@ func (c *call) train(t *gfn.Trainer, a *training) error {
 	if t.Graph != nil {
 		size = fmt.Sprintf("%d states, log Z* = %.6f", t.Graph.Len(), t.Graph.LogZ())
 	}
-	fmt.Fprint(c.stderr, wrapped(fmt.Sprintf("%s on %s: %s\n", t.Config.Method, gfn.Brief(t.Spec()), size)))
+	fmt.Fprint(c.stderr, wrapped(fmt.Sprintf("%s on %s: %s\n", t.Config.Method, t.Spec(), size)))
 	bar := newProgress(c.stderr, t.Iteration, t.Config.Iterations)
 	saved, failed := time.Now(), error(nil)
 	const iterating = "at an iteration or its evaluation; with -eval-every 0 the end alone is evaluated"
@@ -216,7 +216,7 @@ func writeResults(t *gfn.Trainer, dir string) (err error) {
 		err = cmp.Or(err, gfn.WriteFile(filepath.Join(dir, name), content))
 	}
 	write(checkpointName, t.Save)
-	title := fmt.Sprintf("%s on %s", t.Config.Method, gfn.Brief(t.Spec()))
+	title := fmt.Sprintf("%s on %s", t.Config.Method, t.Spec())
 	run := result{job: job{Config: t.Config}}
 	for _, e := range t.Curve {
 		run.Curve = append(run.Curve, numbersOf(figures(t, e)))
