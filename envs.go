@@ -264,10 +264,7 @@ func (w wordSet) Parse(text string) ([]int, error) {
 // read is Parse of a field of a file.
 func (w wordSet) read(f field) ([]int, error) {
 	word, err := w.Parse(f.text)
-	if err != nil {
-		return nil, fieldError{f.column, err}
-	}
-	return word, nil
+	return word, f.wrong(err)
 }
 
 func (w wordSet) format(word []int) string {
@@ -657,18 +654,18 @@ func NewTableReward(r io.Reader, name string, length int, tokens string, t Table
 func readScores(file source, words wordSet, stead float64) (scores []float64, missing int, err error) {
 	scores = slices.Repeat([]float64{math.NaN()}, int(words.count()))
 	_, rows, err := file.table("word,score")
-	err = cmp.Or(err, file.each(rows, func(fields []field) error {
-		word, err := words.read(fields[0])
-		if err != nil {
-			return err
+	for _, row := range rows {
+		word, err1 := words.read(row[0])
+		score, err2 := row[1].finite("score")
+		if err := cmp.Or(err1, err2); err != nil {
+			return nil, 0, err
 		}
 		i := words.index(word)
 		if !math.IsNaN(scores[i]) {
-			return fmt.Errorf("word %q stands twice", fields[0].text)
+			return nil, 0, line(row).wrong(want(false, "word %q stands twice", row[0].text))
 		}
-		scores[i], err = parseField(fields[1], "score", parseFinite)
-		return err
-	}))
+		scores[i] = score
+	}
 	for i, y := range scores {
 		if math.IsNaN(y) && err == nil {
 			err = want(!math.IsNaN(stead) && len(rows) > 0, "%s: word %q is missing, want a score, or missing=SCORE for some",
@@ -819,16 +816,15 @@ func drawFactors(slots [][]int, words wordSet, seed uint64) (factors []Factor, e
 func parseMotif(file source, words wordSet) ([]Factor, error) {
 	var weights [][]float64
 	k := len(words.tokens)
-	err := file.lines(func(fields []field) error {
-		row, err := parseAll(fields, "weight", parseFinite)
-		weights = append(weights, row)
-		if err != nil || len(fields) != k {
-			last := fields[min(k, len(fields)-1)] // or the first that is too many
-			err = cmp.Or(err, error(fieldError{last.column, fmt.Errorf("%d weights, want %d", len(fields), k)}))
-			return fmt.Errorf("%w: a line is a slot, with a weight for each of the tokens %s", err, string(words.tokens))
+	rows, err := file.records("")
+	for _, row := range rows {
+		last := row[min(k, len(row)-1)] // or the first that is too many
+		slot, err := parseAll(row, "weight", field.finite)
+		if err = cmp.Or(err, last.wrong(want(len(row) == k, "%d weights, want %d", len(row), k))); err != nil {
+			return nil, fmt.Errorf("%w: a line is a slot, with a weight for each of the tokens %s", err, string(words.tokens))
 		}
-		return nil
-	})
+		weights = append(weights, slot)
+	}
 	n := len(weights)
 	return Motif(weights), cmp.Or(err, want(n == words.length,
 		"%s: %d lines of weights, want one for each of %d slots", file.name, n, words.length))
@@ -836,21 +832,22 @@ func parseMotif(file source, words wordSet) ([]Factor, error) {
 
 // parseFactors reads a line factor SLOT… : WEIGHT… for each factor.
 func parseFactors(file source, words wordSet) (factors []Factor, err error) {
-	err = file.lines(func(fields []field) error {
-		colon := slices.IndexFunc(fields, func(f field) bool { return f.text == ":" })
-		if fields[0].text != "factor" || colon < 0 {
-			return fmt.Errorf("line is %q, want factor SLOT… : WEIGHT…, blanks around the colon", join(fields, " "))
+	const wanted = "factor SLOT… : WEIGHT…"
+	rows, err := file.records("")
+	for _, row := range rows {
+		colon := slices.IndexFunc(row, func(f field) bool { return f.text == ":" })
+		if row[0].text != "factor" || colon < 0 {
+			return nil, line(row).wrong(want(false, "line is %q, want %s, blanks around the colon", join(row, " "), wanted))
 		}
-		slots, err := parseAll(fields[1:colon], "slot", parseNumber)
-		weights, err2 := parseAll(fields[colon+1:], "weight", parseFinite)
+		slots, err1 := parseAll(row[1:colon], "slot", field.number)
+		weights, err2 := parseAll(row[colon+1:], "weight", field.finite)
 		f := Factor{slots, weights}
+		if err := cmp.Or(err1, err2, line(row).wrong(f.check(words.length, len(words.tokens)))); err != nil {
+			return nil, err
+		}
 		factors = append(factors, f)
-		return cmp.Or(err, err2, f.check(words.length, len(words.tokens)))
-	})
-	if err == nil && len(factors) == 0 {
-		err = fmt.Errorf("gfn: %s: no factors, want lines factor SLOT… : WEIGHT…", file.name)
 	}
-	return factors, err
+	return factors, cmp.Or(err, want(len(factors) > 0, "%s: no factors, want lines %s", file.name, wanted))
 }
 
 // NewModesReward returns the reward that falls with the Hamming distance to the nearest of a set of words of length L
@@ -886,16 +883,14 @@ func ReadWords(r io.Reader, name string, q *Sequence) ([][]int, error) {
 }
 
 func parseWords(file source, words wordSet) (list [][]int, err error) {
-	err = file.lines(func(fields []field) error {
-		for _, f := range fields {
-			word, err := words.read(f)
-			if err != nil {
-				return err
-			}
-			list = append(list, word)
+	rows, err := file.records("")
+	for _, f := range slices.Concat(rows...) {
+		word, err := words.read(f)
+		if err != nil {
+			return nil, err
 		}
-		return nil
-	})
+		list = append(list, word)
+	}
 	return list, err
 }
 
@@ -936,30 +931,60 @@ func drawModes(n int, words wordSet, seed uint64) (modes [][]int, err error) {
 // maxFile bounds the bytes of a file.
 const maxFile = 64 << 20
 
-// source is a text and the name of the file it came from. Errors of its methods begin with that name and the line, and
-// the column of a field that has no name.
+// source is a text and the name of the file it came from.
 type source struct {
 	name string
 	text []byte
-	err  error // of reading it, which its methods return
+	err  error // of reading it, which records returns
 }
 
-// record is the fields of a line.
-type record struct {
-	line   int
-	fields []field
-}
-
-// field is a text and the column where it begins, in bytes from 1.
+// field is a text of a file and its place: the line, and the column where it begins, in bytes from 1.
 type field struct {
-	text   string
-	column int
+	text, file   string
+	line, column int // column 0: the line as a whole
 }
 
-// fieldError is what is wrong with a field.
-type fieldError struct {
-	column int
-	error
+// line stands for the line of fields.
+func line(fields []field) field { return field{"", fields[0].file, fields[0].line, 0} }
+
+// wrong returns err, if any, with the place of f in front of it.
+func (f field) wrong(err error) error {
+	if err == nil {
+		return nil
+	}
+	place := fmt.Sprintf("%s:%d", f.file, f.line)
+	if f.column > 0 {
+		place += fmt.Sprintf(":%d", f.column)
+	}
+	return fmt.Errorf("gfn: %s: %s", place, strings.TrimPrefix(err.Error(), "gfn: "))
+}
+
+// finite returns the number that f is. Errors call it what.
+func (f field) finite(what string) (float64, error) {
+	v, err := strconv.ParseFloat(f.text, 64)
+	if err == nil && finite(v) {
+		return v, nil
+	}
+	wanted := "want a finite number"
+	if _, err := strconv.ParseFloat(strings.Replace(f.text, ",", ".", 1), 64); err == nil && strings.Contains(f.text, ",") {
+		wanted = "with a decimal comma, want a decimal point"
+	}
+	return 0, f.wrong(want(false, "%s is %q, %s", what, f.text, wanted))
+}
+
+// number returns the whole number that f is. Errors call it what.
+func (f field) number(what string) (int, error) {
+	n, err := strconv.Atoi(f.text)
+	return n, f.wrong(want(err == nil && n >= 0, "%s is %q, want a whole number not below 0", what, f.text))
+}
+
+// parseAll parses fields, which errors number.
+func parseAll[T any](fields []field, what string, parse func(f field, what string) (T, error)) (all []T, err error) {
+	for i, f := range fields {
+		v, wrong := parse(f, fmt.Sprintf("%s %d", what, i+1))
+		all, err = append(all, v), cmp.Or(err, wrong)
+	}
+	return all, err
 }
 
 // join returns the texts of fields, with a separator between them.
@@ -1000,37 +1025,12 @@ func (f *source) Set(name string) error { f.name = name; return nil }
 
 func (f source) sum() uint32 { return crc32.ChecksumIEEE(f.text) }
 
-// located returns err, if any, with a place in front of it.
-func located(place string, err error) error {
-	return want(err == nil, "%s: %s", place, strings.TrimPrefix(fmt.Sprint(err), "gfn: "))
-}
-
-// each calls do on the fields of records.
-func (f source) each(records []record, do func(fields []field) error) error {
-	for _, r := range records {
-		if err := do(r.fields); err != nil {
-			place := fmt.Sprintf("%s:%d", f.name, r.line)
-			if bad, ok := errors.AsType[fieldError](err); ok {
-				place += fmt.Sprintf(":%d", bad.column)
-			}
-			return located(place, err)
-		}
-	}
-	return nil
-}
-
-// lines calls do on the fields of every line. A '#' begins a comment.
-func (f source) lines(do func(fields []field) error) error {
-	records, err := f.records("")
-	return cmp.Or(err, f.each(records, do))
-}
-
 // records returns the fields of all lines but empty ones. They are separated by tabs (in a text with a header),
 // semicolons or commas, the first of these that stands outside quotes in the first line, or else by any number of
 // blanks. A '#' begins a comment; in a text with a header, only at the beginning of a line. The header may itself be
 // the last comment above everything else, as numpy.savetxt writes it. It is if it is the one wanted, or if a number
 // follows.
-func (f source) records(header string) (records []record, err error) {
+func (f source) records(header string) (records [][]field, err error) {
 	separators := ";,"
 	if header != "" {
 		separators = "\t;,"
@@ -1040,7 +1040,7 @@ func (f source) records(header string) (records []record, err error) {
 	first, comment, title := "", 0, ""
 	for i, line := range lines {
 		if !utf8.ValidString(line) || strings.Contains(line, "\x00") {
-			return nil, fmt.Errorf("gfn: %s:%d: not UTF-8, perhaps UTF-16; want UTF-8", f.name, i+1)
+			return nil, field{file: f.name, line: i + 1}.wrong(errors.New("not UTF-8, perhaps UTF-16; want UTF-8"))
 		}
 		before, after, found := strings.Cut(line, "#")
 		if found && (header == "" || strings.TrimSpace(before) == "") {
@@ -1066,18 +1066,18 @@ func (f source) records(header string) (records []record, err error) {
 			return records, f.err
 		}
 		if bad, ok := errors.AsType[*csv.ParseError](err); ok {
-			return nil, located(fmt.Sprintf("%s:%d:%d", f.name, bad.Line, bad.Column), bad.Err)
+			return nil, field{"", f.name, bad.Line, bad.Column}.wrong(bad.Err)
 		}
-		line, fields := 0, make([]field, len(texts))
-		for i := range fields {
-			fields[i].text = strings.TrimSpace(texts[i])
-			line, fields[i].column = r.FieldPos(i)
+		fields := make([]field, len(texts))
+		for i, text := range texts {
+			line, column := r.FieldPos(i)
+			fields[i] = field{strings.TrimSpace(text), f.name, line, column}
 		}
 		if last := len(fields) - 1; comma == ' ' && fields[last].text == "" {
 			fields = fields[:last]
 		}
 		if join(fields, "") != "" {
-			records = append(records, record{line, fields})
+			records = append(records, fields)
 		}
 	}
 }
@@ -1100,35 +1100,34 @@ const anyNames = "with the names of the columns"
 // table returns the names in a header and the records below it, which are as long. The header must be the one given,
 // unless that is anyNames. It leaves out names of rows as R writes them: those below an empty first name, or distinct
 // ones that the header has no name for.
-func (f source) table(header string) (names []string, rows []record, err error) {
+func (f source) table(header string) (names []string, rows [][]field, err error) {
 	all, err := f.records(header)
 	if err = cmp.Or(err, want(len(all) > 0, "%s: empty, want the header %s", f.name, header)); err != nil {
 		return nil, nil, err
 	}
-	rows = all[1:]
-	unnamed, first, longer := all[0].fields[0].text == "", map[string]bool{}, len(rows) > 1
-	for _, r := range rows {
-		first[r.fields[0].text], longer = true, longer && len(r.fields) == len(all[0].fields)+1
+	head, rows := all[0], all[1:]
+	unnamed, first, longer, skip := head[0].text == "", map[string]bool{}, len(rows) > 1, 0
+	for _, row := range rows {
+		first[row[0].text], longer = true, longer && len(row) == len(head)+1
 	}
 	if unnamed || longer && len(first) == len(rows) {
-		for i := range rows {
-			rows[i].fields = rows[i].fields[1:]
-		}
+		skip = 1
 	}
 	if unnamed {
-		all[0].fields = all[0].fields[1:]
+		head = head[1:]
 	}
-	for _, name := range all[0].fields {
+	for _, name := range head {
 		names = append(names, name.text)
 	}
 	text := strings.Join(names, ",")
 	err = cmp.Or(
-		f.each(all[:1], func(fields []field) error {
-			return cmp.Or(want(header == anyNames || text == header, "header is %q, want %s", text, header), checkNames(fields))
-		}),
-		f.each(rows, func(fields []field) error {
-			return want(len(fields) == len(names), "%d fields, want %d, %s", len(fields), len(names), text)
-		}))
+		line(head).wrong(want(header == anyNames || text == header, "header is %q, want %s", text, header)),
+		checkNames(head))
+	for i, row := range rows {
+		err = cmp.Or(err,
+			line(row).wrong(want(len(row)-skip == len(names), "%d fields, want %d, %s", len(row)-skip, len(names), text)))
+		rows[i] = row[skip:]
+	}
 	if err != nil {
 		return nil, nil, err
 	}
@@ -1140,65 +1139,21 @@ func checkNames(names []field) error {
 	seen := map[string]bool{}
 	for i, f := range names {
 		name := f.text
-		_, number := parseFinite("", name)
+		_, number := f.finite("")
 		unusable := func(r rune) bool { return !unicode.IsPrint(r) || strings.ContainsRune(":|[]", r) }
-		err := cmp.Or(
+		err := f.wrong(cmp.Or(
 			want(number != nil, "header has the number %s, want the names of the columns", name),
 			want(name != "", "column %d has no name", i+1),
 			want(!strings.ContainsFunc(name, unusable), "column %d is called %q, want printable characters other than : | [ ]",
 				i+1, name),
 			want(!seen[name], "two columns are called %q", name),
-		)
+		))
 		if err != nil {
-			return fieldError{f.column, err}
+			return err
 		}
 		seen[name] = true
 	}
 	return nil
-}
-
-func parseFinite(what, text string) (float64, error) {
-	v, err := strconv.ParseFloat(text, 64)
-	if err == nil && finite(v) {
-		return v, nil
-	}
-	if _, err := strconv.ParseFloat(strings.Replace(text, ",", ".", 1), 64); err == nil && strings.Contains(text, ",") {
-		return 0, fmt.Errorf("%s is %q, with a decimal comma, want a decimal point", what, text)
-	}
-	return 0, fmt.Errorf("%s is %q, want a finite number", what, text)
-}
-
-func parseNumber(what, text string) (int, error) {
-	n, err := strconv.Atoi(text)
-	if err != nil || n < 0 {
-		return 0, fmt.Errorf("%s is %q, want a whole number not below 0", what, text)
-	}
-	return n, nil
-}
-
-// parseField parses a field, which errors call what.
-func parseField[T any](f field, what string, parse func(what, text string) (T, error)) (T, error) {
-	v, err := parse(what, f.text)
-	if err != nil {
-		return v, fieldError{f.column, err}
-	}
-	return v, nil
-}
-
-// parseAll parses each field. Errors number them.
-func parseAll[T any](fields []field, what string, parse func(what, text string) (T, error)) (all []T, err error) {
-	for i, f := range fields {
-		name := what
-		if len(fields) > 1 {
-			name = fmt.Sprintf("%s %d", what, i+1)
-		}
-		v, err := parseField(f, name, parse)
-		if err != nil {
-			return nil, err
-		}
-		all = append(all, v)
-	}
-	return all, nil
 }
 
 // Explicit is a pointed DAG given by its edges. Its states are the nodes, one entry, the node's rank in ascending
@@ -1338,30 +1293,31 @@ func (e *Explicit) Forward(dst, s []int) []int {
 func parseExplicit(file source, floor float64) (*Explicit, error) {
 	var edges [][2]int
 	rewards, labels := map[int]float64{}, map[int]string{}
-	err := file.lines(func(fields []field) error {
-		if len(fields) != 3 || !slices.Contains([]string{"edge", "reward", "name"}, fields[0].text) {
+	rows, err := file.records("")
+	for _, row := range rows {
+		if len(row) != 3 || !slices.Contains([]string{"edge", "reward", "name"}, row[0].text) {
 			const wanted = "edge FROM TO, reward NODE R, or name NODE LABEL"
-			return fmt.Errorf("line is %q, want %s", join(fields, " "), wanted)
+			return nil, line(row).wrong(want(false, "line is %q, want %s", join(row, " "), wanted))
 		}
-		node, err := parseField(fields[1], "node", parseNumber)
-		if err != nil {
-			return err
-		}
-		switch fields[0].text {
+		node, err := row[1].number("node")
+		_, rewarded := rewards[node]
+		_, named := labels[node]
+		switch row[0].text {
 		case "edge":
-			to, err := parseField(fields[2], "node", parseNumber)
-			edges = append(edges, [2]int{node, to})
-			return err
+			to, wrong := row[2].number("node")
+			edges, err = append(edges, [2]int{node, to}), cmp.Or(err, wrong)
 		case "reward":
-			_, twice := rewards[node]
-			rewards[node], err = parseField(fields[2], "reward", parseFinite)
-			return cmp.Or(want(!twice, "node %d has two rewards", node), err)
-		default:
-			_, twice := labels[node]
-			labels[node] = fields[2].text
-			return want(!twice, "node %d has two names", node)
+			reward, wrong := row[2].finite("reward")
+			rewards[node] = reward
+			err = cmp.Or(err, wrong, line(row).wrong(want(!rewarded, "node %d has two rewards", node)))
+		case "name":
+			labels[node] = row[2].text
+			err = cmp.Or(err, line(row).wrong(want(!named, "node %d has two names", node)))
 		}
-	})
+		if err != nil {
+			return nil, err
+		}
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -1370,14 +1326,14 @@ func parseExplicit(file source, floor float64) (*Explicit, error) {
 		err = e.setLabels(labels)
 	}
 	if err != nil {
-		return nil, located(file.name, err)
+		return nil, fmt.Errorf("gfn: %s: %s", file.name, strings.TrimPrefix(err.Error(), "gfn: "))
 	}
 	return e, nil
 }
 
 // setLabels gives nodes their labels. The error names a node that is not in the graph, two nodes with one label, or a
 // label that cannot be printed.
-func (e *Explicit) setLabels(labels map[int]string) error {
+func (e *Explicit) setLabels(labels map[int]string) (err error) {
 	for _, node := range slices.Sorted(maps.Keys(labels)) {
 		i, found := slices.BinarySearch(e.nodes, node)
 		if !found {
@@ -1386,20 +1342,16 @@ func (e *Explicit) setLabels(labels map[int]string) error {
 		e.labels[i] = labels[node]
 	}
 	first := map[string]int{}
+	unusable := func(r rune) bool { return !unicode.IsPrint(r) }
 	for i, label := range e.labels {
 		j, twice := first[label]
 		first[label] = i
-		unusable := func(r rune) bool { return !unicode.IsPrint(r) }
-		err := cmp.Or(
+		err = cmp.Or(err,
 			want(!twice, "nodes %d and %d are both called %q", e.nodes[j], e.nodes[i], label),
 			want(label != "" && !strings.ContainsFunc(label, unusable), "node %d is called %q, want printable characters",
-				e.nodes[i], label),
-		)
-		if err != nil {
-			return err
-		}
+				e.nodes[i], label))
 	}
-	return nil
+	return err
 }
 
 // maxNodes bounds the nodes of a [DAG], whose parent sets are entries of a state.
@@ -1631,18 +1583,17 @@ func ReadData(r io.Reader, name string) (*Data, error) {
 	file := readSource(r, name)
 	names, rows, err := file.table(anyNames)
 	d := &Data{Names: names}
-	return d, cmp.Or(err, file.each(rows, func(fields []field) error {
+	for _, fields := range rows {
 		row := make([]float64, len(names))
 		for j, name := range names {
-			v, err := parseFinite(name, fields[j].text)
-			if err != nil {
-				return err
-			}
-			row[j] = v
+			f := line(fields) // a column with a name needs no number
+			f.text = fields[j].text
+			v, wrong := f.finite(name)
+			row[j], err = v, cmp.Or(err, wrong)
 		}
 		d.Rows = append(d.Rows, row)
-		return nil
-	}))
+	}
+	return d, err
 }
 
 // column returns column j less its mean, and the mean. It subtracts the mean twice: the second mean corrects the

@@ -1556,17 +1556,23 @@ var list = []place{
 	{"gfn.go", "walk", []mutant{
 		m("memory looked at once", "row%4096 == 0", "row == 0"),
 	}},
-	{"envs.go", "source.each", []mutant{
-		m("no column", `Sprintf(":%d", bad.column)`, `Sprintf(":%d", bad.column)[:0]`),
+	{"envs.go", "field.wrong", []mutant{
+		m("no column", "f.column > 0", "false"),
+		m("the column of a line", "f.column > 0", "true"),
 	}},
-	{"envs.go", "parseField", []mutant{
-		m("no column", "fieldError{f.column, err}", "err"),
+	{"envs.go", "field.finite", []mutant{
+		m("no place", "f.wrong(want(", "(want("),
+		m("infinite numbers", "err == nil && finite(v)", "err == nil"),
+	}},
+	{"envs.go", "field.number", []mutant{
+		m("no place", "f.wrong(want(", "(want("),
+		m("negative numbers", " && n >= 0", ""),
 	}},
 	{"envs.go", "wordSet.read", []mutant{
-		m("no column of a word", "fieldError{f.column, err}", "err"),
+		m("no place of a word", "f.wrong(err)", "err"),
 	}},
 	{"envs.go", "checkNames", []mutant{
-		m("no column of a name", "fieldError{f.column, err}", "err"),
+		m("no place of a name", "f.wrong(cmp.Or(", "(cmp.Or("),
 	}},
 	{"envs.go", "Register", []mutant{
 		m("names stand twice", "err == nil || name", "err == nil && false || name"),
