@@ -393,7 +393,7 @@ func Enumerate(env Env, limit int) (*Graph, error) {
 		for _, row := range order {
 			sorted.Add(st.State(st.s, int(row)))
 		}
-		sorted.followAll()
+		sorted.AddChildren()
 		st = &sorted
 	}
 	g := &Graph{States: *st, logZ: LogSumExp(st.LogR)}
@@ -458,11 +458,22 @@ func (st *States) followRow(row int) {
 	}
 }
 
-// followAll follows every slot of the rows that st has.
-func (st *States) followAll() {
+// AddChildren adds every child of st's states, behind their rows, and joins all edges that leave these states.
+func (st *States) AddChildren() error {
 	for row := range st.Len() {
 		st.followRow(row)
 	}
+	return st.err
+}
+
+// AddParents adds every parent of st's states, behind their rows, and joins all edges that enter these states.
+func (st *States) AddParents() error {
+	for row := range st.Len() {
+		for k := st.BStart[row]; k < st.BStart[row+1]; k++ {
+			st.retreat(row, int(k))
+		}
+	}
+	return st.err
 }
 
 // topological returns the rows in an order in which every edge leads onward (Kahn 1962). The error names a state that
@@ -560,29 +571,29 @@ func checkTrajectory(env Env, b *Batch, o Sampling) error {
 // checkState tests the rules that one state can show, beside those of [States.Add].
 func checkState(env Env, s []int) error {
 	shape := env.Shape()
+	exit := shape.Forward - 1
 	forward, err1 := checkList(env, s, "actions", env.Forward, shape.Forward)
 	backward, err2 := checkList(env, s, "backward actions", env.Backward, shape.Backward)
 	_, err3 := checkList(env, s, "features", env.Features, shape.Features)
-	if err := cmp.Or(err1, err2, err3); err != nil {
-		return err
-	}
+	err := cmp.Or(err1, err2, err3)
 	for _, a := range forward {
-		err := error(nil)
-		if a == shape.Forward-1 {
-			err = checkReward(env, s)
-		} else {
+		if err == nil && a != exit {
 			err = checkMove(env, s, "action", a, env.Step, env.Undo, env.Backward)
-		}
-		if err != nil {
-			return err
 		}
 	}
 	for _, b := range backward {
-		if err := checkMove(env, s, "backward action", b, env.Undo, env.Step, env.Forward); err != nil {
-			return err
+		if err == nil {
+			err = checkMove(env, s, "backward action", b, env.Undo, env.Step, env.Forward)
 		}
 	}
-	return nil
+	if err == nil && slices.Contains(forward, exit) {
+		before := slices.Clone(s)
+		r, again := env.LogReward(s), env.LogReward(s)
+		err = want(r == again && slices.Equal(s, before),
+			"state %s: LogReward must be pure: it returns %v, then %v, and leaves %s",
+			shown{env, before}, r, again, shown{env, s})
+	}
+	return err
 }
 
 // checkList returns a list of s, which must be pure, appended to dst, and ascend below limit.
@@ -620,15 +631,6 @@ func checkMove(
 	back := undo(next, b)
 	return want(back == a && slices.Equal(next, s), "state %s: %s %d is not undone by %d: that leads to %s and returns %d",
 		shown{env, s}, way, a, b, shown{env, next}, back)
-}
-
-// checkReward tests that the reward is pure.
-func checkReward(env Env, s []int) error {
-	before := slices.Clone(s)
-	r, again := env.LogReward(s), env.LogReward(s)
-	return want(r == again && slices.Equal(s, before),
-		"state %s: LogReward must be pure: it returns %v, then %v, and leaves %s",
-		shown{env, before}, r, again, shown{env, s})
 }
 
 // maxSteps bounds walks of an environment that may break a rule.
@@ -765,29 +767,23 @@ func (g *Graph) LogTerminating(logPF []float64) []float64 {
 	return d
 }
 
-// LogFlows returns log F*(s) by row, the flows of a backward policy:
+// LogFlows returns log F*(s) by row, the flows of a backward policy for any rewards by row, such as [States.LogR]:
 //
-//	F*(s) = Σ_{s→s'} F*(s') PB(s|s') + [s ∈ X] R(s)    F*(s0) = Z*
-func (g *Graph) LogFlows(logPB []float64) []float64 { return g.logFlows(logPB, g.LogR) }
-
-// logFlows is LogFlows with any measure on the terminating states in place of R. Flows are the soft values of the
-// corrected reward at temperature 1 (spec §6).
-func (g *Graph) logFlows(logPB, logR []float64) []float64 {
-	v, _ := g.SoftValue(g.softReward(logPB, logR, 1), 1)
+//	F*(s) = Σ_{s→s'} F*(s') PB(s|s') + [s ∈ X] R(s)    F*(s0) = Σ_x R(x)
+//
+// Flows are the soft values of the corrected reward at temperature 1 (spec §6).
+func (g *Graph) LogFlows(logPB, logR []float64) []float64 {
+	v, _ := g.SoftValue(g.SoftReward(logPB, logR, 1), 1)
 	return v[:g.Len()]
 }
 
 // SoftReward returns the reward of maximum-entropy control at temperature α by forward slot (Deleu et al. 2024, spec
-// §6):
+// §6), for any rewards by row:
 //
 //	r(s→s') = α log PB(s|s')    r(x→sf) = α log R(x)
 //
 // Uncorrected, with logPB nil, it is 0 on ordinary edges.
-func (g *Graph) SoftReward(logPB []float64, α float64) []float64 {
-	return g.softReward(logPB, g.LogR, α)
-}
-
-func (g *Graph) softReward(logPB, logR []float64, α float64) []float64 {
+func (g *Graph) SoftReward(logPB, logR []float64, α float64) []float64 {
 	r := make([]float64, len(g.FAction))
 	for e, k := range g.Back {
 		if k < 0 {
@@ -829,7 +825,7 @@ func (g *Graph) SoftValue(r []float64, α float64) (v, logPF []float64) {
 //
 //	P*F(s'|s) = F*(s') PB(s|s') / F*(s)    P*F(sf|x) = R(x) / F*(x)
 func (g *Graph) ForwardOf(logPB []float64) []float64 {
-	_, logPF := g.SoftValue(g.SoftReward(logPB, 1), 1)
+	_, logPF := g.SoftValue(g.SoftReward(logPB, g.LogR, 1), 1)
 	return logPF
 }
 
@@ -1124,30 +1120,40 @@ func (b *Batch) begin(n int, o Sampling, row func(i int) int) {
 	}
 }
 
-// Sample adds n trajectories drawn from pf. All trajectories advance together, one step at a time, so that one call of
-// pf evaluates all states that are new at that step. The error names a state that breaks a rule of [Env], or one from
-// which 2²⁰ steps have not led to the exit.
+// advance moves all active trajectories together, one step at a time, so that one call of a policy evaluates all states
+// that are new at that step. step takes a step of trajectory i from a row to another one, or to its end, −1.
+func (b *Batch) advance(pf, pb Policy, end string, step func(i, row int32) (next int32)) {
+	for steps := 0; len(b.active) > 0 && b.err == nil; steps++ {
+		if steps > maxSteps {
+			b.fail("state %s: no %s within %d steps", b.Format(int(b.rows[b.active[0]])), end, maxSteps)
+		}
+		b.Evaluate(pf, pb)
+		going := b.active[:0]
+		for _, i := range b.active {
+			if next := step(i, b.rows[i]); next >= 0 {
+				b.rows[i] = next
+				going = append(going, i)
+			}
+		}
+		b.active = going
+	}
+}
+
+// Sample adds n trajectories drawn from pf. The error names a state that breaks a rule of [Env], or one that 2²⁰ steps
+// have led to, but not to the exit.
 func (b *Batch) Sample(pf Policy, n int, o Sampling) error {
 	b.Env.Source(b.s)
 	source := b.Add(b.s)
 	b.begin(n, o, func(int) int { return source })
-	for steps := 0; len(b.active) > 0 && b.err == nil; steps++ {
-		if steps > maxSteps {
-			b.fail("state %s: no exit within %d steps of the source", b.Format(int(b.rows[b.active[0]])), maxSteps)
+	b.advance(pf, nil, "exit", func(i, row int32) (next int32) {
+		e := b.FStart[row] + int32(draw(b.LogPF[b.FStart[row]:b.FStart[row+1]], &b.rngs[i], o))
+		next = -1
+		if int(b.FAction[e]) != b.Shape.Forward-1 {
+			next = int32(b.follow(int(e)))
 		}
-		b.Evaluate(pf, nil)
-		going := b.active[:0]
-		for _, i := range b.active {
-			row := b.rows[i]
-			e := b.FStart[row] + int32(draw(b.LogPF[b.FStart[row]:b.FStart[row+1]], &b.rngs[i], o))
-			if int(b.FAction[e]) != b.Shape.Forward-1 {
-				b.rows[i] = int32(b.follow(int(e)))
-				going = append(going, i)
-			}
-			b.paths[i] = append(b.paths[i], Step{row, e, b.Back[e]})
-		}
-		b.active = going
-	}
+		b.paths[i] = append(b.paths[i], Step{row, e, b.Back[e]})
+		return next
+	})
 	return b.finish(n)
 }
 
@@ -1186,28 +1192,18 @@ func (b *Batch) SampleBackward(pb Policy, endpoints [][]int, o Sampling) error {
 		}
 		b.paths[i] = append(b.paths[i], Step{b.rows[i], int32(e), -1})
 	}
-	for steps := 0; len(b.active) > 0 && b.err == nil; steps++ {
-		if steps > maxSteps {
-			b.fail("state %s: %d backward actions do not lead to the source", b.Format(int(b.rows[b.active[0]])), maxSteps)
+	b.advance(nil, pb, "source", func(i, row int32) (next int32) {
+		if b.BStart[row] == b.BStart[row+1] {
+			return -1
 		}
-		b.Evaluate(nil, pb)
-		going := b.active[:0]
-		for _, i := range b.active {
-			row := b.rows[i]
-			if b.BStart[row] == b.BStart[row+1] {
-				continue
-			}
-			k := b.BStart[row] + int32(draw(b.LogPB[b.BStart[row]:b.BStart[row+1]], &b.rngs[i], o))
-			e := int32(b.retreat(int(row), int(k)))
-			if e < 0 {
-				return b.err
-			}
-			b.rows[i] = b.From[e]
-			b.paths[i] = append(b.paths[i], Step{b.From[e], e, k})
-			going = append(going, i)
+		k := b.BStart[row] + int32(draw(b.LogPB[b.BStart[row]:b.BStart[row+1]], &b.rngs[i], o))
+		e := int32(b.retreat(int(row), int(k)))
+		if e < 0 {
+			return -1
 		}
-		b.active = going
-	}
+		b.paths[i] = append(b.paths[i], Step{b.From[e], e, k})
+		return b.From[e]
+	})
 	for i := range endpoints {
 		slices.Reverse(b.paths[i])
 	}
@@ -1219,22 +1215,6 @@ func (b *Batch) finish(n int) error {
 		b.Steps = append(b.Steps, path...)
 		b.Start = append(b.Start, int32(len(b.Steps)))
 	}
-	return b.err
-}
-
-// AddParents adds every parent of the batch's states, behind their rows, and joins all edges that enter these states.
-func (b *Batch) AddParents() error {
-	for row := range b.Len() {
-		for k := b.BStart[row]; k < b.BStart[row+1]; k++ {
-			b.retreat(row, int(k))
-		}
-	}
-	return b.err
-}
-
-// AddChildren adds every child of the batch's states, and joins all edges that leave these states.
-func (b *Batch) AddChildren() error {
-	b.followAll()
 	return b.err
 }
 

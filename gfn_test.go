@@ -313,8 +313,8 @@ func ExampleGraph_SoftValue() {
 		p := g.LogTerminating(logPF)
 		fmt.Printf("V(s0) = ½ log %.0f, samples %.3f %.3f\n", math.Exp(v[0]/0.5), math.Exp(p[1]), math.Exp(p[2]))
 	}
-	show(g.SoftReward(nil, 0.5))
-	show(g.SoftReward(g.Backward(gfn.UniformPB), 0.5))
+	show(g.SoftReward(nil, g.LogR, 0.5))
+	show(g.SoftReward(g.Backward(gfn.UniformPB), g.LogR, 0.5))
 	// Output:
 	// V(s0) = ½ log 3, samples 0.667 0.333
 	// V(s0) = ½ log 2, samples 0.500 0.500
@@ -636,7 +636,7 @@ func TestExactQuantities(t *testing.T) {
 		}
 		closeTo(t, math.Log(z), g.LogZ(), 1e-10)
 		gotVisits, gotEnds := g.LogVisits(logPF), g.LogTerminating(logPF)
-		gotCount, gotFlow := g.LogTrajectories(), g.LogFlows(logPB)
+		gotCount, gotFlow := g.LogTrajectories(), g.LogFlows(logPB, g.LogR)
 		for row := range n {
 			closeTo(t, math.Log(visits[row]), gotVisits[row], 1e-10)
 			closeTo(t, math.Log(ends[row]), gotEnds[row], 1e-10)
@@ -664,7 +664,7 @@ func TestFixture(t *testing.T) {
 	g := enumerate(t, gfn.Fixture())
 	require.Len(t, g.FAction, 13+6)
 	require.Equal(t, 6, g.Longest(), "0 2 4 6 8 9 and the exit")
-	count, flow := g.LogTrajectories(), g.LogFlows(g.Backward(gfn.UniformPB))
+	count, flow := g.LogTrajectories(), g.LogFlows(g.Backward(gfn.UniformPB), g.LogR)
 	for node, want := range []float64{1, 1, 1, 2, 1, 2, 1, 2, 3, 5, 1} {
 		closeTo(t, want, math.Exp(count[g.Row([]int{node})]), 1e-12, node)
 	}
@@ -899,7 +899,7 @@ func TestCheckEnv(t *testing.T) {
 	// walks without end
 	b := batchOf(newWeb(exits, [2]int{0, 1}, [2]int{1, 2}, [2]int{2, 0}))
 	require.ErrorContains(t, b.SampleBackward(gfn.UniformPB, [][]int{{1}}, gfn.Sampling{}),
-		"1048576 backward actions do not lead to the source")
+		"no source within 1048576 steps")
 	b.Reset(newWeb(func(int) bool { return false }, [2]int{0, 1}, [2]int{1, 2}, [2]int{2, 0}))
 	require.ErrorContains(t, b.Sample(gfn.UniformPF, 1, gfn.Sampling{}), "no exit within 1048576 steps")
 }
@@ -3503,7 +3503,7 @@ func atOptimum(g *gfn.Graph, b *gfn.Batch, logPB []float64, v *gfn.Flows) {
 	g.Policy(g.ForwardOf(logPB))(&b.States, 0, b.Len(), v.LogPF)
 	g.BackwardPolicy(logPB)(&b.States, 0, b.Len(), v.LogPB)
 	if v.LogF != nil {
-		v.LogF = onBatch(g, b, g.LogFlows(logPB))
+		v.LogF = onBatch(g, b, g.LogFlows(logPB, g.LogR))
 	}
 	v.LogZ = g.LogZ()
 }
@@ -3645,7 +3645,7 @@ func slopes(g *gfn.Graph, τ []int, logPF, logPB []float64) (forward, backward [
 func TestPolicyDependentRewards(t *testing.T) {
 	onDAGs(t, func(t *testing.T, rng *rand.Rand, g *gfn.Graph) {
 		logPF, logPB, logPG, logZ := randomPF(rng, g), randomPB(rng, g), randomPF(rng, g), rng.NormFloat64()
-		oracle, flows, all := g.ForwardOf(logPB), g.LogFlows(logPB), trajectories(g)
+		oracle, flows, all := g.ForwardOf(logPB), g.LogFlows(logPB, g.LogR), trajectories(g)
 		ρ := randomPolicy(rng, []int32{0, int32(g.Len())})
 		for row := range ρ {
 			if g.Exit(row) < 0 {
@@ -4983,12 +4983,12 @@ func requireSoft(t *testing.T, g *gfn.Graph, logPB []float64, α float64) {
 		}
 		return v
 	}
-	v := at(g.SoftReward(logPB, α), g.LogTarget(), g.LogZ())
-	for row, f := range g.LogFlows(logPB) {
+	v := at(g.SoftReward(logPB, g.LogR, α), g.LogTarget(), g.LogZ())
+	for row, f := range g.LogFlows(logPB, g.LogR) {
 		closeTo(t, α*f, v[row], 1e-10)
 	}
 	biased, total := softTargets(g)
-	at(g.SoftReward(nil, α), biased, total)
+	at(g.SoftReward(nil, g.LogR, α), biased, total)
 }
 
 // Soft values on random DAGs, the grid and structures: the corrected reward samples R/Z* for any PB,
@@ -5009,7 +5009,7 @@ func TestSoftValue(t *testing.T) {
 		}
 	}
 	g := enumerate(t, line())
-	r := g.SoftReward(nil, 1)
+	r := g.SoftReward(nil, g.LogR, 1)
 	r[len(r)-1] = math.Inf(-1) // no reward is within reach: a policy nevertheless
 	v, logPF := g.SoftValue(r, 2)
 	require.True(t, math.IsInf(v[0], -1))
@@ -5029,7 +5029,7 @@ func TestSoftBias(t *testing.T) {
 		{"sequence:length=4,tokens=ABC,order=ends", 0, 1e-10}, {"sequence:length=4,tokens=ABC,order=any", 0, 1e-10},
 	} {
 		g := enumerate(t, parse(t, c.spec))
-		_, logPF := g.SoftValue(g.SoftReward(nil, 1), 1)
+		_, logPF := g.SoftValue(g.SoftReward(nil, g.LogR, 1), 1)
 		tv := gfn.TV(g.LogTerminating(logPF), g.LogTarget())
 		n := g.LogTrajectories()
 		least, most := math.Inf(1), math.Inf(-1)
@@ -5252,7 +5252,7 @@ func TestSoftState(t *testing.T) {
 	onDAGs(t, func(t *testing.T, rng *rand.Rand, g *gfn.Graph) {
 		const α = 0.6
 		logPF := randomPF(rng, g)
-		r := g.SoftReward(randomPB(rng, g), α)
+		r := g.SoftReward(randomPB(rng, g), g.LogR, α)
 		entropic := slices.Clone(r)
 		for e := range r {
 			entropic[e] -= α * logPF[e]
@@ -5400,7 +5400,7 @@ func TestRandomPolicyEvaluation(t *testing.T) {
 		logG, logV, logPF, err := anywhere(g)
 		require.NoError(t, err, name)
 		p, target, d := g.LogTerminating(logPF), g.LogTarget(), g.LogVisits(g.Forward(gfn.UniformPF))
-		flows := g.LogFlows(g.Backward(gfn.UniformPB))
+		flows := g.LogFlows(g.Backward(gfn.UniformPB), g.LogR)
 		for row := range g.Len() {
 			require.InDelta(t, math.Exp(target[row]), math.Exp(p[row]), 1e-10, name)
 			closeTo(t, flows[row], logV[row]-logG[row], 1e-10, name)

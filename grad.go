@@ -49,7 +49,7 @@ func (g *Graph) ValueB(logPB, r []float64) []float64 {
 
 // LogVisitsB returns log d_B(s) by row. d_B(s) is the probability that a walk backwards from x ∼ ρ passes s: the flow
 // of PB with ρ in place of R.
-func (g *Graph) LogVisitsB(logPB, logρ []float64) []float64 { return g.logFlows(logPB, logρ) }
+func (g *Graph) LogVisitsB(logPB, logρ []float64) []float64 { return g.LogFlows(logPB, logρ) }
 
 // Advantage returns A(s→s') = r(s→s') + V(s') − V(s) by forward slot, v as from [Graph.Value].
 func (g *Graph) Advantage(v, r []float64) []float64 {
@@ -862,7 +862,7 @@ func ResidualCertificate(g *Graph, logPF, logPB []float64) Bound {
 // to sf; and of the sum of squares along it for soft Q-learning, for its policy-parametrised form where every state is
 // terminating, and for a shaped reward, with R̂ = R where R is defined and 1 elsewhere.
 func Control(g *Graph, logPF, logPB, logF []float64, α float64) []Bound {
-	r, none := g.SoftReward(logPB, α), make([]float64, g.Len())
+	r, none := g.SoftReward(logPB, g.LogR, α), make([]float64, g.Len())
 	bounds := softValues(g, r, α)
 	residuals, entropic := g.residuals(logPF, logPB), slices.Clone(r)
 	for e := range r {
@@ -903,7 +903,7 @@ func Control(g *Graph, logPF, logPB, logF []float64, α float64) []Bound {
 // softValues returns Control's statements about soft value iteration, r being the corrected reward.
 func softValues(g *Graph, r []float64, α float64) []Bound {
 	v, π := g.SoftValue(r, α)
-	v0, π0 := g.SoftValue(g.SoftReward(nil, α), α) // uncorrected
+	v0, π0 := g.SoftValue(g.SoftReward(nil, g.LogR, α), α) // uncorrected
 	nR, total := g.weighted(g.LogTrajectories())
 	return []Bound{
 		{"soft value", v[0], α * g.LogZ(), true},
@@ -953,7 +953,7 @@ func UniformValue(g *Graph) []Bound {
 		return append(bounds, bias)
 	}
 	flows, visits := 0.0, 0.0
-	for row, f := range g.LogFlows(uniform) {
+	for row, f := range g.LogFlows(uniform, g.LogR) {
 		flows, visits = max(flows, math.Abs(logV[row]-logG[row]-f)), max(visits, math.Abs(dg[row]))
 	}
 	return append(bounds,

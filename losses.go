@@ -231,7 +231,7 @@ func VarGrad(b *Batch, v, d *Flows) float64 {
 //	δ(s) = log Σ_{p→s} F(p→s) − log Σ_{s→c} F(s→c)
 //
 // and at every visited terminating state, s0 included, ε(x) = log F(x→sf) − log R(x). L is the sum of δ² and ε² along a
-// trajectory. The batch needs its parents ([Batch.AddParents]). If all δ and ε are 0, PF samples R/Z, log Z = LogF[s0].
+// trajectory. The batch needs its parents ([States.AddParents]). If all δ and ε are 0, PF samples R/Z, log Z = LogF[s0].
 // The reference puts R in place of the learned exit flow in δ.
 func FM(b *Batch, v, d *Flows) float64 {
 	b.u = b.Visits(b.u)
@@ -449,7 +449,7 @@ func SoftState(st *States, v *Flows, dst []float64) {
 //
 // and L is the sum of δ² along a trajectory. ∂L/∂log V(s') is −2 δ(s) times the share of V(s') in U(s): the update is
 // not held constant. Where the exit is the only edge, V = g(x) R(x) is known, and not learned. The batch needs its
-// children ([Batch.AddChildren]), v.LogG, and v.LogF for log V, but no policy: its trajectories are the uniform
+// children ([States.AddChildren]), v.LogG, and v.LogF for log V, but no policy: its trajectories are the uniform
 // policy's, or any that reach every state. If δ = 0 everywhere, V is that of [Graph.RandomPolicyEvaluation], and log Z
 // = log V(s0).
 //
@@ -490,7 +490,7 @@ func ValuePolicy(logV Policy) Policy {
 			s = st.State(s, row)
 			near.Add(s)
 		}
-		near.followAll()
+		near.AddChildren()
 		v = resize(v, near.Len())
 		logV(&near, 0, near.Len(), v)
 		logG, _ = near.LogG(logG)

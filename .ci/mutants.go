@@ -558,6 +558,7 @@ var list = []place{
 	}},
 	{"gfn.go", "checkState", []mutant{
 		m("backward actions not tested", "range backward", "range backward[:0]"),
+		m("rewards need not be pure", "r == again && ", ""),
 	}},
 	{"gfn.go", "checkList", []mutant{
 		m("order of lists not tested", "first[i] > first[i-1]", "true"),
@@ -571,9 +572,6 @@ var list = []place{
 		m("inverse actions need not be legal", "slices.Contains(list, b)", "true"),
 		m("inverse need not lead back", "back == a && slices.Equal(next, s)", "back == a"),
 		m("inverse need not name the action", "back == a && slices.Equal(next, s)", "slices.Equal(next, s)"),
-	}},
-	{"gfn.go", "checkReward", []mutant{
-		m("rewards need not be pure", "r == again && ", ""),
 	}},
 	{"gfn.go", "checkTrajectory", []mutant{
 		m("a walk back may end anywhere", "first == 0", "true"),
@@ -614,7 +612,7 @@ var list = []place{
 		m("exit's probability forgotten", "d[row] += logPF[e]", ""),
 		m("states that do not terminate keep their visits", "d[row] = math.Inf(-1)", "_ = row"),
 	}},
-	{"gfn.go", "Graph.softReward", []mutant{
+	{"gfn.go", "Graph.SoftReward", []mutant{
 		m("no rewards of inner states", "α * logR[g.From[e]]", "map[bool]float64{true: α * logR[g.From[e]], false: math.Inf(-1)}[g.FStart[g.From[e]+1]-g.FStart[g.From[e]] == 1]"),
 		m("PB forgotten", "α * logPB[k]", "0"),
 		m("sign of log PB", "α * logPB[k]", "-α * logPB[k]"),
@@ -660,7 +658,7 @@ var list = []place{
 	{"losses.go", "ValuePolicy", []mutant{
 		m("rows of the start of st", "row := lo; row < hi; row++", "row := 0; row < hi-lo; row++"),
 	}},
-	{"gfn.go", "States.followAll", []mutant{
+	{"gfn.go", "States.AddChildren", []mutant{
 		m("all but the last row", "range st.Len()", "range st.Len() - 1"),
 	}},
 	{"losses.go", "States.valuePolicy", []mutant{
@@ -730,12 +728,14 @@ var list = []place{
 		m("a second sample repeats the streams of the first", "uint64(b.Trajectories()+i)", "uint64(i)"),
 		m("trajectories keep steps from before", "b.paths[i] = b.paths[i][:0]", ""),
 	}},
-	{"gfn.go", "Batch.Sample", []mutant{
+	{"gfn.go", "Batch.advance", []mutant{
 		m("a walk without end", "steps > maxSteps", "false"),
-		m("the child's row in the step", "b.rows[i] = int32(b.follow(int(e)))", "row = int32(b.follow(int(e))); b.rows[i] = row"),
+		m("standing still", "b.rows[i] = next", ""),
+	}},
+	{"gfn.go", "Batch.Sample", []mutant{
+		m("the child's row in the step", "next = int32(b.follow(int(e)))", "next = int32(b.follow(int(e))); row = next"),
 	}},
 	{"gfn.go", "Batch.SampleBackward", []mutant{
-		m("a walk without end", "steps > maxSteps", "false"),
 		m("any state accepted as endpoint", "e < 0 {\n\t\t\treturn fmt", "false {\n\t\t\treturn fmt"),
 		m("trajectories from end to source", "slices.Reverse(b.paths[i])", "_ = i"),
 	}},
