@@ -812,7 +812,8 @@ func (g *Graph) SoftValue(r []float64, α float64) (v, logPF []float64) {
 		total := LogSumExp(logPF[lo:hi])
 		v[row] = α * total
 		for e := lo; e < hi; e++ {
-			if logPF[e] -= total; math.IsInf(total, -1) {
+			logPF[e] -= total
+			if math.IsInf(total, -1) {
 				logPF[e] = -math.Log(float64(hi - lo))
 			}
 		}

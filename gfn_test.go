@@ -1256,6 +1256,38 @@ func TestWalksBackHaveTheirOwnStreams(t *testing.T) {
 		}
 	}
 	require.InDelta(t, 0.5, float64(same)/2000, 4*0.5/math.Sqrt(2000))
+
+	// So do the walks by which log PF⊤ is estimated. Under this PF the estimate tells how many letters a walk prepends.
+	pf := func(st *gfn.States, lo, hi int, dst []float64) {
+		gfn.UniformPF(st, lo, hi, dst)
+		for e := range dst {
+			if a := st.FAction[int(st.FStart[lo])+e]; a < 2 {
+				dst[e] -= math.Ln2
+			}
+		}
+	}
+	var words [][]int
+	var prepended []int
+	for i := range uint64(2000) {
+		b := batchOf(tr.Env)
+		require.NoError(t, b.Sample(gfn.UniformPF, 1, gfn.Sampling{Iteration: i}))
+		n := 0
+		for _, s := range b.Trajectory(0)[:3] {
+			if b.FAction[s.F] < 2 {
+				n++
+			}
+		}
+		words, prepended = append(words, b.State(nil, b.Endpoint(0))), append(prepended, n)
+	}
+	logP, _, err := gfn.EstimateLogTerminating(tr.Env, pf, gfn.UniformPB, words, 1, 0)
+	require.NoError(t, err)
+	same = 0
+	for i, n := range prepended {
+		if math.Round((3*math.Log(0.5)-logP[i])/math.Ln2) == float64(n) {
+			same++
+		}
+	}
+	require.InDelta(t, 20.0/64, float64(same)/2000, 4*math.Sqrt(20.0/64*44/64/2000))
 }
 
 // ---- environments (spec §9) ----

@@ -283,7 +283,8 @@ func SubEB(b *Batch, way Direction, r, value []float64, λ float64, dV, dR []flo
 		k := len(p) - 1
 		after := 0.0 // Σ_{j>k} ∂L/∂p_j
 		eachStep(b, way, i, true, func(t int, row int32) {
-			if after += b.du[k] / n; dR != nil {
+			after += b.du[k] / n
+			if dR != nil {
 				dR[t] += after
 			}
 			k--
@@ -471,7 +472,8 @@ func (r *Replayed) logShare(row int, action int32) float64 {
 			continue
 		}
 		mean := r.logSum[c] - math.Log(r.count[c])
-		if means = append(means, mean); r.index.FAction[e] == action {
+		means = append(means, mean)
+		if r.index.FAction[e] == action {
 			own = mean
 		}
 	}

@@ -29,7 +29,7 @@ import (
 type Method struct {
 	Name, Title string
 	Loss        func(λ, α float64) Objective // nil: the policy gradient of spec §4
-	Flow        Kind                         // what is learned beside the policies
+	Flow        Kind                         // what is learned beside PB
 	LearnPB     bool                         // else PB is uniform over entering edges
 	Lambda      float64                      // default λ of SubTB or of advantages; 0: it has none
 	Least       int                          // trajectories in a batch, at least
@@ -192,9 +192,9 @@ func (r role) of(f *Flows) *[]float64 {
 
 // ---- kinds of flow ----
 
-// Kind is a kind of flow: what a method learns beside PB, and how its objective reads flows from that. No other code
-// asks which kind it is. A batch is evaluated into [Flows], where each network has its place ([role.of]); the objective
-// gives cotangents for them, and each network moves down its own.
+// Kind is a kind of flow: what a method learns beside PB and the critics of the policy gradient, and how its objective
+// reads flows from that. No other code asks which kind it is. A batch is evaluated into [Flows], where each network has
+// its place ([role.of]); the objective gives cotangents for them, and each network moves down its own.
 //
 //	kind        networks     log F(s)                          log Z                applies where
 //	totalFlow   PF           not learned                       parameter, estimate  everywhere
@@ -1233,7 +1233,8 @@ func (t *Trainer) Policies() (logPF, logPB []float64) {
 // tables is [Trainer.Policies], until ctx is done. The error is ctx's.
 func (t *Trainer) tables(ctx context.Context) (logPF, logPB []float64, err error) {
 	g := t.Graph
-	if logPB = g.Backward(UniformPB); t.Method.LearnPB {
+	logPB = g.Backward(UniformPB)
+	if t.Method.LearnPB {
 		if logPB, err = t.net[backwardPolicy].table(ctx, &g.States); err != nil {
 			return nil, nil, err
 		}

@@ -627,7 +627,7 @@ var list = []place{
 		m("no temperature", "(r[e] + v[g.Child[e]]) / α", "r[e] + v[g.Child[e]]", "α * total", "total"),
 		m("V not at temperature α", "α * total", "total"),
 		m("the greatest for the log-sum-exp", "LogSumExp(logPF[lo:hi])", "slices.Max(logPF[lo:hi])"),
-		m("the policy not normalised", "logPF[e] -= total;", ""),
+		m("the policy not normalised", "logPF[e] -= total", ""),
 		m("states without reward not foreseen", "-math.Log(float64(hi - lo))", "logPF[e] + 0*float64(hi)"),
 	}},
 	{"gfn.go", "States.LogG", []mutant{
@@ -744,6 +744,7 @@ var list = []place{
 		m("no log PF", "sum += b.LogPF[s.F]", ""),
 	}},
 	{"gfn.go", "EstimateLogTerminating", []mutant{
+		m("walks back from the streams of training", "1<<61 + uint64(i)", "uint64(i)"),
 		m("sum, not mean", "-math.Log(N), 0.0", ", 0.0"),
 		m("standard error not over √n", "squares/(N-1)/N", "squares/(N-1)"),
 		m("standard error of the sum", "math.Exp(term-mean)-1", "math.Exp(term)-math.Exp(mean)"),

@@ -20,9 +20,7 @@ import (
 	"gfn"
 )
 
-const (
-	runsName = "runs.jsonl"
-)
+const runsName = "runs.jsonl"
 
 // job says what a run depends on: equal jobs have equal results.
 type job struct {

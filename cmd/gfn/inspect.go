@@ -129,7 +129,7 @@ func eval(c *call) error {
 	c.jsonFlag()
 	n := c.flags.Int("samples", gfn.DefaultConfig(defaultMethod).EvalSamples, "samples to draw")
 	seed := c.flags.Uint64("seed", 0, "seed of the samples")
-	words := c.flags.String("words", "", "print a row for each word of `FILE`, one on a line, and what they correlate")
+	words := c.flags.String("words", "", "print a row for each word of `FILE`, one on a line, and correlations")
 	file := c.flags.String("objects", "", "write such rows to `FILE`, as CSV: of the words, or of all terminating states")
 	paths := c.flags.Int("paths", 100, "trajectories drawn back from a word, if the space is not enumerated")
 	t, _, err := c.checkpoint(0)

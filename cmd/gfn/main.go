@@ -108,7 +108,8 @@ func (found command) runUntil(ctx context.Context, args []string, stdout, stderr
 	select {
 	case err = <-done:
 	case <-ctx.Done():
-		if err = ctx.Err(); !c.keeping.TryLock() {
+		err = ctx.Err()
+		if !c.keeping.TryLock() {
 			err = <-done
 		}
 	}

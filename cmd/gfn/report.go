@@ -171,7 +171,7 @@ func record(event string, env gfn.Env) object {
 	return o
 }
 
-// of says which training o is of.
+// of adds the method and the seed of a training to o, and returns it.
 func (o object) of(c gfn.Config) object {
 	o["method"], o["seed"] = c.Method, c.Seed
 	return o
