@@ -1470,6 +1470,8 @@ var list = []place{
 	}},
 	{"trainer.go", "Trainer.reinforceBackward", []mutant{
 		m("PB stands still", "[]role{backwardPolicy}", "[]role{}"),
+		m("the guide is asked before it has seen the endpoints", "err := t.guide.Observe(&t.batch); err", "err := error(nil); err",
+			"t.guide.LogPG(b, b.LogPF, b.LogPB, logPG)", "t.guide.LogPG(b, b.LogPF, b.LogPB, logPG); if err := t.guide.Observe(&t.batch); err != nil { return err }"),
 		m("PB's critic stands still", "moved = append(moved, backwardValue)", ""),
 		m("guided by PF", "t.guide.LogPG", "Unguided{}.LogPG"),
 		m("c(τ)² at log Z = 0", ", LogZ: t.logZ[0]}", "}"),
@@ -1583,6 +1585,7 @@ var list = []place{
 	{"envs.go", "parseEnv", []mutant{
 		m("no environment", " || env == nil", ""),
 		m("a spec with all keys", "f.Value.String() != f.DefValue", "true"),
+		m("a spec without the colon that its last value ends in", "parsed{env, canonical,", "parsed{env, strings.TrimSuffix(canonical, \":\"),"),
 		m("a spec without values", `+"="+f.Value.String()`, `+"="`),
 		m("no checksum", "file.sum()}", "0}"),
 	}},
