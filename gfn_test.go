@@ -4832,9 +4832,25 @@ func TestGuaranteesOfTinyRewards(t *testing.T) {
 	closeTo(t, 500-math.Log(2), b.Right, 1e-12)
 }
 
+// improvement returns the improvement bounds of two policies on a graph of edges whose ends have reward 1. choose tells
+// both policies and log PB of the k-th edge from a node. Trajectories are too many to sum over.
+func improvement(
+	t *testing.T, edges [][2]int, ends [2]int, choose func(node, k int) (p, p2, logPB float64),
+) (bounds []gfn.Bound, H float64) {
+	g := enumerate(t, must(gfn.NewExplicit(edges, map[int]float64{ends[0]: 1, ends[1]: 1}, -50)))
+	p, p2, logPB := make([]float64, len(g.FAction)), make([]float64, len(g.FAction)), make([]float64, len(g.BAction))
+	for e, row := range g.From {
+		if k := g.Back[e]; k >= 0 {
+			p[e], p2[e], logPB[k] = choose(must(strconv.Atoi(g.Format(int(row)))), e-int(g.FStart[row]))
+			p[e], p2[e] = math.Log(p[e]), math.Log(p2[e])
+		}
+	}
+	return gfn.Improvement(g, p, normalised(logPB, g.BStart), p2, 0), float64(g.Longest())
+}
+
 // Two chains of doubled edges on which the improvement bounds are within a tenth of their right sides. From s0 policy P
 // takes either chain with probability ½, and P' one of them a little more often. P' leans to the dear edges on the one
-// and to the cheap ones on the other. Trajectories are too many to sum over.
+// and to the cheap ones on the other.
 func TestImprovementBoundsAreTight(t *testing.T) {
 	const length = 40
 	edges := [][2]int{{0, 1}, {0, 101}}
@@ -4843,28 +4859,6 @@ func TestImprovementBoundsAreTight(t *testing.T) {
 			edges = append(edges, [2]int{chain + i, chain + i + 1}, [2]int{chain + i, chain + i + 1})
 		}
 	}
-	rewards := map[int]float64{1 + length: 1, 101 + length: 1}
-	g := enumerate(t, must(gfn.NewExplicit(edges, rewards, -50)))
-	step := func(δ, η float64) []gfn.Bound {
-		p, p2, logPB := g.Forward(gfn.UniformPF), make([]float64, len(g.FAction)), make([]float64, len(g.BAction))
-		for e, row := range g.From {
-			k := g.Back[e]
-			if k < 0 {
-				continue
-			}
-			node, first, lean := must(strconv.Atoi(g.Format(int(row)))), float64(1-2*(e-int(g.FStart[row]))), η
-			if node == 0 {
-				lean = δ
-			} else if node > 100 {
-				lean = -η
-			}
-			p2[e] = math.Log(0.5 + lean*first)
-			if node > 0 {
-				logPB[k] = -1000 * (1 + first) // the first edge of each pair is dear
-			}
-		}
-		return gfn.Improvement(g, p, normalised(logPB, g.BStart), p2, 0)
-	}
 	for _, c := range []struct {
 		name       string
 		δ, η, near float64
@@ -4872,10 +4866,93 @@ func TestImprovementBoundsAreTight(t *testing.T) {
 		{"improvement, TV", 0.01, 1e-5, 0.9}, {"improvement, KL", 0.01, 1e-5, 0.9}, {"visits", 0.01, 1e-5, 0.9},
 		{"trajectory KL", 0.01, 0.01, 0.95},
 	} {
-		b := named(step(c.δ, c.η), c.name)
+		bounds, _ := improvement(t, edges, [2]int{1 + length, 101 + length}, func(node, k int) (p, p2, logPB float64) {
+			first, lean := float64(1-2*k), c.η
+			if node == 0 {
+				return 0.5, 0.5 + c.δ*first, 0
+			} else if node > 100 {
+				lean = -c.η
+			}
+			return 0.5, 0.5 + lean*first, -1000 * (1 + first) // the first edge of each pair is dear
+		})
+		b := named(bounds, c.name)
 		require.True(t, b.Holds(), c.name)
 		require.Greater(t, b.Left, c.near*b.Right, c.name)
 	}
+}
+
+// The bound by the worst state cannot come nearer than ⅔: at depth t only t decisions tell P' from P, so that Σ |d' − d|
+// there is at most √(2tκ), and Σ_{t<H} √t ≤ ⅔ H^{3/2}. These policies attain Σ √t / H^{3/2}. P crosses between two chains
+// so that P'/P at depth t is 1 ± c√t, which is all that a KL of κ = c²/2 a step can do. P' leans to the dear edge of each
+// pair on the one chain, and to the cheap edge on the other: the gain is ±ε with the sign of d' − d.
+func TestWorstStateBoundIsTwoThirds(t *testing.T) {
+	const depth, c, η, dear = 80, 1e-3, 1e-5, 2000.0
+	node := func(t, side int) int { return 2*t - 1 + side }
+	edges, sum := [][2]int{{0, node(1, 0)}, {0, node(1, 1)}}, 0.0
+	for t := 1; t < depth; t++ {
+		sum += math.Sqrt(float64(t))
+		for k := range 8 { // from side k/4 to side k/2%2, a dear edge and a cheap one
+			edges = append(edges, [2]int{node(t, k/4), node(t+1, k/2%2)})
+		}
+	}
+	ratio := func(t, side int) float64 { return 1 + c*math.Sqrt(float64(t))*float64(1-2*side) }
+	ends := [2]int{node(depth, 0), node(depth, 1)}
+	bounds, H := improvement(t, edges, ends, func(node, k int) (p, p2, logPB float64) {
+		if node == 0 {
+			return 0.5, ratio(1, k) / 2, 0
+		}
+		t, side, to, cheap := (node+1)/2, (node+1)%2, k/2, float64(k%2)
+		take := (1 - math.Sqrt(float64(t)/float64(t+1))) / 2 // P takes the other side
+		if to == side {
+			take = 1 - take
+		}
+		lean := η * (1 - 2*cheap) * float64(1-2*side)
+		return take / 2, take * ratio(t+1, to) / ratio(t, side) * (0.5 + lean), math.Log(take) - dear*(1-cheap)
+	})
+	b := named(bounds, "improvement, worst state")
+	require.InDelta(t, sum/math.Pow(H, 1.5), b.Left/b.Right, 0.01)
+	require.Greater(t, b.Left/b.Right, 0.64)
+}
+
+// Samplers that attain the bounds of spec §8. The seed is AA…; one sampler writes its letters, the other B, and B alone
+// has a reward. With δ = 1 a fair sampler attains the third bound too.
+func TestEditingBoundsAreAttained(t *testing.T) {
+	const ε = 1e-8
+	sampler := func(g *gfn.Graph, letter func(at int) int) []float64 {
+		logPF := make([]float64, len(g.FAction))
+		for row := range g.Len() {
+			at := slices.Index(append(g.State(nil, row), 2), 2) // letters so far
+			if p := logPF[g.FStart[row]:g.FStart[row+1]]; len(p) == 2 {
+				p[letter(at)], p[1-letter(at)] = math.Log1p(-ε), math.Log(ε)
+			}
+		}
+		return logPF
+	}
+	for length := 1; length <= 4; length++ {
+		logR, seed := slices.Repeat([]float64{-300}, 1<<length), make([]int, length)
+		logR[len(logR)-1] = 0
+		g := enumerate(t, wordsOf(length, 2, logR))
+		for _, c := range [][3]float64{{0, 0.5, 0}, {0.3, 0.1, 0.4}, {0.8, 3, 0.4}, {1, 0.5, 0}} {
+			attained := func(i int, logPF []float64) {
+				b := gfn.Editing(g, newEditing(g, logPF, c[0], c[1], c[2], seed).e, seed)[i]
+				closeTo(t, b.Right, b.Left, 1e-6, b.Name, length, c)
+			}
+			asSeed := sampler(g, func(int) int { return 0 })
+			other := sampler(g, func(int) int { return 1 })
+			attained(0, other)
+			attained(1, other)
+			attained(2, asSeed)
+			if c[0] == 1 {
+				attained(2, g.Forward(gfn.UniformPF))
+			}
+		}
+	}
+	// From ABAB to BABA are two edits and four changed letters.
+	g := enumerate(t, wordsOf(4, 2, make([]float64, 16)))
+	swap := newEditing(g, sampler(g, func(at int) int { return 1 - at%2 }), 1, 0, 0, []int{0, 1, 0, 1})
+	b := gfn.Editing(g, swap.e, swap.seed)[0]
+	closeTo(t, 2, b.Left, 1e-6)
+	closeTo(t, 4, b.Right, 1e-6)
 }
 
 // Bounds of spec §8 against their sides by definition, on random samplers. Without its exponent the third would fail.
@@ -6022,18 +6099,21 @@ func TestReplay(t *testing.T) {
 	require.Len(t, last, 30)
 }
 
-// After one step of the policy gradient PB has moved, against its guide.
+// After one step of the policy gradient PB has moved, against its guide. A replay guide is given the endpoints first:
+// to endpoints that it does not hold PG = PB, R_B = 0, and PB would stand still with a critic that is 0.
 func TestGuideInTraining(t *testing.T) {
 	pb := map[string][]float64{}
-	for _, method := range []string{"rl-b", "rl-g"} {
-		c := quick(method)
-		c.Guide = "auto"
+	for _, guide := range []string{"none", "auto", "replay"} {
+		c := quick(map[bool]string{true: "rl-b", false: "rl-g"}[guide == "none"])
+		if c.Tabular = guide == "replay"; guide == "auto" {
+			c.Guide = guide
+		}
 		tr := trainer(t, parse(t, small[0]), c)
 		was, _ := step(t, tr)
-		pb[method] = tr.Nets()["pb"].Params
-		require.NotEqual(t, was.nets["pb"].Params, pb[method])
+		pb[guide] = tr.Nets()["pb"].Params
+		require.NotEqual(t, was.nets["pb"].Params, pb[guide])
 	}
-	require.NotEqual(t, pb["rl-b"], pb["rl-g"])
+	require.NotEqual(t, pb["none"], pb["auto"])
 }
 
 // Each setting of the policy gradient is what it is called. The gradients that a step gives to PF and PB are those of
