@@ -966,7 +966,8 @@ func (f field) finite(what string) (float64, error) {
 		return v, nil
 	}
 	wanted := "want a finite number"
-	if _, err := strconv.ParseFloat(strings.Replace(f.text, ",", ".", 1), 64); err == nil && strings.Contains(f.text, ",") {
+	pointed := strings.Replace(f.text, ",", ".", 1)
+	if _, err := strconv.ParseFloat(pointed, 64); err == nil && pointed != f.text {
 		wanted = "with a decimal comma, want a decimal point"
 	}
 	return 0, f.wrong(want(false, "%s is %q, %s", what, f.text, wanted))
@@ -1807,14 +1808,13 @@ var environments = []environment{
 	{"explicit", "a graph given by its edges", explicitKeys},
 }
 
-var wordRewards = []string{"modes", "motif", "ising", "factors", "table"}
-
 // Register adds an environment to [ParseEnv] and [EnvHelp], and so to every command of cmd/gfn. It is meant for an init
 // function. declare declares the keys, each with its default and a line of help, on a set of flags. What it returns is
 // called when they are set, and builds the environment. The same keys must always build the same environment; one that
 // reads a file should report its checksum in [Traits].
 //
-// A checkpoint holds the environment's spec, so every program that registers the name can load it. Register panics if the name stands twice, is empty, or has one of the marks : , = in it.
+// A checkpoint holds the environment's spec, so every program that registers the name can load it. Register panics if
+// the name stands twice, is empty, or has one of the marks : , = in it.
 func Register(name, about string, declare func(keys *flag.FlagSet) func() (Env, error)) {
 	if _, err := findEnvironment(name, nil); err == nil || name == "" || strings.ContainsAny(name, ":,=") {
 		panic(fmt.Sprintf("gfn: Register: %q is taken, empty, or has : , or = in it", name))
@@ -1848,8 +1848,8 @@ func (p parsed) Unwrap() Env { return p.Env }
 //	explicit:file=graph.txt
 //
 // [EnvHelp] lists the names and keys, and [Register] adds some. If a key is given twice, the last one counts. The error
-// of an unknown name or key, or of a bad value, lists the known ones. The [Traits] of the environment have the canonical
-// specification: in the order of the alphabet the keys that differ from their defaults.
+// of an unknown name or key, or of a bad value, lists the known ones. The [Traits] of the environment have the
+// canonical specification: in the order of the alphabet the keys that differ from their defaults.
 //
 // Files are text in UTF-8 of at most 64 MiB. A '#' begins a comment. Fields are separated by tabs (in tables and data),
 // semicolons, commas or blanks, the first of these that stands in the first line; quotes hold them together. A table
@@ -2043,7 +2043,8 @@ func wordKeys(
 }
 
 func modesKeys(keys *flag.FlagSet) func() (Env, error) {
-	file, seed := fileKey(keys, "words, separated by blanks or line ends"), keys.Uint64("seed", 0, "without file: seed of the draw")
+	file := fileKey(keys, "words, separated by blanks or line ends")
+	seed := keys.Uint64("seed", 0, "without file: seed of the draw")
 	n := keys.Int("modes", 4, "without file: number of words drawn")
 	return wordKeys(keys, "modes", 4, "ACGT", 1, func(words wordSet, beta float64) (r WordReward, err error) {
 		modes, err := parseWords(*file, words)

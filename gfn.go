@@ -1122,7 +1122,7 @@ func (b *Batch) begin(n int, o Sampling, row func(i int) int) {
 }
 
 // advance moves all active trajectories together, one step at a time, so that one call of a policy evaluates all states
-// that are new at that step. step takes a step of trajectory i from a row to another one, or to its end, −1.
+// that are new at that step. step takes a step of trajectory i from row and returns the next row, −1 at its end.
 func (b *Batch) advance(pf, pb Policy, end string, step func(i, row int32) (next int32)) {
 	for steps := 0; len(b.active) > 0 && b.err == nil; steps++ {
 		if steps > maxSteps {
@@ -1141,7 +1141,7 @@ func (b *Batch) advance(pf, pb Policy, end string, step func(i, row int32) (next
 }
 
 // Sample adds n trajectories drawn from pf. The error names a state that breaks a rule of [Env], or one that 2²⁰ steps
-// have led to, but not to the exit.
+// have led to without an exit.
 func (b *Batch) Sample(pf Policy, n int, o Sampling) error {
 	b.Env.Source(b.s)
 	source := b.Add(b.s)

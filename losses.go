@@ -231,8 +231,8 @@ func VarGrad(b *Batch, v, d *Flows) float64 {
 //	δ(s) = log Σ_{p→s} F(p→s) − log Σ_{s→c} F(s→c)
 //
 // and at every visited terminating state, s0 included, ε(x) = log F(x→sf) − log R(x). L is the sum of δ² and ε² along a
-// trajectory. The batch needs its parents ([States.AddParents]). If all δ and ε are 0, PF samples R/Z, log Z = LogF[s0].
-// The reference puts R in place of the learned exit flow in δ.
+// trajectory. The batch needs its parents ([States.AddParents]). If all δ and ε are 0, PF samples R/Z, log Z =
+// LogF[s0]. The reference puts R in place of the learned exit flow in δ.
 func FM(b *Batch, v, d *Flows) float64 {
 	b.u = b.Visits(b.u)
 	loss := 0.0

@@ -62,7 +62,7 @@ func Methods() []Method {
 
 		// policy-dependent rewards (spec §4)
 		{Name: "rl-u", Title: "policy gradient (Niu et al. 2024), uniform PB", Flow: totalFlow(), Lambda: 0.99},
-		{Name: "rl-b", Title: "policy gradient, PB learned by its own",
+		{Name: "rl-b", Title: "policy gradient, PB learned by one of its own",
 			Flow: totalFlow(), LearnPB: true, Lambda: 0.99},
 		{Name: "rl-t", Title: "trust-region steps, uniform PB", Flow: totalFlow(), Trust: true, Lambda: 0.99},
 		{Name: "rl-g", Title: "policy gradient, PB learned against a guide",
@@ -404,9 +404,9 @@ const (
 
 // DefaultConfig returns the defaults of a method. It leaves an unknown method to [Config.Validate]. One recipe serves
 // all environments. It spends 128,000 trajectories, as many as 1,000 iterations of the paper, and reaches less than
-// half of the total variation of [Config.Paper]: small batches, so that there are more steps; rates that are higher to
-// begin with and decay; log Z, one number, at a hundred times the rate of the policies, and flows and critics at three
-// times. Trust-region steps want larger batches, for a better Fisher matrix.
+// half of the total variation of [Config.Paper], but for db-u on the 32×32 grid: small batches, so that there are more
+// steps; rates that are higher to begin with and decay; log Z, one number, at a hundred times the rate of the policies,
+// and flows and critics at three times. Trust-region steps want larger batches, for a better Fisher matrix.
 func DefaultConfig(method string) Config {
 	c := Config{
 		Method: method, Iterations: 4000, Batch: 32, Hidden: 256, Layers: 2, HiddenV: 256, LayersV: 2,

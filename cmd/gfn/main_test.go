@@ -286,7 +286,6 @@ func TestTerminals(t *testing.T) {
 		require.Equal(t, 0, code, stderr)
 		assert.NotRegexp(t, `[^\x00-\x7f]|\?`, stdout+stderr)
 	}
-	assert.NotContains(t, must(t, small("-json")...), "hypergrid:height", "a program reads all keys")
 }
 
 // What stands for rewards that are 0, too low or missing is said by every command, and kept in what programs read.
