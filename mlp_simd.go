@@ -290,9 +290,9 @@ func load512(p *panelRow, i int) archsimd.Float64x8 {
 	return archsimd.LoadFloat64x8((*[8]float64)(p[i:]))
 }
 
-// addTerms256 is the same with registers half as wide, eight of them for a row, found one term ahead. The bounds check of
-// the next place stands in the middle of a term: the compiler moves no load across it, and so needs no more registers
-// than there are.
+// addTerms256 is the same with registers half as wide, eight of them for a row, found one term ahead. The bounds check
+// of the next place stands in the middle of a term: the compiler moves no load across it, and so needs no more
+// registers than there are.
 func addTerms256(y *panelRow, w []panelRow, t *terms) {
 	var a0, a1, a2, a3, a4, a5, a6, a7 archsimd.Float64x4
 	p := &w[t.k[0]]
