@@ -17,7 +17,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
+	"sync/atomic"
 	"unicode"
 	"unicode/utf8"
 )
@@ -91,7 +91,7 @@ func logFloored(r, floor float64) float64 {
 type GridReward struct {
 	R0, R1, R2 float64 // finite and not negative
 	Cosine     bool    // the cosine reward in place of the standard one
-	Floor      float64 // log R where R = 0: a number below 0, or 0 for [DefaultFloor]
+	Floor      float64 // log R where R = 0: a number below 0, such as [DefaultFloor]
 }
 
 // DefaultGridReward returns the standard reward with R0 = 0.1, R1 = 0.5, R2 = 2.
@@ -130,7 +130,6 @@ type HyperGrid struct {
 // NewHyperGrid returns the grid with dim ≥ 1 coordinates and height ≥ 2 values of each. The error names the argument
 // that is wrong, or says that R = 0 everywhere.
 func NewHyperGrid(dim, height int, reward GridReward) (*HyperGrid, error) {
-	reward.Floor = cmp.Or(reward.Floor, DefaultFloor)
 	r0, r1, r2 := reward.R0, reward.R1, reward.R2
 	err := cmp.Or(
 		want(dim >= 1, "hypergrid: dim is %d, want at least 1", dim),
@@ -298,9 +297,6 @@ const (
 )
 
 var orderNames = []string{Append: "append", Ends: "ends", AnyOrder: "any"}
-
-// String returns the name by which [ParseEnv] knows o.
-func (o Order) String() string { return orderNames[o] }
 
 // WordReward is the reward of the full words of a [Sequence], which are given as token numbers. Its functions are pure,
 // safe for concurrent use, and do not keep word.
@@ -494,15 +490,12 @@ func NewEditor(env Env, p Policy, δ, σ, λ float64) (*Editor, error) {
 }
 
 // redraw returns ρ of a letter that is y above its threshold: y = p(x_t) − δ max_a p(a).
-func (e *Editor) redraw(y float64) float64 { return (1 - e.λ) * upperTail(y, e.σ) }
-
-// upperTail returns 1 − Φ(y/σ), with Φ(y/0) = 1[y ≥ 0].
-func upperTail(y, σ float64) float64 {
-	if σ > 0 {
-		return math.Erfc(y/σ/math.Sqrt2) / 2
-	}
-	if y < 0 {
-		return 1
+func (e *Editor) redraw(y float64) float64 {
+	switch {
+	case e.σ > 0:
+		return (1 - e.λ) * math.Erfc(y/e.σ/math.Sqrt2) / 2
+	case y < 0:
+		return 1 - e.λ
 	}
 	return 0
 }
@@ -837,7 +830,7 @@ func parseFactors(file source, words wordSet) (factors []Factor, err error) {
 	for _, row := range rows {
 		colon := slices.IndexFunc(row, func(f field) bool { return f.text == ":" })
 		if row[0].text != "factor" || colon < 0 {
-			return nil, line(row).wrong(want(false, "line is %q, want %s, blanks around the colon", join(row, " "), wanted))
+			return nil, line(row).wrong(want(false, "line is %q, want %s, blanks around the colon", row, wanted))
 		}
 		slots, err1 := parseAll(row[1:colon], "slot", field.number)
 		weights, err2 := parseAll(row[colon+1:], "weight", field.finite)
@@ -944,6 +937,9 @@ type field struct {
 	line, column int // column 0: the line as a whole
 }
 
+// String returns the text.
+func (f field) String() string { return f.text }
+
 // line stands for the line of fields.
 func line(fields []field) field { return field{"", fields[0].file, fields[0].line, 0} }
 
@@ -986,15 +982,6 @@ func parseAll[T any](fields []field, what string, parse func(f field, what strin
 		all, err = append(all, v), cmp.Or(err, wrong)
 	}
 	return all, err
-}
-
-// join returns the texts of fields, with a separator between them.
-func join(fields []field, separator string) string {
-	var all []string
-	for _, f := range fields {
-		all = append(all, f.text)
-	}
-	return strings.Join(all, separator)
 }
 
 func readSource(r io.Reader, name string) source {
@@ -1077,7 +1064,7 @@ func (f source) records(header string) (records [][]field, err error) {
 		if last := len(fields) - 1; comma == ' ' && fields[last].text == "" {
 			fields = fields[:last]
 		}
-		if join(fields, "") != "" {
+		if slices.ContainsFunc(fields, func(f field) bool { return f.text != "" }) {
 			records = append(records, fields)
 		}
 	}
@@ -1195,13 +1182,15 @@ func NewExplicit(edges [][2]int, rewards map[int]float64, floor float64) (*Expli
 	nodes = slices.Compact(nodes)
 	n := len(nodes)
 	e := &Explicit{nodes: nodes, out: make([][]link, n), in: make([][]link, n), logR: make([]float64, n)}
-	for _, node := range nodes {
+	rank := map[int]int{}
+	for i, node := range nodes {
+		rank[node] = i
 		e.labels = append(e.labels, strconv.Itoa(node))
 	}
 	e.traits.Format = e.Format
 	e.shape = Shape{Dim: 1, Forward: 1, Features: n} // an exit, and as many edges as a node has
 	for _, edge := range edges {
-		from, to := e.index(edge[0]), e.index(edge[1])
+		from, to := rank[edge[0]], rank[edge[1]]
 		a, b := len(e.out[from]), len(e.in[to])
 		e.out[from], e.in[to] = append(e.out[from], link{to, b}), append(e.in[to], link{from, a})
 		e.shape.Forward, e.shape.Backward = max(e.shape.Forward, a+2), max(e.shape.Backward, b+1)
@@ -1223,11 +1212,6 @@ func NewExplicit(edges [][2]int, rewards map[int]float64, floor float64) (*Expli
 	return e, cmp.Or(want(zeros < len(rewards), "explicit: R is 0 at every terminating node"), e.checkPointed())
 }
 
-func (e *Explicit) index(node int) int {
-	i, _ := slices.BinarySearch(e.nodes, node)
-	return i
-}
-
 // checkPointed finds the source, and returns a rule of a pointed DAG that e breaks.
 func (e *Explicit) checkPointed() error {
 	e.source = max(0, slices.IndexFunc(e.in, func(entering []link) bool { return len(entering) == 0 }))
@@ -1243,8 +1227,6 @@ func (e *Explicit) checkPointed() error {
 	_, err = st.topological()
 	return err
 }
-
-func (e *Explicit) terminating(i int) bool { return !math.IsInf(e.logR[i], -1) }
 
 // Fixture returns a small graph with exact answers (spec §9): 11 states, 13 edges, 6 of the states terminating, Z* =
 // 112.
@@ -1284,7 +1266,7 @@ func (e *Explicit) Format(s []int) string { return e.labels[s[0]] }
 // Forward implements [Env]: the edges that leave the node, and of a terminating one the exit.
 func (e *Explicit) Forward(dst, s []int) []int {
 	dst = span(dst, 0, len(e.out[s[0]]))
-	if e.terminating(s[0]) {
+	if !math.IsInf(e.logR[s[0]], -1) {
 		dst = append(dst, e.shape.Forward-1)
 	}
 	return dst
@@ -1298,7 +1280,7 @@ func parseExplicit(file source, floor float64) (*Explicit, error) {
 	for _, row := range rows {
 		if len(row) != 3 || !slices.Contains([]string{"edge", "reward", "name"}, row[0].text) {
 			const wanted = "edge FROM TO, reward NODE R, or name NODE LABEL"
-			return nil, line(row).wrong(want(false, "line is %q, want %s", join(row, " "), wanted))
+			return nil, line(row).wrong(want(false, "line is %q, want %s", row, wanted))
 		}
 		node, err := row[1].number("node")
 		_, rewarded := rewards[node]
@@ -1335,22 +1317,23 @@ func parseExplicit(file source, floor float64) (*Explicit, error) {
 // setLabels gives nodes their labels. The error names a node that is not in the graph, two nodes with one label, or a
 // label that cannot be printed.
 func (e *Explicit) setLabels(labels map[int]string) (err error) {
-	for _, node := range slices.Sorted(maps.Keys(labels)) {
-		i, found := slices.BinarySearch(e.nodes, node)
-		if !found {
-			return fmt.Errorf("gfn: node %d has a name, %q, but no edge and no reward", node, labels[node])
-		}
-		e.labels[i] = labels[node]
-	}
 	first := map[string]int{}
 	unusable := func(r rune) bool { return !unicode.IsPrint(r) }
-	for i, label := range e.labels {
+	for i, node := range e.nodes {
+		if label, named := labels[node]; named {
+			e.labels[i] = label
+			delete(labels, node)
+		}
+		label := e.labels[i]
 		j, twice := first[label]
 		first[label] = i
 		err = cmp.Or(err,
-			want(!twice, "nodes %d and %d are both called %q", e.nodes[j], e.nodes[i], label),
+			want(!twice, "nodes %d and %d are both called %q", e.nodes[j], node, label),
 			want(label != "" && !strings.ContainsFunc(label, unusable), "node %d is called %q, want printable characters",
-				e.nodes[i], label))
+				node, label))
+	}
+	for _, node := range slices.Sorted(maps.Keys(labels)) {
+		err = cmp.Or(err, want(false, "node %d has a name, %q, but no edge and no reward", node, labels[node]))
 	}
 	return err
 }
@@ -1370,19 +1353,15 @@ const maxNodes = 31
 type DAG struct {
 	base
 	score DAGScore
-
-	mu    sync.RWMutex
-	cache map[family]float64 // terms of log R
+	terms [1 << 16]atomic.Pointer[term] // a cache of terms of log R, each at one place
 }
 
-// family is a node with its parents.
-type family struct {
+// term is score(node | parents) − score(node | ∅).
+type term struct {
 	node    int
 	parents uint32
+	value   float64
 }
-
-// maxFamilies bounds the cache; there are fewer, n·2^(n−1), up to 16 nodes.
-const maxFamilies = 1 << 20
 
 // DAGScore scores a graph as a sum over its nodes. Local is pure and safe for concurrent use.
 type DAGScore struct {
@@ -1406,7 +1385,7 @@ func NewDAG(nodes int, score DAGScore) (*DAG, error) {
 		score.names = nodeNames(nodes)
 	}
 	shape := Shape{Dim: nodes, Forward: nodes*nodes + 1, Backward: nodes * nodes, Features: nodes * nodes}
-	d := &DAG{base: base{shape: shape}, score: score, cache: map[family]float64{}}
+	d := &DAG{base: base{shape: shape}, score: score}
 	d.traits = Traits{LogStates: logDAGs(nodes), Guide: ExitCapped{1e-10, 75}, Format: d.Format}
 	return d, nil
 }
@@ -1474,27 +1453,20 @@ func (d *DAG) Backward(dst, s []int) []int {
 // LogReward implements [Env]: Σ_v score(v | parents of v) − score(v | ∅).
 func (d *DAG) LogReward(s []int) (sum float64) {
 	for v, parents := range s {
-		sum += d.term(family{v, uint32(parents)})
+		sum += d.term(v, uint32(parents))
 	}
 	return sum
 }
 
-// term returns score(v | parents) − score(v | ∅).
-func (d *DAG) term(f family) float64 {
-	d.mu.RLock()
-	term, ok := d.cache[f]
-	d.mu.RUnlock()
-	if ok {
-		return term
+// term returns score(v | parents) − score(v | ∅). Up to 11 nodes each term has a place of its own in the cache.
+func (d *DAG) term(v int, parents uint32) float64 {
+	place := &d.terms[(int(parents)*d.shape.Dim+v)%len(d.terms)]
+	t := place.Load()
+	if t == nil || t.node != v || t.parents != parents {
+		t = &term{v, parents, d.score.Local(v, parents) - d.score.Local(v, 0)}
+		place.Store(t)
 	}
-	term = d.score.Local(f.node, f.parents) - d.score.Local(f.node, 0)
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if len(d.cache) >= maxFamilies {
-		clear(d.cache)
-	}
-	d.cache[f] = term
-	return term
+	return t.value
 }
 
 // logDAGs returns the log of a(n) = Σ_{k=1…n} (−1)^{k+1} C(n,k) 2^{k(n−k)} a(n−k), a(0) = 1 (Robinson 1977).
@@ -2011,9 +1983,6 @@ func gridKeys(keys *flag.FlagSet) func() (Env, error) {
 	reward := choiceKey(keys, "reward", "standard", []string{"standard", "cosine"}, ": bands, or ripples")
 	floor := keys.Float64("floor", DefaultFloor, "log R (nats) where R = 0; a number below 0")
 	return func() (Env, error) {
-		if err := wantFloor("hypergrid", *floor); err != nil {
-			return nil, err // NewHyperGrid takes 0 for the default
-		}
 		return NewHyperGrid(*dim, *height, GridReward{*r0, *r1, *r2, reward.is == "cosine", *floor})
 	}
 }

@@ -73,7 +73,7 @@ func PerfectTV(logq []float64, n int) float64 { return perfect(tvTerm, logq, n) 
 
 // PerfectDistinct returns the expected number of different samples among n of q.
 func PerfectDistinct(logq []float64, n int) float64 {
-	return perfect(func(p, _ float64) float64 { return min(1, p*float64(n)) }, logq, n)
+	return perfect(seenTerm, logq, n)
 }
 
 // ResidualB is the estimator of the TB-style backward step.

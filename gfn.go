@@ -1260,7 +1260,7 @@ func EstimateLogTerminating(
 }
 
 // The distances below take log-probabilities, one of each for every state; other lengths panic. Each is a sum over x of
-// one term of p(x) and q(x); terms where p = q = 0 are 0.
+// one term of log p(x) and log q(x); terms where p = q = 0 are 0.
 
 // TV returns the total variation ½ Σ |p − q|, in 0…1.
 func TV(logp, logq []float64) float64 { return distance(tvTerm, logp, logq) }
@@ -1269,36 +1269,31 @@ func TV(logp, logq []float64) float64 { return distance(tvTerm, logp, logq) }
 func JSD(logp, logq []float64) float64 { return distance(jsdTerm, logp, logq) }
 
 // KL returns Σ p (log p − log q) in nats, +Inf where q = 0 < p.
-func KL(logp, logq []float64) (sum float64) {
-	mustMatch(logp, logq)
-	for i, lp := range logp {
-		sum += times(math.Exp(lp), lp-logq[i])
-	}
-	return sum
+func KL(logp, logq []float64) float64 { return distance(klTerm, logp, logq) }
+
+func tvTerm(lp, lq float64) float64 { return math.Abs(math.Exp(lp)-math.Exp(lq)) / 2 }
+func klTerm(lp, lq float64) float64 { return times(math.Exp(lp), lp-lq) }
+func jsdTerm(lp, lq float64) float64 {
+	lm := LogSumExp([]float64{lp, lq}) - math.Ln2
+	return (klTerm(lp, lm) + klTerm(lq, lm)) / 2
 }
 
-func mustMatch(logp, logq []float64) {
+// seenTerm counts the states with at least one sample.
+func seenTerm(lp, _ float64) float64 { return min(1, math.Ceil(math.Exp(lp))) }
+
+func distance(term func(lp, lq float64) float64, logp, logq []float64) (sum float64) {
 	if len(logp) != len(logq) {
 		panic(fmt.Sprintf("gfn: distributions over %d and %d states", len(logp), len(logq)))
 	}
-}
-
-func tvTerm(p, q float64) float64  { return math.Abs(p-q) / 2 }
-func jsdTerm(p, q float64) float64 { return (klTerm(p, (p+q)/2) + klTerm(q, (p+q)/2)) / 2 }
-func klTerm(p, q float64) float64  { return times(p, math.Log(p/q)) }
-
-func distance(term func(p, q float64) float64, logp, logq []float64) float64 {
-	mustMatch(logp, logq)
-	sum := 0.0
-	for i := range logp {
-		sum += term(math.Exp(logp[i]), math.Exp(logq[i]))
+	for i, lp := range logp {
+		sum += term(lp, logq[i])
 	}
 	return sum
 }
 
-// perfect returns E[Σ_x term(n(x)/N, q(x))] for n ∼ Multinomial(N, q): the value that N samples of a perfect sampler
+// perfect returns E[Σ_x term(log n(x)/N, log q(x))] for n ∼ Multinomial(N, q): the value that N samples of a perfect sampler
 // have on average. Each n(x) is binomial, so the sum over its values is exact but for rounding.
-func perfect(term func(p, q float64) float64, logq []float64, n int) (sum float64) {
+func perfect(term func(lp, lq float64) float64, logq []float64, n int) (sum float64) {
 	last, value := math.NaN(), 0.0
 	for _, lq := range slices.Sorted(slices.Values(logq)) { // many are equal: each value once
 		if lq != last {
@@ -1309,11 +1304,11 @@ func perfect(term func(p, q float64) float64, logq []float64, n int) (sum float6
 	return sum
 }
 
-// binomialMean returns E[term(k/N, q)] for k ∼ Binomial(N, q), q = exp(lq).
-func binomialMean(term func(p, q float64) float64, lq, N float64) (sum float64) {
+// binomialMean returns E[term(log k/N, log q)] for k ∼ Binomial(N, q), q = exp(lq).
+func binomialMean(term func(lp, lq float64) float64, lq, N float64) (sum float64) {
 	q := math.Exp(lq)
 	if q == 0 || q == 1 {
-		return term(q, q)
+		return term(lq, lq)
 	}
 	mean := N * q
 	width := 9*math.Sqrt(mean*(1-q)) + 40 // standard deviations, and the Poisson tail of a small mean
@@ -1321,7 +1316,7 @@ func binomialMean(term func(p, q float64) float64, lq, N float64) (sum float64) 
 	for k := math.Ceil(max(0, mean-width)); k <= min(N, mean+width); k++ {
 		a, _ := math.Lgamma(k + 1)
 		b, _ := math.Lgamma(N - k + 1)
-		sum += math.Exp(lgN-a-b+k*lq+(N-k)*math.Log1p(-q)) * term(k/N, q)
+		sum += math.Exp(lgN-a-b+k*lq+(N-k)*math.Log1p(-q)) * term(math.Log(k/N), lq)
 	}
 	return sum
 }
@@ -1404,11 +1399,9 @@ func (g *Graph) Empirical(count []float64) Empirical {
 	for row, c := range count {
 		p[row] = math.Log(c / float64(n))
 	}
-	// seen is the term whose sum counts the states with at least one sample.
-	seen := func(p, _ float64) float64 { return min(1, math.Ceil(p)) }
 	m := Empirical{
 		N: float64(n), TV: TV(p, q), TVPerfect: perfect(tvTerm, q, n), JSD: JSD(p, q), JSDPerfect: perfect(jsdTerm, q, n),
-		Distinct: distance(seen, p, q), DistinctPerfect: perfect(seen, q, n),
+		Distinct: distance(seenTerm, p, q), DistinctPerfect: perfect(seenTerm, q, n),
 		LogMeanReward: g.logMeanReward(p),
 	}
 	m.Modes, m.ModesPerfect = math.NaN(), math.NaN()
@@ -1417,7 +1410,7 @@ func (g *Graph) Empirical(count []float64) Empirical {
 		for _, row := range rows {
 			pm, qm = append(pm, p[row]), append(qm, q[row])
 		}
-		m.Modes, m.ModesPerfect = distance(seen, pm, qm), perfect(seen, qm, n)
+		m.Modes, m.ModesPerfect = distance(seenTerm, pm, qm), perfect(seenTerm, qm, n)
 	}
 	return m
 }

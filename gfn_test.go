@@ -1388,7 +1388,7 @@ func TestHyperGridConstants(t *testing.T) {
 		{4, 32, 0.01, 10.733038, 1296}, {4, 32, 0.1, 11.850951, 1296},
 	} {
 		t.Run(fmt.Sprintf("%d^%d R0=%v", c.height, c.dim, c.r0), func(t *testing.T) {
-			env := must(gfn.NewHyperGrid(c.dim, c.height, gfn.GridReward{R0: c.r0, R1: 0.5, R2: 2}))
+			env := must(gfn.NewHyperGrid(c.dim, c.height, gfn.GridReward{R0: c.r0, R1: 0.5, R2: 2, Floor: -50}))
 			sum, modes := 0.0, 0
 			envStates(c.dim, c.height, func(s []int) {
 				sum += math.Exp(env.LogReward(s))
@@ -1414,7 +1414,7 @@ func TestHyperGridReward(t *testing.T) {
 			outer[x] = y.Cmp(big.NewRat(1, 4)) > 0
 			inner[x] = y.Cmp(big.NewRat(3, 10)) > 0 && y.Cmp(big.NewRat(4, 10)) < 0
 		}
-		env := must(gfn.NewHyperGrid(2, height, gfn.GridReward{R0: 0.1, R1: 0.5, R2: 2}))
+		env := must(gfn.NewHyperGrid(2, height, gfn.GridReward{R0: 0.1, R1: 0.5, R2: 2, Floor: -50}))
 		envStates(2, height, func(s []int) {
 			r, mode := 0.1, inner[s[0]] && inner[s[1]]
 			if outer[s[0]] && outer[s[1]] {
@@ -1427,17 +1427,17 @@ func TestHyperGridReward(t *testing.T) {
 			require.Equal(t, mode, env.Traits().Mode(s), "%d: %v", height, s)
 		})
 	}
-	// The floor: stated, and −50 where it is left out. It stands for R = 0 alone.
-	for floor, r1 := range map[float64]float64{0: 1, -7.5: math.Exp(-60)} {
+	// The floor stands for R = 0 alone.
+	for floor, r1 := range map[float64]float64{-50: 1, -7.5: math.Exp(-60)} {
 		env := must(gfn.NewHyperGrid(1, 8, gfn.GridReward{R1: r1, Floor: floor}))
-		require.Equal(t, cmp.Or(floor, -50), env.LogReward([]int{3}))
+		require.Equal(t, floor, env.LogReward([]int{3}))
 		require.InDelta(t, math.Log(r1), env.LogReward([]int{0}), 1e-13)
-		require.Equal(t, gfn.ExitCapped{Cap: 1e-5, Threshold: cmp.Or(floor, -50)}, env.Traits().Guide)
+		require.Equal(t, gfn.ExitCapped{Cap: 1e-5, Threshold: floor}, env.Traits().Guide)
 	}
 }
 
 func TestHyperGridCosine(t *testing.T) {
-	env := must(gfn.NewHyperGrid(2, 9, gfn.GridReward{R0: 0.1, R1: 0.5, R2: 1e9, Cosine: true}))
+	env := must(gfn.NewHyperGrid(2, 9, gfn.GridReward{R0: 0.1, R1: 0.5, R2: 1e9, Cosine: true, Floor: -50}))
 	density := func(z float64) float64 { return math.Exp(-z*z/2) / math.Sqrt(2*math.Pi) }
 	ripple := func(y float64) float64 { return (math.Cos(50*y) + 1) * density(5*y) }
 	// y = ½, 3/8, 2/8, 1/8, 0 at x = 0…4 and the mirror image after it
