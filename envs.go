@@ -1574,10 +1574,8 @@ func ReadData(r io.Reader, name string) (*Data, error) {
 // "standardized" the column also gets variance 1 (N − 1 in the denominator), unless it is constant.
 func (d *Data) column(j int, columns string) (column []float64, mean float64) {
 	N, left, norm := float64(len(d.Rows)), 0.0, 0.0
-	for i, x := range d.Rows {
-		if i == 0 {
-			mean = x[j]
-		}
+	mean = d.Rows[0][j]
+	for _, x := range d.Rows {
 		mean += (x[j] - d.Rows[0][j]) / N
 	}
 	for _, x := range d.Rows {
@@ -1975,15 +1973,17 @@ func fileKey(keys *flag.FlagSet, usage string) *source {
 }
 
 func gridKeys(keys *flag.FlagSet) func() (Env, error) {
+	r := DefaultGridReward()
 	dim := keys.Int("dim", 2, "number of coordinates")
 	height := keys.Int("height", 8, "number of values of a coordinate")
-	r0 := keys.Float64("r0", 0.1, "reward everywhere")
-	r1 := keys.Float64("r1", 0.5, "factor of the outer band, or of the cosine term")
-	r2 := keys.Float64("r2", 2, "factor of the inner band; the cosine reward has none")
+	keys.Float64Var(&r.R0, "r0", r.R0, "reward everywhere")
+	keys.Float64Var(&r.R1, "r1", r.R1, "factor of the outer band, or of the cosine term")
+	keys.Float64Var(&r.R2, "r2", r.R2, "factor of the inner band; the cosine reward has none")
 	reward := choiceKey(keys, "reward", "standard", []string{"standard", "cosine"}, ": bands, or ripples")
-	floor := keys.Float64("floor", DefaultFloor, "log R (nats) where R = 0; a number below 0")
+	keys.Float64Var(&r.Floor, "floor", r.Floor, "log R (nats) where R = 0; a number below 0")
 	return func() (Env, error) {
-		return NewHyperGrid(*dim, *height, GridReward{*r0, *r1, *r2, reward.is == "cosine", *floor})
+		r.Cosine = reward.is == "cosine"
+		return NewHyperGrid(*dim, *height, r)
 	}
 }
 

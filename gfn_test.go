@@ -2735,6 +2735,7 @@ func TestDAGCache(t *testing.T) {
 	for k := range 90000 {
 		want := 0.0
 		big[0] = k % 100 * 2
+		big[1] = k % 2 << 16 // the cache has one place for both
 		for v := range big {
 			if v >= 17 {
 				big[v] = k &^ (1 << v)

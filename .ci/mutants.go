@@ -770,6 +770,9 @@ var list = []place{
 		m("the last term only", "sum += term", "sum = term"),
 		m("lengths not compared", "len(logp) != len(logq)", "len(logp) > len(logq)"),
 	}},
+	{"gfn.go", "seenTerm", []mutant{
+		m("frequencies summed where states are counted", "min(1, math.Ceil(math.Exp(lp)))", "math.Exp(lp)"),
+	}},
 	{"gfn.go", "perfect", []mutant{
 		m("states of equal probability counted once", "sum += value", "", "float64(n))", "float64(n)); sum += value"),
 	}},
@@ -803,9 +806,8 @@ var list = []place{
 		m("counts, not frequencies", "math.Log(c / float64(n))", "math.Log(c)"),
 		m("perfect TV is 0", "TVPerfect: perfect(tvTerm, q, n)", "TVPerfect: 0"),
 		m("perfect JSD is 0", "JSDPerfect: perfect(jsdTerm, q, n)", "JSDPerfect: 0"),
-		m("frequencies summed where states are counted", "min(1, math.Ceil(p))", "p"),
-		m("perfect modes of one sample", "perfect(seen, qm, n)", "perfect(seen, qm, 1)"),
-		m("all states counted as modes", "distance(seen, pm, qm)", "distance(seen, p, q)"),
+		m("perfect modes of one sample", "perfect(seenTerm, qm, n)", "perfect(seenTerm, qm, 1)"),
+		m("all states counted as modes", "distance(seenTerm, pm, qm)", "distance(seenTerm, p, q)"),
 	}},
 	{"gfn.go", "pearsons", []mutant{
 		m("not centred", "x[i]-mx, y[i]-my", "x[i]-0*mx, y[i]-0*my"),
@@ -1366,7 +1368,7 @@ var list = []place{
 	}},
 	{"envs.go", "Data.column", []mutant{
 		m("rounding of the mean left in", "append(column, x[j]-mean-left)", "append(column, x[j]-mean)"),
-		m("a constant column is not 0", "mean = x[j]", "mean = 0"),
+		m("a constant column is not 0", "mean = d.Rows[0][j]", "mean = 0"),
 		m("N for N − 1", "math.Sqrt(N-1)", "math.Sqrt(N)"),
 		m("constant columns not foreseen", "&& norm > 0", ""),
 		m("centred columns keep their mean", `columns != "raw"`, "false"),
