@@ -1356,9 +1356,8 @@ type DAG struct {
 	terms [1 << 16]atomic.Pointer[term] // a cache of terms of log R, each at one place
 }
 
-// term is score(node | parents) − score(node | ∅).
+// term is score(v | parents) − score(v | ∅) of a node v.
 type term struct {
-	node    int
 	parents uint32
 	value   float64
 }
@@ -1458,12 +1457,13 @@ func (d *DAG) LogReward(s []int) (sum float64) {
 	return sum
 }
 
-// term returns score(v | parents) − score(v | ∅). Up to 11 nodes each term has a place of its own in the cache.
+// term returns score(v | parents) − score(v | ∅). Terms of one place of the cache have different parents. Up to 11 nodes
+// each term has a place of its own.
 func (d *DAG) term(v int, parents uint32) float64 {
 	place := &d.terms[(int(parents)*d.shape.Dim+v)%len(d.terms)]
 	t := place.Load()
-	if t == nil || t.node != v || t.parents != parents {
-		t = &term{v, parents, d.score.Local(v, parents) - d.score.Local(v, 0)}
+	if t == nil || t.parents != parents {
+		t = &term{parents, d.score.Local(v, parents) - d.score.Local(v, 0)}
 		place.Store(t)
 	}
 	return t.value

@@ -1394,7 +1394,6 @@ var list = []place{
 		m("log R is not 0 at the empty graph", " - d.score.Local(v, 0)", ""),
 		m("nothing kept", "place.Store(t)", ""),
 		m("terms of other parents", " || t.parents != parents", ""),
-		m("terms of other nodes", " || t.node != v", ""),
 		m("one place for all nodes", "int(parents)*d.shape.Dim+v", "int(parents)*d.shape.Dim"),
 	}},
 	{"envs.go", "Levenshtein", []mutant{
