@@ -1118,7 +1118,7 @@ var list = []place{
 		m("PB for PF", "logPF, _, dst", "_, logPF, dst", "dst[t] = logPF[s.F]", "dst[t] = logPF[max(0, s.B)]"),
 	}},
 	{"grad.go", "Graph.LogVisitsB", []mutant{
-		m("walks from R", "g.logFlows(logPB, logρ)", "g.logFlows(logPB, g.LogR)"),
+		m("walks from R", "g.LogFlows(logPB, logρ)", "g.LogFlows(logPB, g.LogR)"),
 	}},
 	{"grad.go", "Replayed.Observe", []mutant{
 		m("the first trajectory missed", "range b.Trajectories() {", "range b.Trajectories() {\nif i == 0 {\ncontinue\n}"),
@@ -1401,7 +1401,7 @@ var list = []place{
 		m("no insertions", "min(replaced, row[j]+1, row[j+1]+1)", "min(replaced, row[j+1]+1)"),
 	}},
 	{"grad.go", "Editing", []mutant{
-		m("exponent forgotten", "T*math.Log(e.least)", "min(1, T)*math.Log(e.least)"),
+		m("exponent forgotten", "T*math.Log(share)", "min(1, T)*math.Log(share)"),
 		m("exponent T−1", "T*math.Log", "(T-1)*math.Log"),
 		m("the sampler's reward forgotten", " + g.logMeanReward(sampled)", " + 0*g.logMeanReward(sampled)"),
 		m("the sampler's own words", "g.Forward(e.Policy(seed))", "g.Forward(e.p)"),
