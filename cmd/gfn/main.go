@@ -216,7 +216,13 @@ func (c *call) explain(err error) error {
 		arg, usage := flag.UnquoteUsage(f)
 		return usagef("%s; write -%s %s: %s", text, name, arg, strings.ReplaceAll(usage, "\n", " "))
 	}
-	return usagef(`unknown flag -%s; "gfn %s -h" lists the flags`, name, c.name)
+	near, least := "", 3 // letters from the flag that was meant
+	c.flags.VisitAll(func(f *flag.Flag) {
+		if d := gfn.Levenshtein([]rune(f.Name), []rune(name)); d < least {
+			near, least = " (did you mean -"+f.Name+"?)", d
+		}
+	})
+	return usagef(`unknown flag -%s%s; "gfn %s -h" lists the flags`, name, near, c.name)
 }
 
 func (c *call) envFlag() *string {
