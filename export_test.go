@@ -39,8 +39,8 @@ func (t *Trainer) ShortMemory() {
 	}
 }
 
-// Memory returns how many endpoints the replay guide keeps.
-func (t *Trainer) Memory() int { return t.guide.(*Replayed).Capacity }
+// Guide returns the guide of rl-g.
+func (t *Trainer) Guide() Guide { return t.guide }
 
 // Value returns by row of the graph what the network of log F gives: log F̃ of fldb, log V of rpe, or the critic V_F.
 func (t *Trainer) Value() []float64 { return t.net[stateValue].Table(&t.Graph.States) }
@@ -164,3 +164,6 @@ func SetMaxGraph(n int) (restore func()) {
 	maxGraph = n
 	return func() { maxGraph = was }
 }
+
+// Note counts a trust-region step.
+func (t *Trainer) Note(s TrustStep) { t.since.note(s) }

@@ -983,7 +983,12 @@ func TestExploration(t *testing.T) {
 // A batch is ragged and holds each distinct state once; its steps are edges of its states.
 func TestBatch(t *testing.T) {
 	g := enumerate(t, parse(t, "hypergrid:dim=2,height=8"))
-	b := draw(t, g.Env, gfn.UniformPF, 50, gfn.Sampling{})
+	evaluated := 0
+	b := draw(t, g.Env, func(st *gfn.States, lo, hi int, dst []float64) {
+		evaluated += hi - lo
+		gfn.UniformPF(st, lo, hi, dst)
+	}, 50, gfn.Sampling{})
+	require.Equal(t, b.Len(), evaluated, "every state once")
 	require.NoError(t, b.SampleBackward(gfn.UniformPB, [][]int{{7, 7}, {0, 0}, {3, 1}}, gfn.Sampling{}))
 	require.Equal(t, 53, b.Trajectories())
 	seen := map[string]bool{}
@@ -1007,6 +1012,12 @@ func TestBatch(t *testing.T) {
 	}
 	require.Equal(t, []int{15, 1, 5}, lengths[50:])
 	require.InDelta(t, 1, b.Visits(nil)[0], 1e-12, "every trajectory leaves the source once")
+	second := func(first []int) []int { // its stream is its own, whatever the first one draws
+		b := batchOf(g.Env)
+		require.NoError(t, b.SampleBackward(gfn.UniformPB, [][]int{first, {7, 7}}, gfn.Sampling{}))
+		return actionsOf(b, 1)
+	}
+	require.Equal(t, second([]int{0, 0}), second([]int{7, 7}))
 	twice := draw(t, g.Env, gfn.UniformPF, 20, gfn.Sampling{})
 	require.NoError(t, twice.Sample(gfn.UniformPF, 20, gfn.Sampling{}))
 	same := 0
@@ -1107,10 +1118,12 @@ func TestEmpirical(t *testing.T) {
 	for seed := range uint64(runs) {
 		b := draw(t, g.Env, oracle, 100, gfn.Sampling{Seed: seed})
 		e = empirical(g, b)
-		different := map[string]bool{}
+		different, mean := map[string]bool{}, 0.0
 		for i := range b.Trajectories() {
 			different[b.Format(b.Endpoint(i))] = true
+			mean += math.Exp(b.LogR[b.Endpoint(i)]) / 100
 		}
+		require.InDelta(t, math.Log(mean), e.LogMeanReward, 1e-12)
 		require.EqualValues(t, len(different), e.Distinct)
 		tv, jsd, distinct = tv+e.TV/runs, jsd+e.JSD/runs, distinct+e.Distinct/runs
 		modes, reward = modes+e.Modes/runs, reward+math.Exp(e.LogMeanReward)/runs
@@ -1128,7 +1141,7 @@ func TestEmpirical(t *testing.T) {
 // The importance estimate of PF⊤(x) is unbiased, and exact for one trajectory where PB = P*B.
 func TestEstimateLogTerminating(t *testing.T) {
 	rng := rand.New(rand.NewPCG(5, 0))
-	g := enumerate(t, parse(t, "sequence:length=3,tokens=AB,order=ends"))
+	g := enumerate(t, parse(t, "hypergrid:dim=2,height=3"))
 	logPF := randomPF(rng, g)
 	var endpoints [][]int
 	var want []float64
@@ -1140,14 +1153,16 @@ func TestEstimateLogTerminating(t *testing.T) {
 	require.NoError(t, err)
 	estimate, se, err := gfn.EstimateLogTerminating(g.Env, g.Policy(logPF), gfn.UniformPB, endpoints, 4000, 0)
 	require.NoError(t, err)
-	squares := 0.0
+	squares, several := 0.0, 0.0
 	for i := range want {
 		closeTo(t, want[i], exact[i], 1e-12)
 		require.True(t, math.IsNaN(none[i]), "one trajectory says nothing of its error")
 		require.InDelta(t, want[i], estimate[i], 0.15)
-		squares += math.Pow((estimate[i]-want[i])/se[i], 2) / float64(len(want))
+		if se[i] > 1e-9 { // there are several trajectories to i
+			squares, several = squares+math.Pow((estimate[i]-want[i])/se[i], 2), several+1
+		}
 	}
-	require.InDelta(t, 1, math.Sqrt(squares), 0.6, "errors are as large as the standard errors say")
+	require.InDelta(t, 1, math.Sqrt(squares/several), 0.6, "errors are as large as the standard errors say")
 }
 
 // Over test words the correlation of log PF⊤ and log R tends to 1 with training, and its estimate by walks back agrees
@@ -1228,16 +1243,58 @@ func TestMeanLogReward(t *testing.T) {
 	env := must(gfn.NewSequence(2, "AB", gfn.Append, gfn.WordReward{LogR: logR}))
 	c := quick("tb-u")
 	c.Limit = 0
-	e := must(trainer(t, env, c).EvaluateSampled(t.Context(), 400, 0))
-	require.InDelta(t, 1002, e.LogMeanReward, 1)
-	require.InDelta(t, 1001.5, e.MeanLogReward, 0.5)
-	g := enumerate(t, env)
+	tr, g := trainer(t, env, c), enumerate(t, env)
+	e := must(tr.EvaluateSampled(t.Context(), 400, 0)) // two batches
 	logPB := g.Backward(gfn.UniformPB)
-	m := g.Metrics(g.ForwardOf(logPB), logPB, 0)
+	m := g.Metrics(g.Forward(tr.PF()), logPB, 0)
+	require.InDelta(t, m.LogMeanReward, e.LogMeanReward, 0.3)
+	require.InDelta(t, m.MeanLogReward, e.MeanLogReward, 0.3)
+	require.InDelta(t, m.ELBO, e.ELBO, 0.3)
+	m = g.Metrics(g.ForwardOf(logPB), logPB, 0)
 	require.InDelta(t, 1, math.Exp(m.LogMeanReward-m.LogMeanRewardExact), 1e-9)
 	w := 1 + math.E + math.Exp(2) + math.Exp(3)
 	require.InDelta(t, 1000+(math.E+2*math.Exp(2)+3*math.Exp(3))/w, m.MeanLogReward, 1e-9)
 	require.InDelta(t, 1001.5, g.Metrics(g.Forward(gfn.UniformPF), logPB, 0).MeanLogReward, 1e-9)
+}
+
+// Each batch of samples and each seed has streams of its own. So have the walks back that estimate log PF⊤, for each
+// object others than training has.
+func TestSampleStreams(t *testing.T) {
+	tr := trainer(t, parse(t, "hypergrid:dim=2,height=8"), quick("tb-u"))
+	var seen, objects [][]int
+	for seed := range uint64(2) {
+		for b, err := range tr.Samples(t.Context(), 512, seed) {
+			require.NoError(t, err)
+			require.NotContains(t, seen, slices.Concat(endpoints(b)...))
+			seen = append(seen, slices.Concat(endpoints(b)...))
+		}
+	}
+	require.Len(t, seen, 4)
+	logP := func(seed uint64) []float64 {
+		logP, _, err := tr.LogTerminating(objects, 1, seed)
+		require.NoError(t, err)
+		return logP
+	}
+	for row := range tr.Graph.Len() {
+		objects = append(objects, tr.Graph.State(nil, row))
+	}
+	require.InDelta(t, 0, gfn.LogSumExp(logP(0)), 1e-12)
+	tr.Graph = nil // as if it were too large
+	objects = append(objects, objects[63])
+	require.NotEqual(t, logP(0), logP(1))
+	require.NotEqual(t, logP(0)[63], logP(0)[64])
+	var training []float64
+	for i, x := range objects {
+		b := batchOf(tr.Env)
+		require.NoError(t, b.SampleBackward(tr.PB(), [][]int{x}, gfn.Sampling{Iteration: uint64(i)}))
+		b.Evaluate(tr.PF(), tr.PB())
+		training = append(training, b.LogR[b.Endpoint(0)])
+		for _, r := range rewards(b, gfn.Forward, 0) {
+			training[i] += r
+		}
+	}
+	near := func(a, b float64) bool { return math.Abs(a-b) < 1e-9 }
+	require.False(t, slices.EqualFunc(training, logP(0), near))
 }
 
 // The walks back draw from streams of their own: with those of training's trajectories, a word built by prepending
@@ -1256,38 +1313,6 @@ func TestWalksBackHaveTheirOwnStreams(t *testing.T) {
 		}
 	}
 	require.InDelta(t, 0.5, float64(same)/2000, 4*0.5/math.Sqrt(2000))
-
-	// So do the walks by which log PF⊤ is estimated. Under this PF the estimate tells how many letters a walk prepends.
-	pf := func(st *gfn.States, lo, hi int, dst []float64) {
-		gfn.UniformPF(st, lo, hi, dst)
-		for e := range dst {
-			if a := st.FAction[int(st.FStart[lo])+e]; a < 2 {
-				dst[e] -= math.Ln2
-			}
-		}
-	}
-	var words [][]int
-	var prepended []int
-	for i := range uint64(2000) {
-		b := batchOf(tr.Env)
-		require.NoError(t, b.Sample(gfn.UniformPF, 1, gfn.Sampling{Iteration: i}))
-		n := 0
-		for _, s := range b.Trajectory(0)[:3] {
-			if b.FAction[s.F] < 2 {
-				n++
-			}
-		}
-		words, prepended = append(words, b.State(nil, b.Endpoint(0))), append(prepended, n)
-	}
-	logP, _, err := gfn.EstimateLogTerminating(tr.Env, pf, gfn.UniformPB, words, 1, 0)
-	require.NoError(t, err)
-	same = 0
-	for i, n := range prepended {
-		if math.Round((3*math.Log(0.5)-logP[i])/math.Ln2) == float64(n) {
-			same++
-		}
-	}
-	require.InDelta(t, 20.0/64, float64(same)/2000, 4*math.Sqrt(20.0/64*44/64/2000))
 }
 
 // ---- environments (spec §9) ----
@@ -3474,6 +3499,7 @@ func sampled(t *testing.T, rng *rand.Rand, g *gfn.Graph, state bool) (b *gfn.Bat
 	require.NoError(t, b.Sample(gfn.UniformPF, 6, gfn.Sampling{Seed: rng.Uint64()}))
 	require.NoError(t, b.AddParents())
 	v.Reset(b, state)
+	d.Reset(b, !state) // what another objective left
 	d.Reset(b, state)
 	for _, list := range [][]float64{v.LogPF, v.LogPB, v.LogF} {
 		copy(list, normal(rng, len(list)))
@@ -3851,101 +3877,69 @@ func inLogits(g *gfn.Graph, b *gfn.Batch, way gfn.Direction, a, logp []float64) 
 	return dst
 }
 
-// The sampled estimators' means agree with the exact gradients, coordinate by coordinate: forward, backward and log Z,
-// with an inexact critic and each way of centring that has no bias.
+// The mean of the estimators over all batches of two trajectories, with their probabilities, is the exact gradient, both
+// ways: of returns, and of rewards-to-go less a critic, which may be wrong, centred by the other trajectory or not.
 func TestSampledGradients(t *testing.T) {
-	const batches, n = 3000, 8
 	rng := rand.New(rand.NewPCG(9, 9))
 	g := enumerate(t, randomDAG(rng, 6))
-	logPF, logPB, logPG, logZ := randomPF(rng, g), randomPB(rng, g), randomPF(rng, g), 0.7
-	critic := normal(rng, g.Len())
-	pf, pb := g.Policy(logPF), g.BackwardPolicy(logPB)
-	J, exactF := g.GradJF(logPF, logPB, logZ)
-	_, exactB := g.GradJB(logPB, logPG, g.LogTerminating(logPF))
-	exact := slices.Concat([]float64{J}, exactF, exactB)
-	none := func(b *gfn.Batch) []float64 { return make([]float64, b.Len()) }
-	critics := func(b *gfn.Batch) []float64 { return onBatch(g, b, critic) }
-	for name, c := range map[string]struct {
-		critic  func(b *gfn.Batch) []float64
-		centred gfn.Centring
-		tb      bool // backward down c(τ)²
-	}{
-		"return": {nil, gfn.CentreNone, false}, "return; backward down c(τ)²": {nil, gfn.CentreNone, true},
-		"reward-to-go": {none, gfn.CentreNone, false}, "baseline": {critics, gfn.CentreNone, false},
-		"baseline, centred by others": {critics, gfn.CentreOthers, false},
-	} {
-		estimate := func(b *gfn.Batch, way gfn.Direction, logZ float64) (r, a []float64) {
-			r, a = rewards(b, way, logZ), make([]float64, len(b.Steps))
-			switch {
-			case c.tb && way == gfn.Backward:
-				gfn.ResidualB(b, &gfn.Flows{LogPF: b.LogPF, LogZ: logZ}, r, a)
-			case c.critic == nil:
-				gfn.Returns(b, way, r, a)
-			default:
-				gfn.Advantages(b, way, r, c.critic(b), 1, a)
+	logPF, logPB, logZ := randomPF(rng, g), randomPB(rng, g), 0.7
+	J, exact := g.GradJF(logPF, logPB, logZ)
+	ρ := g.LogTerminating(logPF)
+	_, exactB := g.GradJB(logPB, logPF, ρ)
+	exact = append(append(exact, exactB...), J)
+	for _, critic := range [][]float64{nil, make([]float64, g.Len()), normal(rng, g.Len())} { // nil: returns
+		for _, centred := range []gfn.Centring{gfn.CentreNone, gfn.CentreOthers} {
+			mean := make([]float64, len(exact))
+			for _, τ := range trajectories(g) {
+				for _, τ2 := range trajectories(g) {
+					b, at := one(g, τ, τ2), 0
+					b.Evaluate(g.Policy(logPF), g.BackwardPolicy(logPB))
+					pf, pb, x := along(g, τ, logPF, logPB)
+					pf2, pb2, x2 := along(g, τ2, logPF, logPB)
+					for _, way := range []gfn.Direction{gfn.Forward, gfn.Backward} {
+						a, r, logp, p := make([]float64, len(b.Steps)), rewards(b, way, logZ), b.LogPF, math.Exp(pf+pf2)
+						if way == gfn.Backward {
+							logp, p = b.LogPB, math.Exp(ρ[x]+pb+ρ[x2]+pb2)
+						}
+						if critic == nil {
+							gfn.Returns(b, way, r, a)
+						} else {
+							gfn.Advantages(b, way, r, onBatch(g, b, critic), 1, a)
+						}
+						gfn.Centre(b, way, a, centred)
+						grad := inLogits(g, b, way, a, logp)
+						addTo(mean[at:][:len(grad)], p, grad)
+						at += len(grad)
+					}
+					for _, r := range rewards(b, gfn.Forward, logZ) {
+						mean[at] += math.Exp(pf+pf2) * r / 2
+					}
+				}
 			}
-			gfn.Centre(b, way, a, c.centred)
-			return r, a
-		}
-		sum, square := make([]float64, len(exact)), make([]float64, len(exact))
-		for k := range uint64(batches) {
-			b := draw(t, g.Env, pf, n, gfn.Sampling{Seed: 1, Iteration: k})
-			b.Evaluate(pf, pb)
-			r, a := estimate(b, gfn.Forward, logZ)
-			one := []float64{0}
-			for _, x := range r {
-				one[0] += x / n
-			}
-			one = append(one, inLogits(g, b, gfn.Forward, a, b.LogPF)...)
-			// back from its endpoints, against a guide
-			ends := endpoints(b)
-			b.Reset(g.Env)
-			require.NoError(t, b.SampleBackward(pb, ends, gfn.Sampling{Seed: 2, Iteration: k}))
-			b.Evaluate(g.Policy(logPG), pb)
-			_, a = estimate(b, gfn.Backward, logZ)
-			one = append(one, inLogits(g, b, gfn.Backward, a, b.LogPB)...)
-			for i, x := range one {
-				sum[i], square[i] = sum[i]+x, square[i]+x*x
-			}
-		}
-		for i, want := range exact { // log Z, then forward slots, then backward ones
-			mean := sum[i] / batches
-			deviation := math.Sqrt(max(0, square[i]/batches-mean*mean) / batches)
-			require.LessOrEqual(t, math.Abs(mean-want), 4.5*deviation+1e-12, "%s, %d", name, i)
+			require.InDeltaSlice(t, exact, mean, 1e-10)
 		}
 	}
 }
 
-// Centring by the batch's own mean scales the expected gradient of a single decision by 1 − 1/K; by
-// the others' mean, or none, it is exact. All K = 2 batches at a fork, with their probabilities.
+// Centring by the batch's own mean scales the expected gradient of a single decision by 1 − 1/K. All K = 2 batches at a
+// fork, with their probabilities.
 func TestCentringBias(t *testing.T) {
 	g := enumerate(t, fork())
-	logPF := []float64{math.Log(0.3), math.Log(0.7), 0, 0}
-	logPB := g.Backward(gfn.UniformPB)
+	logPF, logPB := []float64{math.Log(0.3), math.Log(0.7), 0, 0}, g.Backward(gfn.UniformPB)
 	_, want := g.GradJF(logPF, logPB, 0)
-	for c, factor := range map[gfn.Centring]float64{gfn.CentreBatch: 0.5, gfn.CentreOthers: 1, gfn.CentreNone: 1} {
-		sum := make([]float64, len(logPF))
-		for first := 1; first <= 2; first++ {
-			for second := 1; second <= 2; second++ {
-				b, v, _ := backFrom(g.Env, []int{first}, []int{second})
-				b.LogPF = slices.Clone(v.LogPF)
-				g.Policy(logPF)(&b.States, 0, b.Len(), v.LogPF)
-				r, a := make([]float64, len(b.Steps)), make([]float64, len(b.Steps))
-				gfn.RewardsF(b, v, r)
-				gfn.Advantages(b, gfn.Forward, r, nil, 1, a)
-				// a decision a trajectory: the exits have no choice, and their rewards must not
-				// count as steps of the mean
-				for i := range b.Trajectories() {
-					a[b.Start[i]+1] = a[b.Start[i]]
-				}
-				gfn.Centre(b, gfn.Forward, a, c)
-				p := math.Exp(logPF[first-1] + logPF[second-1])
-				addTo(sum, p, inLogits(g, b, gfn.Forward, a, v.LogPF))
-			}
+	sum := make([]float64, len(logPF))
+	for _, τ := range trajectories(g) {
+		for _, τ2 := range trajectories(g) {
+			b, a := one(g, τ, τ2), make([]float64, 4)
+			b.Evaluate(g.Policy(logPF), gfn.UniformPB)
+			gfn.Advantages(b, gfn.Forward, rewards(b, gfn.Forward, 0), nil, 1, a)
+			a[1], a[3] = a[0], a[2] // the exits have no choice, and must not count as steps of the mean
+			gfn.Centre(b, gfn.Forward, a, gfn.CentreBatch)
+			addTo(sum, math.Exp(logPF[τ[0]]+logPF[τ2[0]]), inLogits(g, b, gfn.Forward, a, b.LogPF))
 		}
-		for i := range want {
-			closeTo(t, factor*want[i], sum[i], 1e-12, c)
-		}
+	}
+	for i := range want {
+		closeTo(t, want[i]/2, sum[i], 1e-12)
 	}
 }
 
@@ -4129,15 +4123,17 @@ func gradientVariance(t *testing.T, iterations int, withLogZ bool) (traces []flo
 	return traces
 }
 
-// one returns the batch of a single trajectory of g, given by its forward slots.
-func one(g *gfn.Graph, τ []int) *gfn.Batch {
-	b, actions := new(gfn.Batch), []int(nil)
-	for _, e := range τ {
-		actions = append(actions, int(g.FAction[e]))
-	}
-	b.Reset(g.Env)
-	if err := b.Walk(actions); err != nil {
-		panic(err)
+// one returns the batch of one trajectory of g, or some, given by their forward slots.
+func one(g *gfn.Graph, τs ...[]int) *gfn.Batch {
+	b := batchOf(g.Env)
+	for _, τ := range τs {
+		var actions []int
+		for _, e := range τ {
+			actions = append(actions, int(g.FAction[e]))
+		}
+		if err := b.Walk(actions); err != nil {
+			panic(err)
+		}
 	}
 	return b
 }
@@ -4695,7 +4691,8 @@ func TestGuaranteesByDefinition(t *testing.T) {
 			ε, κ, visits = max(ε, math.Abs(gain[s])), max(κ, rowKL[s]), visits+math.Abs(d2[s]-d[s])
 			error += math.Abs(sampled[s]-math.Exp(g.LogTarget()[s])) / 2
 		}
-		for limit, tv := range map[int]float64{1_000_000: TV, 0: rows} { // beyond the limit its bound stands for it
+		count := len(trajectories(g))
+		for limit, tv := range map[int]float64{count + 1: TV, count - 1: rows} { // beyond the limit its bound stands for it
 			bounds := append(gfn.Improvement(g, P, logPB, P2, limit), gfn.EvidenceBounds(g, P, logPB)...)
 			bounds = append(bounds, gfn.SamplingError(g, P, logPB), gfn.ResidualCertificate(g, P, logPB))
 			want := map[string][2]float64{
@@ -4710,7 +4707,7 @@ func TestGuaranteesByDefinition(t *testing.T) {
 				"sampling error":           {error, math.Sqrt((J + g.LogZ()) / 2)},
 				"residual certificate":     {error, math.Tanh((most - least) / 4)},
 			}
-			if limit > 0 {
+			if limit > count {
 				want["Pinsker"], want["trajectory TV"] = [2]float64{TV, math.Sqrt(KL / 2)}, [2]float64{TV, rows}
 			}
 			require.Len(t, bounds, len(want))
@@ -4983,9 +4980,6 @@ func TestEditingBounds(t *testing.T) {
 		if edited < least*sampled*(1-1e-9) { // what the bound would be without its exponent
 			broken, factor = broken+1, max(factor, least*sampled/edited)
 		}
-		require.LessOrEqual(t, lev, hamming*(1+1e-12))
-		require.LessOrEqual(t, hamming, most*(1+1e-12)+1e-15)
-		require.GreaterOrEqual(t, edited, math.Pow(least, T)*sampled*(1-1e-12))
 		bounds := gfn.Editing(c.Graph, c.e, c.seed)
 		require.Equal(t, least > 0, len(bounds) == 3)
 		requireHolds(t, bounds)
@@ -5005,23 +4999,43 @@ func TestEditingBounds(t *testing.T) {
 	require.Greater(t, factor, 100.0)
 }
 
-// Control states π-SQL with the flows of the exits, F(s) = R(s)/PF(sf|s): its sides are E[Σ (α MDB)²], summed here over
-// all trajectories, where exits have no residual.
-func TestControlUsesExitFlows(t *testing.T) {
+// Both sides of Control's sums of squares, E[Σ (α δ)²] with δ the residuals of detailed balance, over all trajectories:
+// with the given flows F, with those of the exits, R(s)/PF(sf|s), and with F(s) R̂(s), R̂ = 1 where R is not defined.
+func TestControlByDefinition(t *testing.T) {
 	onDAGs(t, func(t *testing.T, rng *rand.Rand, g *gfn.Graph) {
-		g = enumerate(t, everyExit(rng, g))
-		logPF, logPB, α := randomPF(rng, g), randomPB(rng, g), math.Exp(rng.NormFloat64())
-		want := 0.0
-		for _, τ := range trajectories(g) {
-			pf, _, _ := along(g, τ, logPF, logPB)
-			for _, e := range τ[:len(τ)-1] {
-				row, c := int(g.From[e]), int(g.Child[e])
-				mdb := g.LogR[row] - logPF[g.Exit(row)] + logPF[e] - logPB[g.Back[e]] - g.LogR[c] + logPF[g.Exit(c)]
-				want += math.Exp(pf) * α * mdb * α * mdb
+		if rng.IntN(2) == 0 {
+			g = enumerate(t, everyExit(rng, g))
+		}
+		logPF, logPB, logF, α := randomPF(rng, g), randomPB(rng, g), normal(rng, g.Len()), math.Exp(rng.NormFloat64())
+		flows := map[string]func(s int) float64{
+			"soft Q-learning": func(s int) float64 { return logF[s] },
+			"π-SQL":           func(s int) float64 { return g.LogR[s] - logPF[g.Exit(s)] },
+			"forward-looking": func(s int) float64 {
+				if g.Exit(s) < 0 {
+					return logF[s]
+				}
+				return logF[s] + g.LogR[s]
+			},
+		}
+		for _, b := range gfn.Control(g, logPF, logPB, logF, α) {
+			flow, want := flows[b.Name], 0.0
+			for _, τ := range trajectories(g) {
+				pf, _, x := along(g, τ, logPF, logPB)
+				for _, e := range τ {
+					if flow == nil {
+						continue
+					}
+					δ := flow(int(g.From[e])) + logPF[e] - g.LogR[x]
+					if k := g.Back[e]; k >= 0 {
+						δ += g.LogR[x] - logPB[k] - flow(int(g.Child[e]))
+					}
+					want += math.Exp(pf) * α * δ * α * δ
+				}
+			}
+			if flow != nil {
+				require.InDeltaSlice(t, []float64{want, want}, []float64{b.Left, b.Right}, 1e-10*max(1, want), b.Name)
 			}
 		}
-		b := named(gfn.Control(g, logPF, logPB, normal(rng, g.Len()), α), "π-SQL")
-		require.InDeltaSlice(t, []float64{want, want}, []float64{b.Left, b.Right}, 1e-10*max(1, want))
 	})
 }
 
@@ -5049,7 +5063,10 @@ path consistency,soft Q-learning,forward-looking,random policy value,random poli
 		}
 		require.Equal(t, strings.ReplaceAll(always, "\n", "")+more, strings.Join(names, ","), spec)
 		require.NotEqual(t, few, many, "later policies differ")
-		require.NotEqual(t, few, gfn.Check(g, 9, 2), "the seed is used")
+		const first = "sampling error" // it depends on P and PB alone
+		require.NotEqual(t, named(gfn.Check(g, 1, 1), first), named(gfn.Check(g, 1, 2), first), "the seed chooses the policies")
+		require.InDelta(t, 0, named(gfn.Check(g, 3, 1), "evidence lower bound").Slack(), 1e-9, "the third is an oracle")
+		require.Less(t, named(gfn.Check(g, 2, 1), "improvement, KL").Left, 0.1, "the second step is short")
 	}
 	onDAGs(t, func(t *testing.T, _ *rand.Rand, g *gfn.Graph) {
 		requireHolds(t, gfn.UniformValue(g))
@@ -5116,12 +5133,12 @@ func TestSoftValue(t *testing.T) {
 			requireSoft(t, g, randomPB(rand.New(rand.NewPCG(4, 4)), g), α)
 		}
 	}
-	g := enumerate(t, line())
+	g := enumerate(t, fork())
 	r := g.SoftReward(nil, g.LogR, 1)
-	r[len(r)-1] = math.Inf(-1) // no reward is within reach: a policy nevertheless
+	r[2], r[3] = math.Inf(-1), math.Inf(-1) // no reward is within reach: a policy nevertheless
 	v, logPF := g.SoftValue(r, 2)
 	require.True(t, math.IsInf(v[0], -1))
-	require.Equal(t, make([]float64, len(r)), logPF)
+	require.Equal(t, g.Forward(gfn.UniformPF), logPF)
 }
 
 // The bias of the uncorrected policy, its total variation from R/Z*: none where all objects have
@@ -5445,6 +5462,10 @@ func TestLogG(t *testing.T) {
 		try(enumerate(t, parse(t, spec)))
 		require.Equal(t, 1, differ, spec)
 	}
+	// A(1) = 12 and A(2) = 11: by way of 1 and of 2 log g(3) differs by 0.09
+	edges := append(slices.Repeat([][2]int{{1, 4}, {2, 5}}, 10), [][2]int{{1, 4}, {0, 1}, {0, 2}, {1, 3}, {2, 3}}...)
+	close := must(gfn.NewExplicit(edges, map[int]float64{3: 1, 4: 1, 5: 1}, -50))
+	require.Error(t, failure(enumerate(t, close).LogG(nil)))
 	_, err := enumerate(t, parse(t, "hypergrid:height=8")).LogG(nil)
 	// A = 3 away from the edges: 3·3/2·3/2 by way of 1,1, where both coordinates have grown, and 3·3·3/2 by way of 2,0
 	require.EqualError(t, err,
@@ -6076,18 +6097,24 @@ func TestExplorationInTraining(t *testing.T) {
 	}
 }
 
-// Replay keeps the last trajectories in their order; once there are some, half of each batch is drawn from them.
+// Replay keeps the last trajectories in their order; once there are some, half of each batch is drawn from them, from
+// the older and the newer half.
 func TestReplay(t *testing.T) {
 	c := quick("sac")
 	c.Replay, c.Iterations = 30, 5 // 16, then 8 new ones an iteration
 	tr, fresh := trainer(t, parse(t, "hypergrid:dim=2,height=3,r0=0.1"), c), 16
 	var last [][]int
+	only := map[string]int{}
 	for range c.Iterations {
 		step(t, tr)
 		b := tr.Batch()
 		require.Equal(t, 16, b.Trajectories())
 		for i := fresh; i < 16; i++ {
-			require.Contains(t, last, actionsOf(b, i))
+			is := func(actions []int) bool { return slices.Equal(actions, actionsOf(b, i)) }
+			half := len(last) / 2
+			older, newer := slices.ContainsFunc(last[:half], is), slices.ContainsFunc(last[half:], is)
+			require.True(t, older || newer)
+			only[fmt.Sprint(older, newer)]++
 		}
 		for i := range fresh {
 			last = append(last, actionsOf(b, i))
@@ -6096,16 +6123,17 @@ func TestReplay(t *testing.T) {
 		require.Equal(t, last, tr.Replayed())
 	}
 	require.Len(t, last, 30)
+	require.Positive(t, min(only["true false"], only["false true"]))
 }
 
 // After one step of the policy gradient PB has moved, against its guide. A replay guide is given the endpoints first:
-// to endpoints that it does not hold PG = PB, R_B = 0, and PB would stand still with a critic that is 0.
+// to endpoints that it does not hold PG = PB, R_B = 0, and PB would stand still beside critics that are 0.
 func TestGuideInTraining(t *testing.T) {
 	pb := map[string][]float64{}
 	for _, guide := range []string{"none", "auto", "replay"} {
-		c := quick(map[bool]string{true: "rl-b", false: "rl-g"}[guide == "none"])
-		if c.Tabular = guide == "replay"; guide == "auto" {
-			c.Guide = guide
+		c := quick("rl-g")
+		if c.Tabular, c.Guide = true, guide; guide == "none" {
+			c.Method, c.Guide = "rl-b", "auto"
 		}
 		tr := trainer(t, parse(t, small[0]), c)
 		was, _ := step(t, tr)
@@ -6113,6 +6141,7 @@ func TestGuideInTraining(t *testing.T) {
 		require.NotEqual(t, was.nets["pb"].Params, pb[guide])
 	}
 	require.NotEqual(t, pb["none"], pb["auto"])
+	require.NotEqual(t, pb["auto"], pb["replay"], "the grid has a guide of its own")
 }
 
 // Each setting of the policy gradient is what it is called. The gradients that a step gives to PF and PB are those of
@@ -6138,6 +6167,7 @@ func TestPolicyGradientSettings(t *testing.T) {
 					require.InDeltaSlice(t, was.nets[policy].Grad, was.gradient(policy), 1e-11, "%s %s %v", name, backward, λ)
 				}
 				b, back := tr.Batch(), tr.Back()
+				require.InDeltaSlice(t, tr.Nets()["pf"].Table(&back.States), back.LogPF, 1e-12, "PF as it is after its step")
 				check("pf", b, gfn.Forward, was.advantages(b, gfn.Forward, "f", λ, centre))
 				a := was.advantages(back, gfn.Backward, "fb", 1, centre)
 				if backward == "tb" {
@@ -6176,6 +6206,14 @@ func TestTrustRegionTraining(t *testing.T) {
 	was.eval("pf", b)
 	require.True(t, region.Step(was.nets["pf"], &b.States, b.LogPF, d.LogPF, b.Visits(nil)).Accepted)
 	require.Equal(t, was.nets["pf"].Params, tr.Nets()["pf"].Params)
+
+	// Evaluations report the mean over the steps that were accepted.
+	tr = trainer(t, parse(t, small[0]), c)
+	for _, s := range []gfn.TrustStep{{true, 1, 0.02, 0, 0}, {}, {true, 0.5, 0.01, 0, 0}, {}} {
+		tr.Note(s)
+	}
+	e := must(tr.Evaluate(t.Context()))
+	require.Equal(t, []float64{2, 2, 0.75, 0.015}, []float64{e.Accepted, e.Rejected, e.StepFraction, e.StepKL})
 }
 
 func TestClipAndSchedules(t *testing.T) {
@@ -6196,11 +6234,30 @@ func TestClipAndSchedules(t *testing.T) {
 		require.InEpsilon(t, 1e-4, math.Sqrt(dot(n.M, n.M)), 1e-9)
 	}
 	for schedule, want := range map[string][]float64{
-		"constant": {1, 1, 1, 1}, "linear": {1, 0.75, 0.5, 0}, "cosine": {1, (1 + math.Sqrt(0.5)) / 2, 0.5, 0},
+		"constant": {1, 1, 1, 1, 1}, "linear": {1, 0.75, 0.5, 0, 0}, "cosine": {1, (1 + math.Sqrt(0.5)) / 2, 0.5, 0, 0},
 	} {
 		c := gfn.Config{Schedule: schedule, Iterations: 100}
-		for i, at := range []int{0, 25, 50, 100} {
+		for i, at := range []int{0, 25, 50, 100, 150} {
 			require.InDelta(t, want[i], c.Rate(at), 1e-15, "%s at %d", schedule, at)
+		}
+	}
+
+	// All rates follow the schedule: the third step of four is half of what Adam's moments say.
+	c = quick("rl-b")
+	c.Iterations, c.Schedule, c.LR, c.LRV, c.LRZ = 4, "linear", 0.003, 0.007, 0.11
+	tr = trainer(t, parse(t, small[0]), c)
+	step(t, tr)
+	step(t, tr)
+	var was [][]float64
+	for _, list := range tr.Lists() {
+		was = append(was, slices.Clone(list))
+	}
+	step(t, tr)
+	for i, lr := range []float64{0.003, 0.003, 0.007, 0.007, 0.11} { // PF, PB, their critics, log Z
+		θ, m, v := tr.Lists()[3*i], tr.Lists()[3*i+1], tr.Lists()[3*i+2]
+		for j := range θ {
+			move := m[j] / (1 - math.Pow(0.9, 3)) / (math.Sqrt(v[j]/(1-math.Pow(0.999, 3))) + 1e-8)
+			require.InDelta(t, was[3*i][j]-0.5*lr*move, θ[j], 1e-13)
 		}
 	}
 }
@@ -6279,7 +6336,10 @@ func TestPaperNumbers(t *testing.T) {
 	} {
 		require.Equal(t, guide, gfn.TraitsOf(parse(t, spec)).Guide, spec)
 	}
-	require.Equal(t, 1_000_000, must(gfn.NewTrainer(parse(t, "sequence"), gfn.DefaultConfig("rl-g"))).Memory())
+	c := gfn.DefaultConfig("rl-g")
+	require.Equal(t, &gfn.Replayed{Capacity: 1_000_000}, must(gfn.NewTrainer(parse(t, "sequence"), c)).Guide())
+	c.Guide = "exit"
+	require.Equal(t, gfn.ExitCapped{Cap: 1e-5, Threshold: 0}, must(gfn.NewTrainer(parse(t, "sequence"), c)).Guide())
 	require.Equal(t, 0.9, gfn.DefaultConfig("subeb").LambdaV)
 	table := gfn.DefaultTable()
 	require.Equal(t, []float64{3, 10, 1e-3}, []float64{table.Beta, table.RMax, table.RMin})
@@ -6620,7 +6680,7 @@ func TestStepsAreChecked(t *testing.T) {
 				require.Equal(t, iteration, tr.Iteration)
 				for _, n := range nets {
 					require.Contains(t, []int{0, iteration}, n.T)
-					require.NotContains(t, n.Grad, math.NaN())
+					require.Equal(t, make([]float64, len(n.Grad)), n.Grad)
 				}
 				return
 			}
@@ -6635,9 +6695,12 @@ func TestStepsAreChecked(t *testing.T) {
 		c.LR, c.LRV, c.Schedule, c.Clip = 1e200, 1e200, "constant", 0
 		check(trainer(t, gridFor(t, method), c))
 	}
-	// a finite loss whose gradient has no finite square
+	// an infinite loss that has no gradient in PF, which has no choice
 	c := quick("tb-u")
-	c.Layers = 1
+	c.LogZ = 1e200
+	check(trainer(t, line(), c))
+	// a finite loss whose gradient has no finite square
+	c.LogZ, c.Layers = 0, 1
 	tr := trainer(t, gridFor(t, "tb-u"), c)
 	weights, pf := 16*16, tr.Nets()["pf"].Params
 	pf[weights] = 1e200              // the first hidden unit
