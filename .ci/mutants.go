@@ -57,6 +57,7 @@ var list = []place{
 		m("cotangents of log PB kept", "clear(f.LogPB)", ""),
 		m("cotangents of log F kept", "clear(f.LogF)", ""),
 		m("cotangent of log Z kept", "f.LogZ = 0", ""),
+		m("cotangents of flows that are not learned stay", "f.LogF = nil", "clear(f.LogF)"),
 	}},
 	{"losses.go", "quadratic", []mutant{
 		m("sum over trajectories, not mean, in loss and cotangents", "float64(b.Trajectories())", "1.0"),
@@ -104,6 +105,8 @@ var list = []place{
 		m("cotangent of log Z doubled", "d.LogZ += du[0] / n", "d.LogZ += 2 * du[0] / n"),
 		m("no cotangent of log Z", "d.LogZ += du[0] / n", ""),
 	}},
+	{"losses.go", "MDB", []mutant{m("all parts of a trajectory", "byExits(DB, b, v, d)", "byExits(SubTB(1), b, v, d)")}},
+	{"losses.go", "States.onlyExits", []mutant{m("any exit", "== int(st.FStart[row])", ">= int(st.FStart[row])")}},
 	{"losses.go", "Flows.logZ", []mutant{
 		m("log Z in place of log F(s0)", "v.LogF != nil", "false"),
 	}},
@@ -520,6 +523,32 @@ var list = []place{
 		m("not a sum", "s3 += v * w3[j]", "s3 = v * w3[j]"),
 	}},
 
+	{"gfn.go", "UniformPF", []mutant{m("by the entering edges", "st.FStart[lo:hi+1]", "st.BStart[lo:hi+1]")}},
+	{"gfn.go", "UniformPB", []mutant{m("by the leaving edges", "st.BStart[lo:hi+1]", "st.FStart[lo:hi+1]")}},
+	{"gfn.go", "meanOver", []mutant{m("by the logarithm", "math.Exp(l)", "l")}},
+	{"gfn.go", "Graph.LogZ", []mutant{m("log R of the last row", "g.logZ", "g.LogR[len(g.LogR)-1]")}},
+	{"gfn.go", "Graph.LogFlows", []mutant{m("at temperature 2", "1), 1)", "1), 2)")}},
+	{"gfn.go", "Graph.ForwardOf", []mutant{m("PB left out", "logPB, ", "nil, ")}},
+	{"gfn.go", "Graph.Policy", []mutant{m("of backward slots", "st.FStart", "st.BStart")}},
+	{"gfn.go", "Graph.BackwardPolicy", []mutant{m("of forward slots", "st.BStart", "st.FStart")}},
+	{"gfn.go", "Batch.Endpoint", []mutant{m("the state before", "b.Start[i+1]-1", "max(b.Start[i], b.Start[i+1]-2)")}},
+	{"gfn.go", "Batch.Evaluate", []mutant{m("as many rows of PB as of PF", "&b.evalB, b.BStart", "&b.evalF, b.BStart")}},
+	{"gfn.go", "Batch.advance", []mutant{m("one trajectory", "range b.active {", "range b.active[:1] {")}},
+	{"gfn.go", "Batch.finish", []mutant{m("the last one left out", "b.paths[:n]", "b.paths[:max(1, n-1)]")}},
+	{"gfn.go", "TV", []mutant{m("JSD", "tvTerm", "jsdTerm")}},
+	{"gfn.go", "JSD", []mutant{m("TV", "jsdTerm", "tvTerm")}},
+	{"gfn.go", "Correlation", []mutant{m("the rank of x alone", "pearsons(ranks(x), ranks(y))", "pearsons(ranks(x), y)")}},
+	{"gfn.go", "States.probe", []mutant{m("the last place of the index is anyone's", "row < 0 || st.equal(row, s)", "row < 0 || st.equal(row, s) || k == mask")}},
+	{"gfn.go", "States.grow", []mutant{m("rows one too low", "int32(row + 1)", "int32(row)")}},
+	{"gfn.go", "States.State", []mutant{m("of the row before", "st.state[row*st.Shape.Dim:]", "st.state[max(0, row-1)*st.Shape.Dim:]")}},
+	{"gfn.go", "States.Reset", []mutant{m("index kept", "clear(st.index)", "")}},
+	{"gfn.go", "tabular.Features", []mutant{m("one feature for all", "append(dst, row)", "append(dst, 0*row)")}},
+	{"mlp.go", "parameters", []mutant{m("no biases", "sizes[l-1] + 1", "sizes[l-1]")}},
+	{"mlp.go", "Head.sizes", []mutant{m("edges as many as backward actions", "EdgeHead: shape.Forward", "EdgeHead: shape.Backward")}},
+	{"mlp.go", "NewNet", []mutant{m("scale 2", "Scale: 1", "Scale: 2")}},
+	{"mlp.go", "Net.Table", []mutant{m("twice the values", "return y", "add(y, y)\n\treturn y")}},
+	{"grad.go", "dot", []mutant{m("the last entry left out", "range a {", "range a[:max(0, len(a)-1)] {")}},
+	{"envs.go", "DAG.Marginals", []mutant{m("log-probabilities", "math.Exp(logp[row])", "logp[row]")}},
 	{"gfn.go", "States.Exit", []mutant{
 		m("the last slot taken for an exit", "&& int(st.FAction[e]) == st.Shape.Forward-1", ""),
 	}},
@@ -629,6 +658,7 @@ var list = []place{
 		m("the greatest for the log-sum-exp", "LogSumExp(logPF[lo:hi])", "slices.Max(logPF[lo:hi])"),
 		m("the policy not normalised", "logPF[e] -= total", ""),
 		m("states without reward not foreseen", "-math.Log(float64(hi - lo))", "logPF[e] + 0*float64(hi)"),
+		m("not a distribution where V = −Inf", "-math.Log(float64(hi - lo))", "0"),
 	}},
 	{"gfn.go", "States.LogG", []mutant{
 		m("g upside down", "dst[row] -= math.Log", "dst[row] += math.Log", "dst[row] += math.Log(float64(len(st.list)))\n\t\t\tif at", "dst[row] -= math.Log(float64(len(st.list)))\n\t\t\tif at"),
@@ -647,6 +677,7 @@ var list = []place{
 		m("A of the child", "logCount(st.FStart, parent)", "logCount(st.FStart, row)"),
 		m("the first parent named twice", "other, st.Format(parent))", "other, Format(st.Env, s))"),
 		m("edges that are not joined followed", "if e < 0 {\n\t\t\t\tcontinue", "if false {\n\t\t\t\tcontinue"),
+		m("g may differ by a tenth", "1e-9*max", "1e-1*max"),
 	}},
 	{"gfn.go", "Graph.RandomPolicyEvaluation", []mutant{
 		m("no g", "logG[row] + l", "0*logG[row] + l"),
@@ -673,6 +704,13 @@ var list = []place{
 		m("no A", "- math.Log(float64(len(dst)))", ""),
 		m("an exit shared among A", "= logG[row] + st.LogR[row]", "= logG[row] + st.LogR[row] - math.Log(float64(len(dst)))"),
 		m("an exit without g", "= logG[row] + st.LogR[row]", "= st.LogR[row]"),
+	}},
+	{"losses.go", "Flows.ResetLogQ", []mutant{
+		m("kept from the batch before", "clear(f.LogQ[i])", ""),
+		m("one critic's alone", "range f.LogQ {", "range f.LogQ[:1] {"),
+	}},
+	{"losses.go", "Flows.logF", []mutant{
+		m("of the first row", "v.LogF[row]", "v.LogF[0]"),
 	}},
 	{"gfn.go", "Graph.BackwardOf", []mutant{
 		m("not divided by d(s')", "+ logPF[e] - d[row]", "+ logPF[e]"),
@@ -738,13 +776,16 @@ var list = []place{
 	{"gfn.go", "Batch.SampleBackward", []mutant{
 		m("any state accepted as endpoint", "e < 0 {\n\t\t\treturn fmt", "false {\n\t\t\treturn fmt"),
 		m("trajectories from end to source", "slices.Reverse(b.paths[i])", "_ = i"),
+		m("one stream for all", "&b.rngs[i]", "&b.rngs[0]"),
 	}},
 	{"gfn.go", "Batch.logImportance", []mutant{
 		m("sign of log PB", "sum -= b.LogPB[s.B]", "sum += b.LogPB[s.B]"),
 		m("no log PF", "sum += b.LogPF[s.F]", ""),
+		m("no exit", "sum += b.LogPF[s.F]\n", "if s.B >= 0 { sum += b.LogPF[s.F] }\n"),
 	}},
 	{"gfn.go", "EstimateLogTerminating", []mutant{
 		m("walks back from the streams of training", "1<<61 + uint64(i)", "uint64(i)"),
+		m("the same stream for every object", "1<<61 + uint64(i)", "1<<61 + 0*uint64(i)"),
 		m("sum, not mean", "-math.Log(N), 0.0", ", 0.0"),
 		m("standard error not over √n", "squares/(N-1)/N", "squares/(N-1)"),
 		m("standard error of the sum", "math.Exp(term-mean)-1", "math.Exp(term)-math.Exp(mean)"),
@@ -808,6 +849,7 @@ var list = []place{
 		m("perfect JSD is 0", "JSDPerfect: perfect(jsdTerm, q, n)", "JSDPerfect: 0"),
 		m("perfect modes of one sample", "perfect(seenTerm, qm, n)", "perfect(seenTerm, qm, 1)"),
 		m("all states counted as modes", "distance(seenTerm, pm, qm)", "distance(seenTerm, p, q)"),
+		m("mean reward of the target", "g.logMeanReward(p)", "g.logMeanReward(q)"),
 	}},
 	{"gfn.go", "pearsons", []mutant{
 		m("not centred", "x[i]-mx, y[i]-my", "x[i]-0*mx, y[i]-0*my"),
@@ -937,9 +979,14 @@ var list = []place{
 		m("any gradient", "sound && t.net[r].finiteGrad()", "sound && t.net[r] != nil"),
 		m("a gradient that is not finite kept", "clear(t.net[r].Grad)", "_ = r"),
 		m("the iteration before named", "t.Iteration+1, loss", "t.Iteration, loss"),
+		m("no schedule for critics", "c.rate(t.Iteration)*lr", "map[bool]float64{true: c.rate(t.Iteration), false: 1}[r.policy()]*lr"),
+		m("schedule one iteration ahead", "c.rate(t.Iteration)*lr", "c.rate(t.Iteration+1)*lr"),
 	}},
 	{"mlp.go", "Net.finiteGrad", []mutant{
 		m("gradients whose squares overflow", "< 1e150", "< math.Inf(1)"),
+	}},
+	{"mlp.go", "MLP.layer", []mutant{
+		m("biases first", "return p[:in*out], p[in*out:]", "return p[out:], p[:out]"),
 	}},
 	{"trainer.go", "replay.add", []mutant{
 		m("without limit", "(*r)[max(0, len(*r)-capacity):]", "*r"),
@@ -1259,9 +1306,12 @@ var list = []place{
 		m("no editing", "note(randomEditing(g, rng, logPF, i%3 == 1)...)", ""),
 		m("the seed is not used", "rand.NewPCG(seed, uint64(i))", "rand.NewPCG(0, uint64(i))"),
 		m("the same policies over and over", "rand.NewPCG(seed, uint64(i))", "rand.NewPCG(seed, 0)"),
+		m("oracle of another PB", "logPF = g.ForwardOf(logPB)", "logPF = g.ForwardOf(g.Backward(UniformPB))"),
+		m("near steps not near", "0.01*logPF2[e]", "1*logPF2[e]"),
 	}},
 	{"grad.go", "randomPolicy", []mutant{
 		m("not normalised", "normalise(p, start)", ""),
+		m("the same policy for every seed", "p[i] = rng.NormFloat64()", "p[i] = float64(i)"),
 	}},
 	{"grad.go", "randomEditing", []mutant{
 		m("words built in any order", "words.order != Append", "false"),
@@ -1284,6 +1334,8 @@ var list = []place{
 		m("no shaping of the child", "α*shape[child] - α*shape[row]", "-α*shape[row]"),
 		m("no R̂ in the flows", "logF[row] + shape[row] + residuals[e]", "logF[row] + residuals[e]"),
 		m("the policy's form with learned flows", "byExit, none", "logF, none"),
+		m("R̂ = e where R is not defined", "logR[row] = 0", "logR[row] = 1"),
+		m("the shape of the child alone", " - α*shape[row] + V", " + V", "logF[row] + shape[row] + residuals[e]", "logF[row] + residuals[e]"),
 	}},
 	{"grad.go", "softValues", []mutant{
 		m("the corrected reward without correction", "g.SoftValue(r, α)", "g.SoftValue(g.SoftReward(nil, α), α)"),
@@ -1303,6 +1355,7 @@ var list = []place{
 	{"grad.go", "Graph.trajectoryTV", []mutant{
 		m("L1 for TV", "math.Abs(math.Exp(p)-math.Exp(q)) / 2", "math.Abs(math.Exp(p) - math.Exp(q))"),
 		m("never exact", "> math.Log(float64(limit))", "> math.Inf(-1)"),
+		m("limit of states", "LogSumExp(g.LogTerminating(make([]float64, len(logp)))) > math.Log(float64(limit))", "g.Len() > limit"),
 	}},
 	{"grad.go", "Guiding", []mutant{
 		m("norm of the guide forgotten", "p, n := math.Exp(ρ[x]), norm[x]", "p, n := math.Exp(ρ[x]), 0*norm[x]"),
@@ -1558,6 +1611,22 @@ var list = []place{
 	{"gfn.go", "walk", []mutant{
 		m("memory looked at once", "row%4096 == 0", "row == 0"),
 	}},
+	{"gfn.go", "States.equal", []mutant{
+		m("the first entry alone", "range st.state[row*len(s):][:len(s)]", "range st.state[row*len(s):][:1]"),
+	}},
+	{"gfn.go", "States.join", []mutant{
+		m("no Edge", "st.Edge[k] = int32(child), int32(k), int32(e)", "_ = int32(child), int32(k), int32(e)"),
+	}},
+	{"gfn.go", "evaluate", []mutant{
+		m("all rows anew", "lo, hi := *done, b.Len()", "lo, hi := 0, b.Len()"),
+		m("written from the start", "dst[start[lo]:])", "dst)"),
+	}},
+	{"gfn.go", "States.AddParents", []mutant{
+		m("the first parent", "k < st.BStart[row+1]", "k < min(st.BStart[row]+1, st.BStart[row+1])"),
+	}},
+	{"gfn.go", "Graph.Count", []mutant{
+		m("rows of the batch", "g.Row(s)", "b.Endpoint(i)"),
+	}},
 	{"envs.go", "field.wrong", []mutant{
 		m("no column", "f.column > 0", "false"),
 		m("the column of a line", "f.column > 0", "true"),
@@ -1634,6 +1703,10 @@ var list = []place{
 	{"envs.go", "nearest", []mutant{
 		m("empty slots are mismatches", " && token < k", ""),
 	}},
+	{"trainer.go", "Trainer.newGuide", []mutant{
+		m("never the environment's own", "&& own != nil", "&& false"),
+		m("exits capped at 1e-3", "ExitCapped{1e-5, 0}", "ExitCapped{1e-3, 0}"),
+	}},
 	{"trainer.go", "within", []mutant{
 		m("no least", "value >= least && ", ""),
 		m("no most", "&& value <= most", ""),
@@ -1662,11 +1735,44 @@ var list = []place{
 		m("not at the beginning", "every > 0 && ", "t.Iteration > 0 && every > 0 && "),
 	}},
 
-	{"trainer.go", "Trainer.Samples", []mutant{m("deaf to interrupts", "err := ctx.Err()", "err := error(nil)")}},
+	{"trainer.go", "Trainer.Samples", []mutant{
+		m("deaf to interrupts", "err := ctx.Err()", "err := error(nil)"),
+		m("every batch the same", "math.MaxUint64 - 1 - uint64(k)", "math.MaxUint64 - 1"),
+		m("seed of the run alone", "t.Config.Seed + seed", "t.Config.Seed"),
+	}},
 	{"trainer.go", "readRecorded", []mutant{
 		m("any file of that name", "file.sum() == sum", "true"),
 		m("not beside the checkpoint", "filepath.Join(dir, name)", "filepath.Clean(name)"),
 		m("a file that never ends", "!info.Mode().IsRegular()", "info.IsDir()"),
+	}},
+	{"trainer.go", "Config.rate", []mutant{
+		m("half a cosine more", "math.Cos(math.Pi*x)", "math.Cos(math.Pi*x/2)"),
+		m("linear to a half", "return 1 - x\n", "return 1 - x/2\n"),
+	}},
+	{"trainer.go", "Config.progress", []mutant{
+		m("beyond the end", "min(1, float64(iteration)/float64(max(1, c.Iterations)))", "float64(iteration)/float64(max(1, c.Iterations))"),
+		m("one iteration ahead", "float64(iteration)/", "float64(iteration+1)/"),
+	}},
+	{"trainer.go", "Trainer.evaluation", []mutant{
+		m("mean KL over all steps", "since.KL / since.Accepted", "since.KL / (since.Accepted + since.Rejected)"),
+		m("loss a sum", "since.Loss / float64(since.Iterations)", "since.Loss"),
+	}},
+	{"trainer.go", "Trainer.EvaluateSampled", []mutant{
+		m("ELBO of the last trajectory", "e.ELBO += ", "e.ELBO = "),
+		m("sign of the importance weight", "b.LogR[x] - b.logImportance(i)", "b.LogR[x] + b.logImportance(i)"),
+		m("mean reward over a batch", "b.LogR[x] - math.Log(float64(n))", "b.LogR[x] - math.Log(float64(b.Trajectories()))"),
+		m("every endpoint is distinct", "distinct.Add(b.State(nil, x))", "distinct.Add(b.State(nil, int(b.Trajectory(i)[0].Row)))"),
+	}},
+	{"trainer.go", "Trainer.LogTerminating", []mutant{
+		m("visits", "all := t.Graph.LogTerminating(logPF)", "all := t.Graph.LogVisits(logPF)"),
+		m("seed of the run alone", "t.Config.Seed+seed", "t.Config.Seed"),
+	}},
+	{"trainer.go", "Trainer.descendLogZ", []mutant{
+		m("no schedule", "t.Config.rate(t.Iteration)*t.Config.LRZ", "t.Config.LRZ"),
+		m("up", "[]float64{gradient}", "[]float64{-gradient}"),
+	}},
+	{"trainer.go", "replay.draw", []mutant{
+		m("the newest half", "r[int(uniform01(&rng)*float64(len(r)))]", "r[len(r)/2+int(uniform01(&rng)*float64(len(r)-len(r)/2))]"),
 	}},
 }
 
