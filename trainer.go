@@ -403,10 +403,11 @@ const (
 )
 
 // DefaultConfig returns the defaults of a method. It leaves an unknown method to [Config.Validate]. One recipe serves
-// all environments. It spends 128,000 trajectories, as many as 1,000 iterations of the paper, and reaches less than
-// half of the total variation of [Config.Paper], but for db-u on the 32×32 grid: small batches, so that there are more
-// steps; rates that are higher to begin with and decay; log Z, one number, at a hundred times the rate of the policies,
-// and flows and critics at three times. Trust-region steps want larger batches, for a better Fisher matrix.
+// all environments but for [Config.ForEnv]. It spends 128,000 trajectories, as many as 1,000 iterations of the paper, and
+// reaches less than half of the total variation of [Config.Paper], but for db-u on the 32×32 grid: small batches, so
+// that there are more steps; rates that are higher to begin with and decay; log Z, one number, at a hundred times the
+// rate of the policies, and flows and critics at three times. Trust-region steps want larger batches, for a better
+// Fisher matrix.
 func DefaultConfig(method string) Config {
 	c := Config{
 		Method: method, Iterations: 4000, Batch: 32, Hidden: 256, Layers: 2, HiddenV: 256, LayersV: 2,
@@ -432,11 +433,17 @@ func DefaultConfig(method string) Config {
 }
 
 // Paper sets the sizes and rates of Niu et al. 2024 (spec §4) for an environment: batch 128, policies of 4×256, the
-// rest 2×256, constant rates of 1e-3, 5e-3 for the rest, and 0.1 for log Z, but 1 in structure learning, where log Z*
-// grows with the number of observations.
+// rest 2×256, constant rates of 1e-3, 5e-3 for the rest, and 0.1 for log Z, but 1 in structure learning.
 func (c *Config) Paper(env Env) {
 	c.Batch, c.Hidden, c.Layers, c.HiddenV, c.LayersV = 128, 256, 4, 256, 2
 	c.LR, c.LRZ, c.LRV, c.Schedule = 1e-3, 0.1, 5e-3, "constant"
+	c.ForEnv(env)
+}
+
+// ForEnv sets the default that depends on the environment: LRZ = 1 in structure learning, as Niu et al. 2024 have it.
+// There log Z* grows with the number of observations, to hundreds or thousands of nats, and Adam moves log Z by at most
+// about LRZ in an iteration.
+func (c *Config) ForEnv(env Env) {
 	if _, ok := Unwrap(env).(*DAG); ok {
 		c.LRZ = 1
 	}

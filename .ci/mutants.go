@@ -1724,10 +1724,10 @@ var list = []place{
 		m("more trajectories", "Iterations: 4000", "Iterations: 8000"),
 		m("rl-t by small batches", "if m.Trust {", "if false {"),
 	}},
+	{"trainer.go", "Config.ForEnv", []mutant{m("log Z of structures at the rate of others", "c.LRZ = 1", "")}},
 	{"trainer.go", "Config.Paper", []mutant{
 		m("another batch", "128, 256", "64, 256"),
 		m("other rates", "1e-3, 0.1, 5e-3", "1e-3, 0.1, 2e-3"),
-		m("log Z of structures at the rate of others", "c.LRZ = 1", ""),
 	}},
 	{"trainer.go", "Trainer.evaluationDue", []mutant{
 		m("evaluated again after a resume", "!done && ", "(done || !done) && "),

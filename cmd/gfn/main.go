@@ -302,6 +302,7 @@ func newTraining(c *call) *training {
 // defaults returns what method is trained with on env if no flag but -paper says otherwise.
 func (a *training) defaults(method string, env gfn.Env) gfn.Config {
 	c := gfn.DefaultConfig(method)
+	c.ForEnv(env)
 	if *a.paper {
 		c.Paper(env)
 	}
