@@ -49,8 +49,9 @@ type place struct {
 }
 
 // list leaves out changes that no test could notice: λ < 1 for λ ≤ 1 in geometric (at λ = 1 both branches are the same
-// sum), u ≤ 0 for u < 0 in draw, VarGrad's d.LogZ = 0 (the sum is 0 up to rounding), and the early return of
-// TrustRegion.Step (without it no NaN is accepted either).
+// sum), u ≤ 0 for u < 0 in draw, VarGrad's d.LogZ = 0 (the sum is 0 up to rounding), the early return of
+// TrustRegion.Step (without it no NaN is accepted either), ranks in descending order (both signs change), exits among the
+// children of RPE (in a batch they have no row), and 0 for the left side of a statement that is 0 = 0.
 var list = []place{
 	{"losses.go", "Flows.Reset", []mutant{
 		m("cotangents of log PF kept from the batch before", "clear(f.LogPF)", ""),
@@ -1468,6 +1469,7 @@ var list = []place{
 
 	{"trainer.go", "Trainer.reinforce", []mutant{
 		m("PF stands still", "moved = append(moved, forwardPolicy)", ""),
+		m("PB steps against PF as it was", "if err := t.descend(loss, moved...); err != nil {\n\t\treturn loss, err\n\t}", "defer func() { err = cmp.Or(err, t.descend(loss, moved...)) }()"),
 		m("the critic stands still", "[]role{stateValue}", "[]role{}"),
 		m("log Z by J_F's own gradient, 1", "t.descendLogZ(loss)", "t.descendLogZ(1)"),
 		m("log Z stands still", "t.descendLogZ(loss)", ""),
