@@ -1339,7 +1339,7 @@ var list = []place{
 		m("the shape of the child alone", " - α*shape[row] + V", " + V", "logF[row] + shape[row] + residuals[e]", "logF[row] + residuals[e]"),
 	}},
 	{"grad.go", "softValues", []mutant{
-		m("the corrected reward without correction", "g.SoftValue(r, α)", "g.SoftValue(g.SoftReward(nil, α), α)"),
+		m("the corrected reward without correction", "g.SoftValue(r, α)", "g.SoftValue(g.SoftReward(nil, g.LogR, α), α)"),
 		m("α log Z* without α", "α * g.LogZ()", "g.LogZ()"),
 		m("n not counted", "g.LogTrajectories()", "make([]float64, g.Len())"),
 	}},
