@@ -6298,6 +6298,9 @@ func TestMethods(t *testing.T) {
 	for method, λ := range map[string]float64{"rl-g": 0.99, "subtb-b": 0.9, "pcl": 0.9, "tb-u": 0} {
 		require.Equal(t, λ, gfn.DefaultConfig(method).Lambda)
 	}
+	alpha := quick("db-u") // has no temperature
+	alpha.Alpha = 2
+	require.Equal(t, 1.0, trainer(t, gfn.Fixture(), alpha).Nets()["f"].Scale)
 	require.Equal(t, 1000, gfn.DefaultConfig("sac").Replay)
 	require.Equal(t, 128_000, c.Iterations*c.Batch)
 	trust := gfn.DefaultConfig("rl-t")
@@ -6715,7 +6718,7 @@ func TestMemoryIsForeseen(t *testing.T) {
 		require.Less(t, after.TotalAlloc-before.TotalAlloc, uint64(1<<30), of.spec)
 	}
 	c := quick("tb-u") // long trajectories of few states are no reason
-	c.Batch = 1 << 20
+	c.Batch = 1 << 24
 	trainer(t, parse(t, "hypergrid:dim=2,height=100"), c)
 }
 
