@@ -9,9 +9,9 @@
 //
 // # 1 Objects and notation
 //
-// A pointed DAG has states s, a source s0, a sink sf, and edges s→s', which are actions: two actions may join the same
-// states. A state with an exit edge, to sf, is terminating. X is the set of terminating states, R(x) ≥ 0 the reward, Z*
-// = Σ_x R(x), and R/Z* the target. A complete trajectory is τ = (s0, …, x, sf).
+// A pointed DAG has states s, a source s0, a sink sf, and edges s→s', which are actions: two actions may join the
+// same states. A state with an exit edge, to sf, is terminating. X is the set of terminating states, R(x) ≥ 0 the
+// reward, Z* = Σ_x R(x), and R/Z* the target. A complete trajectory is τ = (s0, …, x, sf).
 //
 //	PF(s'|s)    forward policy, over the edges leaving s, exit included                by forward slot
 //	PB(s|s')    backward policy, over the edges entering s' ≠ s0, sf                   by backward slot
@@ -40,8 +40,8 @@
 // # 3 Balance losses
 //
 // An [Objective] reads log-probabilities, log-flows and log-rewards ([Flows]) and returns a loss and its cotangents.
-// With the potentials u_i of a trajectory, u_i = log F(s_i) − Σ_{t<i} (log PF − log PB), every loss but the first is
-// one quadratic form Σ w_ij (u_i − u_j)².
+// With the potentials u_i of a trajectory, u_i = log F(s_i) − Σ_{t<i} (log PF − log PB), every loss but the first
+// is one quadratic form Σ w_ij (u_i − u_j)².
 //
 //   - [FM], flow matching: in-flow = out-flow at every visited state; it is DB with PB the shares of the in-flow
 //   - [DB], detailed balance: F(s) PF(s'|s) = F(s') PB(s|s')
@@ -53,14 +53,14 @@
 //
 // # 4 Policy-dependent rewards
 //
-// The reward R_F(s→s') = log PF − log PB, with log PF − log R + log Z at the exit, depends on the policy. Its return is
-// c(τ), so that minimising the expected return keeps the flow balanced. With V_F, A_F and d of PF, for any PF, PB and
-// log Z:
+// The reward R_F(s→s') = log PF − log PB, with log PF − log R + log Z at the exit, depends on the policy. Its
+// return is c(τ), so that minimising the expected return keeps the flow balanced. With V_F, A_F and d of PF, for any
+// PF, PB and log Z:
 //
 //  1. J_F = E[c(τ)] = KL(PF ‖ PB R/Z*) + log Z − log Z*, so that log Z − J_F ≤ log Z*.
 //  2. V_F(s) = log Z − log F*(s) + KL(PF(·|s) ‖ P*F(·|s)) over the rest of the trajectory.
-//  3. ∇J_F = ½ E[∇c(τ)²] over τ ∼ PF, and ∇J_B = ½ E[∇c(τ)²] over x ∼ ρ, τ ∼ PB, for any ρ. log Z steps along the mean
-//     of c(τ).
+//  3. ∇J_F = ½ E[∇c(τ)²] over τ ∼ PF, and ∇J_B = ½ E[∇c(τ)²] over x ∼ ρ, τ ∼ PB, for any ρ.
+//     log Z steps along the mean of c(τ).
 //  4. ∂J_F/∂logit(s, a) = d(s) PF(a|s) A_F(s, a), and alike backwards.
 //  5. With the exact V_F, λ-returns have the exact gradient as their expectation for every λ. With any other V they
 //     have it for λ = 1 and are biased for λ < 1.
@@ -84,15 +84,16 @@
 // Each is a function that returns both sides as a [Bound], and [Check] tries all of them on random policies.
 //
 //   - [SamplingError]: TV(PF⊤, R/Z*) ≤ √(½ (J_F − log Z + log Z*))
-//   - [Improvement]: J' − J = E_{P'}[Σ A] + KL(P'‖P), and upper bounds of J' − J by advantages, KL and total variation
+//   - [Improvement]: J' − J = E_{P'}[Σ A] + KL(P'‖P), and upper bounds of J' − J by advantages, KL and
+//     total variation
 //   - [Guiding]: |J^G − J − J_B^G| ≤ M √(2 KL(PF ‖ ρPB)), where J^G has the guide for PB
 //   - [EvidenceBounds]: ELBO ≤ log Z* ≤ EUBO; [MarginalGap]: fact 6
 //
 // # 6 Maximum-entropy control
 //
-// At temperature α, with the corrected reward r(s→s') = α log PB(s|s') and r(x→sf) = α log R(x), soft values are flows:
-// V = α log F and Q = α (log F + log PF). The control objectives are balance losses in other units. Uncorrected, with r
-// = 0 on ordinary edges, the policy samples n(x) R(x).
+// At temperature α, with the corrected reward r(s→s') = α log PB(s|s') and r(x→sf) = α log R(x), soft values are
+// flows: V = α log F and Q = α (log F + log PF). The control objectives are balance losses in other units.
+// Uncorrected, with r = 0 on ordinary edges, the policy samples n(x) R(x).
 //
 //   - [Graph.SoftValue] of a [Graph.SoftReward]: soft value iteration; V(s0) = α log Z*
 //   - [PCL], path consistency: α² SubTB
@@ -119,7 +120,8 @@
 // An autoregressive sampler p over words edits a seed x: it draws anew each letter that p finds much less likely than
 // its first choice. The law of the edits is a forward policy too.
 //
-//   - [Editor]: P(x̂_t = a|x̂_<t) = ρ p(a|x̂_<t) + (1−ρ) 1[a = x_t], ρ = (1−λ) P(flag); [MeasureEdits] reports on edits
+//   - [Editor]: P(x̂_t = a|x̂_<t) = ρ p(a|x̂_<t) + (1−ρ) 1[a = x_t], ρ = (1−λ) P(flag);
+//     [MeasureEdits] reports on edits
 //   - [Editing]: as Bounds, E[lev] ≤ E[Hamming] ≤ T (1−λ)(1−Φ(−δ/σ)) and a lower bound of the mean reward
 //
 // # 9 Environments

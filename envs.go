@@ -22,8 +22,8 @@ import (
 	"unicode/utf8"
 )
 
-// DefaultFloor is the log reward (nats) that stands for R = 0, so that R > 0 everywhere (spec §1). A finite log R stays
-// as it is. The code of Niu et al. 2024 clamps all of them at −12.
+// DefaultFloor is the log reward (nats) that stands for R = 0, so that R > 0 everywhere (spec §1). A finite log R
+// stays as it is. The code of Niu et al. 2024 clamps all of them at −12.
 const DefaultFloor = -50
 
 // maxInputs bounds an environment's features, and with them its actions and the memory of its constructor: a larger
@@ -97,9 +97,10 @@ type GridReward struct {
 // DefaultGridReward returns the standard reward with R0 = 0.1, R1 = 0.5, R2 = 2.
 func DefaultGridReward() GridReward { return GridReward{R0: 0.1, R1: 0.5, R2: 2, Floor: DefaultFloor} }
 
-// factors returns what coordinate value x contributes to the products of R1 and R2. It compares y = |x/(H−1) − ½| with
-// integers: y > 0.25 if 2·|2x − (H−1)| > H−1, and 0.3 < y < 0.4 if 6(H−1) < 10·|2x − (H−1)| < 8(H−1). In float64 a tie,
-// as at H = 6, 11, 16, …, would break on one side of the grid only: the 16×16 grid would have 9 mode states, not 4.
+// factors returns what coordinate value x contributes to the products of R1 and R2. It compares y = |x/(H−1) − ½|
+// with integers: y > 0.25 if 2·|2x − (H−1)| > H−1, and 0.3 < y < 0.4 if 6(H−1) < 10·|2x − (H−1)| <
+// 8(H−1). In float64 a tie, as at H = 6, 11, 16, …, would break on one side of the grid only: the 16×16 grid would
+// have 9 mode states, not 4.
 func (r GridReward) factors(x, height int) (outer, inner float64) {
 	n := height - 1
 	a := max(2*x-n, n-2*x)
@@ -127,8 +128,8 @@ type HyperGrid struct {
 	outer, inner []float64 // by coordinate value: the factors of the products of R1 and R2
 }
 
-// NewHyperGrid returns the grid with dim ≥ 1 coordinates and height ≥ 2 values of each. The error names the argument
-// that is wrong, or says that R = 0 everywhere.
+// NewHyperGrid returns the grid with dim ≥ 1 coordinates and height ≥ 2 values of each. The error names the
+// argument that is wrong, or says that R = 0 everywhere.
 func NewHyperGrid(dim, height int, reward GridReward) (*HyperGrid, error) {
 	r0, r1, r2 := reward.R0, reward.R1, reward.R2
 	err := cmp.Or(
@@ -201,8 +202,8 @@ func (g *HyperGrid) Format(s []int) string {
 	return strings.ReplaceAll(strings.Trim(fmt.Sprint(s), "[]"), " ", ",")
 }
 
-// wordSet is the K^L words of length L over K tokens. A word lists token numbers 0…K−1; where it may be unfinished, K
-// stands for an empty slot.
+// wordSet is the K^L words of length L over K tokens. A word lists token numbers 0…K−1; where it may be unfinished,
+// K stands for an empty slot.
 type wordSet struct {
 	length int
 	tokens []rune
@@ -309,8 +310,8 @@ type WordReward struct {
 	note  string  // see Traits
 }
 
-// Sequence builds words of length L over K tokens. A state has L entries, token numbers 0…K−1 and K for an empty slot,
-// so that a full word is its own list of token numbers; words built in order [Append] or [Ends] start at entry
+// Sequence builds words of length L over K tokens. A state has L entries, token numbers 0…K−1 and K for an empty
+// slot, so that a full word is its own list of token numbers; words built in order [Append] or [Ends] start at entry
 // 0. Forward action b·K + k places token k and backward action b removes one, where b is
 //
 //	append  0, the end of the word
@@ -318,14 +319,14 @@ type WordReward struct {
 //	any     the slot
 //
 // On the empty word prepending and appending k are two edges to the same word. Only full words exit, and a full word
-// has no other action. There are (K^{L+1}−1)/(K−1) states by append and ends, (K+1)^L by any. Features are one-hot by
-// slot, slot·K + k, none for an empty slot. Its reward decides whether it has modes.
+// has no other action. There are (K^{L+1}−1)/(K−1) states by append and ends, (K+1)^L by any. Features are one-hot
+// by slot, slot·K + k, none for an empty slot. Its reward decides whether it has modes.
 //
 // The intermediate reward of an unfinished word counts what is set: the factors whose slots are all set, or the
 // distance to a mode over the slots that are set. It is defined if the reward is a sum over slots
 // ([WordReward].Partial) and letters keep their slots, which those of [Ends] do not. g does not depend on the path:
-// every path to a word of n letters has n steps, and A and B depend on n alone. A is K(L−n) in any order, 2K at either
-// end, K by append, and 1 for a full word; B is n in any order, 2 at either end, and 1 by append.
+// every path to a word of n letters has n steps, and A and B depend on n alone. A is K(L−n) in any order, 2K at
+// either end, K by append, and 1 for a full word; B is n in any order, 2 at either end, and 1 by append.
 type Sequence struct {
 	base
 	wordSet
@@ -461,13 +462,14 @@ func (q *Sequence) LogReward(s []int) float64 { return q.reward.LogR(s) }
 //
 //	p(x_t|x̂_<t) < δ max_a p(a|x̂_<t) + ν    ν ∼ N(0, σ²), fresh at each letter
 //
-// and x̂_t ∼ (1−λ) p + λ 1[a = x_t] if it is, x̂_t = x_t if not. So a letter is drawn anew from p with probability ρ =
-// (1−λ) P(flag),
+// and x̂_t ∼ (1−λ) p + λ 1[a = x_t] if it is, x̂_t = x_t if not. So a letter is drawn anew from p with
+// probability ρ = (1−λ) P(flag),
 //
-//	P(flag) = 1 − Φ((p(x_t|x̂_<t) − δ max_a p(a|x̂_<t))/σ)    P(x̂_t = a|x̂_<t) = ρ p(a|x̂_<t) + (1−ρ) 1[a = x_t]
+//	P(flag) = 1 − Φ((p(x_t|x̂_<t) − δ max_a p(a|x̂_<t))/σ)
+//	P(x̂_t = a|x̂_<t) = ρ p(a|x̂_<t) + (1−ρ) 1[a = x_t]
 //
-// Φ the standard normal distribution function, and Φ(y/0) = 1[y ≥ 0]. This makes an editor of a seed a forward policy
-// itself ([Editor.Policy]): [Batch.Sample] draws edits, and [Graph.LogTerminating] is their exact distribution.
+// Φ the standard normal distribution function, and Φ(y/0) = 1[y ≥ 0]. This makes an editor of a seed a forward
+// policy itself ([Editor.Policy]): [Batch.Sample] draws edits, and [Graph.LogTerminating] is their exact distribution.
 // [Editing] bounds how many letters change and what the edits are worth.
 type Editor struct {
 	env     Env
@@ -476,8 +478,9 @@ type Editor struct {
 	δ, σ, λ float64
 }
 
-// NewEditor returns the editor with threshold 0 ≤ δ ≤ 1, noise σ ≥ 0 and 0 ≤ λ < 1, the part of the draws that keep the
-// seed's letter. The error names the one that is wrong, or says that env is no [Sequence] built in order [Append].
+// NewEditor returns the editor with threshold 0 ≤ δ ≤ 1, noise σ ≥ 0 and 0 ≤ λ < 1, the part of the draws
+// that keep the seed's letter. The error names the one that is wrong, or says that env is no [Sequence] built in order
+// [Append].
 func NewEditor(env Env, p Policy, δ, σ, λ float64) (*Editor, error) {
 	words, ok := Unwrap(env).(*Sequence)
 	return &Editor{env, words, p, δ, σ, λ}, cmp.Or(
@@ -545,7 +548,8 @@ func (e *Editor) Edit(seed []int, n int, o Sampling) ([][]int, error) {
 //	T (1−λ)(1 − Φ(−δ/σ))
 func (e *Editor) MostEdits() float64 { return e.redraw(-e.δ) * float64(e.words.length) }
 
-// leastShare returns the least P(x̂_t = a)/p(a) of any letter by any sampler p, since p(x_t) − δ max p ≤ 1 − δ:
+// leastShare returns the least P(x̂_t = a)/p(a) of any letter by any sampler p, since p(x_t) − δ max p ≤ 1 −
+// δ:
 //
 //	(1−λ)(1 − Φ((1−δ)/σ))
 func (e *Editor) leastShare() float64 { return e.redraw(1 - e.δ) }
@@ -1342,14 +1346,14 @@ func (e *Explicit) setLabels(labels map[int]string) (err error) {
 const maxNodes = 31
 
 // DAG builds a directed acyclic graph edge by edge: the structure of a Bayesian network, learned from data (Deleu et
-// al. 2022). Entry v of a state is the set of v's parents, bit u for the edge u→v; s0 is the empty graph. Action u·n +
-// v adds that edge and backward action u·n + v takes it away. Every state is terminating,
+// al. 2022). Entry v of a state is the set of v's parents, bit u for the edge u→v; s0 is the empty graph. Action u·n
+// + v adds that edge and backward action u·n + v takes it away. Every state is terminating,
 //
 //	log R(G) = Σ_v score(v | parents of v) − score(v | ∅)
 //
-// There are 1, 3, 25, 543, 29281, 3781503, … states for n = 1, 2, … nodes. Features are one-hot by edge, u·n + v, none
-// for the empty graph. Its guide is PF with exits capped at 1e-10 where log R(x) ≤ 75, which Niu et al. 2024 chose for
-// their data.
+// There are 1, 3, 25, 543, 29281, 3781503, … states for n = 1, 2, … nodes. Features are one-hot by edge, u·n + v,
+// none for the empty graph. Its guide is PF with exits capped at 1e-10 where log R(x) ≤ 75, which Niu et al. 2024
+// chose for their data.
 type DAG struct {
 	base
 	score DAGScore
@@ -1457,8 +1461,8 @@ func (d *DAG) LogReward(s []int) (sum float64) {
 	return sum
 }
 
-// term returns score(v | parents) − score(v | ∅). Terms of one place of the cache have different parents. Up to 11 nodes
-// each term has a place of its own.
+// term returns score(v | parents) − score(v | ∅). Terms of one place of the cache have different parents. Up to 11
+// nodes each term has a place of its own.
 func (d *DAG) term(v int, parents uint32) float64 {
 	place := &d.terms[(int(parents)*d.shape.Dim+v)%len(d.terms)]
 	t := place.Load()
@@ -1606,14 +1610,15 @@ func (d *Data) column(j int, columns string) (column []float64, mean float64) {
 //
 // a node X with l parents Y scores
 //
-//	½ log(α_μ/(N+α_μ)) + lnΓ(½(N+α_w−n+l+1)) − lnΓ(½(α_w−n+l+1)) − ½N log π + ½(α_w−n+2l+1) log t
+//	½ log(α_μ/(N+α_μ)) + lnΓ(½(N+α_w−n+l+1)) − lnΓ(½(α_w−n+l+1))
+//	− ½N log π + ½(α_w−n+2l+1) log t
 //	+ ½(N+α_w−n+l) log|R_YY| − ½(N+α_w−n+l+1) log|R_{Y∪X}| − penalty·l
 //
-// the last term for a prior on graphs ∝ exp(−penalty·edges), uniform where it is 0. Markov-equivalent graphs score the
-// same.
+// the last term for a prior on graphs ∝ exp(−penalty·edges), uniform where it is 0. Markov-equivalent graphs score
+// the same.
 //
-// R is never formed. It is AᵀA for the stacked rows A = (X − x̄; √(Nα_μ/(N+α_μ)) (x̄ − ν); √t I), whose triangular
-// factor gives the determinants. Products would lose every digit on collinear columns or large means.
+// R is never formed. It is AᵀA for the stacked rows A = (X − x̄; √(Nα_μ/(N+α_μ)) (x̄ − ν); √t I),
+// whose triangular factor gives the determinants. Products would lose every digit on collinear columns or large means.
 func NewBGe(d *Data, columns string, penalty float64) (DAGScore, error) {
 	n, N := len(d.Names), float64(len(d.Rows))
 	const αμ = 1.0
@@ -1691,8 +1696,8 @@ func triangular(A [][]float64) {
 	}
 }
 
-// logDets returns log|R_YY| and log|R_{Y∪X}|, R = UᵀU, from the triangular factor of these columns of U, X last: log|R|
-// = Σ log U_jj².
+// logDets returns log|R_YY| and log|R_{Y∪X}|, R = UᵀU, from the triangular factor of these columns of U, X last:
+// log|R| = Σ log U_jj².
 func logDets(U [][]float64, y uint32, x int) (logYY, logYX float64) {
 	var columns [][]float64
 	for u := range U {
@@ -1748,8 +1753,8 @@ func (m Marginals) add(s []int, p float64) {
 	}
 }
 
-// Deviation returns the root mean square and the largest of |a[u][v] − b[u][v]| over the pairs u ≠ v: how far one of a
-// sampler's [Marginals] is from the exact one.
+// Deviation returns the root mean square and the largest of |a[u][v] − b[u][v]| over the pairs u ≠ v: how far one
+// of a sampler's [Marginals] is from the exact one.
 func Deviation(a, b [][]float64) (rms, most float64) {
 	for u := range a {
 		for v := range a {
@@ -1830,14 +1835,14 @@ func (p parsed) Unwrap() Env { return p.Env }
 //	reward NODE R
 //	name NODE LABEL
 //
-// with node numbers 0, 1, 2, … in any order and with gaps; R ≥ 0; a node with a reward is terminating. All output calls
-// a node by its label, its number by default; labels are distinct. A factor graph: lines
+// with node numbers 0, 1, 2, … in any order and with gaps; R ≥ 0; a node with a reward is terminating. All output
+// calls a node by its label, its number by default; labels are distinct. A factor graph: lines
 //
 //	factor SLOT… : WEIGHT…
 //
-// each a [Factor]; slots are 0…L−1, and the weights of slots i j over tokens AB those of AA AB BA BB. Without a file,
-// modes are distinct words drawn uniformly; weights are drawn from [−1, 1), for each slot of a motif, or for each slot
-// and each bond of a [Ring]. Draws are by PCG(seed, 0) of math/rand/v2.
+// each a [Factor]; slots are 0…L−1, and the weights of slots i j over tokens AB those of AA AB BA BB. Without a
+// file, modes are distinct words drawn uniformly; weights are drawn from [−1, 1), for each slot of a motif, or for
+// each slot and each bond of a [Ring]. Draws are by PCG(seed, 0) of math/rand/v2.
 func ParseEnv(spec string) (Env, error) { return parseEnv(spec, readFile) }
 
 // parseEnv is ParseEnv where readFile returns a file by its name.

@@ -13,11 +13,11 @@ import (
 // Features is the width of the input.
 type Shape struct{ Dim, Forward, Backward, Features int }
 
-// Env states the moves of a pointed DAG (spec §1) and nothing else: enumeration, exact distributions and sampling exist
-// once, for every environment. A state is a vector of Shape.Dim small integers that fit an int32. Methods are pure and
-// safe for concurrent use, and keep neither s nor dst. Each forward action of a state is an edge of its own, even where
-// two of them lead to the same child. Step and Undo pair it with one backward action of that child. [CheckEnv] tests
-// all of this.
+// Env states the moves of a pointed DAG (spec §1) and nothing else: enumeration, exact distributions and sampling
+// exist once, for every environment. A state is a vector of Shape.Dim small integers that fit an int32. Methods are
+// pure and safe for concurrent use, and keep neither s nor dst. Each forward action of a state is an edge of its own,
+// even where two of them lead to the same child. Step and Undo pair it with one backward action of that child.
+// [CheckEnv] tests all of this.
 type Env interface {
 	Shape() Shape
 	Source(s []int)              // writes s0
@@ -753,8 +753,8 @@ func (g *Graph) LogVisits(logPF []float64) []float64 {
 // is 1 on every edge.
 func (g *Graph) LogTrajectories() []float64 { return g.LogVisits(make([]float64, len(g.FAction))) }
 
-// LogTerminating returns log PF⊤(x) = log d(x) + log PF(sf|x) by row, what the sampler really samples; −Inf where not
-// terminating.
+// LogTerminating returns log PF⊤(x) = log d(x) + log PF(sf|x) by row, what the sampler really samples; −Inf where
+// not terminating.
 func (g *Graph) LogTerminating(logPF []float64) []float64 {
 	d := g.LogVisits(logPF)
 	for row := range d {
@@ -853,9 +853,9 @@ func (g *Graph) BackwardOf(logPF []float64) []float64 {
 //
 // It follows the first backward action of each state. Every other path gives the same g on trees, and also if all paths
 // to a state have the same length and A and B depend only on that length, as for words. Then g(s) = 1/d(s), d the
-// visits of the uniform policy: over the paths to s Σ Π 1/A = Σ Π 1/B / g(s), and Σ Π 1/B = 1. Otherwise the error
-// names two parents by which g differs, among the edges that are joined. It also names a state from which 2²⁰ backward
-// actions do not lead to s0.
+// visits of the uniform policy: over the paths to s Σ Π 1/A = Σ Π 1/B / g(s), and Σ Π 1/B = 1. Otherwise the
+// error names two parents by which g differs, among the edges that are joined. It also names a state from which 2²⁰
+// backward actions do not lead to s0.
 func (st *States) LogG(dst []float64) ([]float64, error) {
 	dst = resize(dst, st.Len())
 	var s []int
@@ -909,10 +909,10 @@ func (st *States) checkLogG(logG []float64) error {
 //	V(s) = (1/A(s)) (Σ_{s→s'} V(s') + [s ∈ X] A(s) g(s) R(s))
 //	PF(s'|s) = V(s')/(A(s) V(s))    PF(sf|x) = g(x) R(x)/V(x)
 //
-// That is soft value iteration ([Graph.SoftValue]) at temperature 1 with reward −log A(s), and log g(x) R(x) at exits.
-// PF samples x ∝ d(x) g(x) R(x), d the visits of the uniform policy, and V(s0) is the sum of that. If g does not depend
-// on the path, d g = 1: PF samples R/Z*, and V/g are the flows of the uniform backward policy. If it does, the error of
-// [States.LogG] comes with them.
+// That is soft value iteration ([Graph.SoftValue]) at temperature 1 with reward −log A(s), and log g(x) R(x) at
+// exits. PF samples x ∝ d(x) g(x) R(x), d the visits of the uniform policy, and V(s0) is the sum of that. If g does
+// not depend on the path, d g = 1: PF samples R/Z*, and V/g are the flows of the uniform backward policy. If it does,
+// the error of [States.LogG] comes with them.
 func (g *Graph) RandomPolicyEvaluation() (logV, logPF []float64, err error) {
 	logG, err := g.LogG(nil)
 	r := g.Forward(UniformPF)
@@ -940,8 +940,8 @@ func (g *Graph) Value(logPF, r []float64) []float64 {
 	return v
 }
 
-// residuals returns the terms by forward slot whose sum along a trajectory is log PF(τ) − log R(x) − log PB(τ|x), the
-// TB residual without log Z: log PF(s'|s) − log PB(s|s') on ordinary edges, log PF(sf|x) − log R(x) on exits.
+// residuals returns the terms by forward slot whose sum along a trajectory is log PF(τ) − log R(x) − log PB(τ|x),
+// the TB residual without log Z: log PF(s'|s) − log PB(s|s') on ordinary edges, log PF(sf|x) − log R(x) on exits.
 func (g *Graph) residuals(logPF, logPB []float64) []float64 {
 	dst := slices.Clone(logPF)
 	for e, k := range g.Back {
@@ -954,7 +954,8 @@ func (g *Graph) residuals(logPF, logPB []float64) []float64 {
 	return dst
 }
 
-// ELBO returns E_{τ∼PF}[log R(x) + log PB(τ|x) − log PF(τ)] ≤ log Z*, with equality if PF(τ) = PB(τ|x) R(x)/Z*.
+// ELBO returns E_{τ∼PF}[log R(x) + log PB(τ|x) − log PF(τ)] ≤ log Z*, with equality if PF(τ) = PB(τ|x)
+// R(x)/Z*.
 func (g *Graph) ELBO(logPF, logPB []float64) float64 {
 	return -g.Value(logPF, g.residuals(logPF, logPB))[0]
 }
@@ -1140,8 +1141,8 @@ func (b *Batch) advance(pf, pb Policy, end string, step func(i, row int32) (next
 	}
 }
 
-// Sample adds n trajectories drawn from pf. The error names a state that breaks a rule of [Env], or one that 2²⁰ steps
-// have led to without an exit.
+// Sample adds n trajectories drawn from pf. The error names a state that breaks a rule of [Env], or one that 2²⁰
+// steps have led to without an exit.
 func (b *Batch) Sample(pf Policy, n int, o Sampling) error {
 	b.Env.Source(b.s)
 	source := b.Add(b.s)
@@ -1219,8 +1220,8 @@ func (b *Batch) finish(n int) error {
 	return b.err
 }
 
-// logImportance returns log PF(τ) − log PB(τ|x) of trajectory i, exit edge included. For τ ∼ PB(·|x) the mean of its
-// exponential is PF⊤(x), without bias.
+// logImportance returns log PF(τ) − log PB(τ|x) of trajectory i, exit edge included. For τ ∼ PB(·|x) the mean
+// of its exponential is PF⊤(x), without bias.
 func (b *Batch) logImportance(i int) float64 {
 	sum := 0.0
 	for _, s := range b.Trajectory(i) {
@@ -1233,8 +1234,8 @@ func (b *Batch) logImportance(i int) float64 {
 }
 
 // EstimateLogTerminating estimates log PF⊤(x) for each endpoint, for spaces that cannot be enumerated: the log of the
-// mean of PF(τ)/PB(τ|x) over n ≥ 1 trajectories drawn from PB(·|x). The mean is unbiased; its log is biased low. The
-// standard errors of the logs, se, are those of the means over the means, NaN if n is 1.
+// mean of PF(τ)/PB(τ|x) over n ≥ 1 trajectories drawn from PB(·|x). The mean is unbiased; its log is biased low.
+// The standard errors of the logs, se, are those of the means over the means, NaN if n is 1.
 func EstimateLogTerminating(
 	env Env, pf, pb Policy, endpoints [][]int, n int, seed uint64,
 ) (logP, se []float64, err error) {
@@ -1291,8 +1292,8 @@ func distance(term func(lp, lq float64) float64, logp, logq []float64) (sum floa
 	return sum
 }
 
-// perfect returns E[Σ_x term(log n(x)/N, log q(x))] for n ∼ Multinomial(N, q): the value that N samples of a perfect sampler
-// have on average. Each n(x) is binomial, so the sum over its values is exact but for rounding.
+// perfect returns E[Σ_x term(log n(x)/N, log q(x))] for n ∼ Multinomial(N, q): the value that N samples of a perfect
+// sampler have on average. Each n(x) is binomial, so the sum over its values is exact but for rounding.
 func perfect(term func(lp, lq float64) float64, logq []float64, n int) (sum float64) {
 	last, value := math.NaN(), 0.0
 	for _, lq := range slices.Sorted(slices.Values(logq)) { // many are equal: each value once

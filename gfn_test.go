@@ -442,8 +442,8 @@ func ExampleRPE() {
 	s0, one := b.Row([]int{0}), b.Row([]int{1})
 	v.LogG, _ = b.LogG(nil) // log 2 of 1 and 2, log 4 of 3
 	v.LogF[s0], v.LogF[one] = 1, 2
-	fmt.Printf("δ(0) %.4f = 1 − log ½(e² + 2·3), δ(1) %.4f = 2 − log ½(4·5 + 2·2·1)\n", 1-math.Log((math.Exp(2)+6)/2),
-		2-math.Log(12))
+	fmt.Printf("δ(0) %.4f = 1 − log ½(e² + 2·3), δ(1) %.4f = 2 − log ½(4·5 + 2·2·1)\n",
+		1-math.Log((math.Exp(2)+6)/2), 2-math.Log(12))
 	fmt.Printf("loss %.4f\n", gfn.RPE(b, v, d))
 	fmt.Printf("∂/∂log V(1) %.4f = 2 δ(1) − 2 δ(0) e²/(e² + 6)\n", d.LogF[one])
 	// Output:
@@ -1073,7 +1073,8 @@ func TestMetrics(t *testing.T) {
 	}
 
 	pearson, spearman := gfn.Correlation([]float64{1, 2, 3, 4}, []float64{1, 4, 9, 16})
-	closeTo(t, 25/math.Sqrt(5*129), pearson, 1e-12) // Σxy = 100 − 4·2.5·7.5 = 25, Σxx = 5, Σyy = 354 − 4·56.25 = 129
+	// Σxy = 100 − 4·2.5·7.5 = 25, Σxx = 5, Σyy = 354 − 4·56.25 = 129
+	closeTo(t, 25/math.Sqrt(5*129), pearson, 1e-12)
 	closeTo(t, 1, spearman, 1e-15)
 	pearson, spearman = gfn.Correlation([]float64{1, math.NaN(), 3, math.NaN()}, []float64{1, 2, 3, 4})
 	require.True(t, math.IsNaN(pearson) && !math.IsInf(spearman, 0))
@@ -1165,8 +1166,8 @@ func TestEstimateLogTerminating(t *testing.T) {
 	require.InDelta(t, 1, math.Sqrt(squares/several), 0.6, "errors are as large as the standard errors say")
 }
 
-// Over test words the correlation of log PF⊤ and log R tends to 1 with training, and its estimate by walks back agrees
-// with the exact one.
+// Over test words the correlation of log PF⊤ and log R tends to 1 with training, and its estimate by walks back
+// agrees with the exact one.
 func TestLogTerminating(t *testing.T) {
 	env := parse(t, "sequence:length=4,tokens=AB,order=ends,reward=motif")
 	c := quick("tb-u")
@@ -1427,9 +1428,9 @@ func TestHyperGridConstants(t *testing.T) {
 	}
 }
 
-// Rewards and modes on grids of all heights by their definition in rationals: y = |x/(H−1) − ½|, the outer band y > ¼
-// and the inner one 0.3 < y < 0.4. Where y lies on an edge of a band, float64 would take one mirror image in and leave
-// the other out.
+// Rewards and modes on grids of all heights by their definition in rationals: y = |x/(H−1) − ½|, the outer band y
+// > ¼ and the inner one 0.3 < y < 0.4. Where y lies on an edge of a band, float64 would take one mirror image in and
+// leave the other out.
 func TestHyperGridReward(t *testing.T) {
 	for height := 2; height <= 41; height++ {
 		outer, inner := make([]bool, height), make([]bool, height)
@@ -1593,8 +1594,8 @@ func TestSequenceMoves(t *testing.T) {
 	}
 }
 
-// Rewards of words by hand, from files: log R, and of unfinished words, with - in empty slots, log R̂. Where words have
-// modes, those are the words of log R = 0.
+// Rewards of words by hand, from files: log R, and of unfinished words, with - in empty slots, log R̂. Where words
+// have modes, those are the words of log R = 0.
 func TestWordRewards(t *testing.T) {
 	const exp = "length=2,tokens=AB,reward=table,transform=exp,rmax=8,missing=1,beta=" // R = 8 e^{β(y − best)}
 	const energies = "word,score\nAA,-700\nAB,3\nBB,-1\n"
@@ -2280,8 +2281,8 @@ func abcTable(t *testing.T) string {
 	return envFile(t, "abc.csv", text)
 }
 
-// The ring's log Z* by transfer matrix, in any order of building: the Ising model by the two eigenvalues of T(σ, σ') =
-// exp β(Jσσ' + h(σ+σ')/2), which are e^{βJ} cosh βh ± √(e^{2βJ} sinh² βh + e^{−2βJ}).
+// The ring's log Z* by transfer matrix, in any order of building: the Ising model by the two eigenvalues of T(σ, σ')
+// = exp β(Jσσ' + h(σ+σ')/2), which are e^{βJ} cosh βh ± √(e^{2βJ} sinh² βh + e^{−2βJ}).
 func TestRingByTransferMatrix(t *testing.T) {
 	for _, c := range []struct {
 		length     int
@@ -2325,8 +2326,8 @@ func TestDrawnFactors(t *testing.T) {
 	require.InDelta(t, -1.5383518809737606, weight(word, 0), 1e-12)
 }
 
-// The 3×3 and 4×4 tori against sums over all words by their definition: each spin with the one to its right and the one
-// below, round the edges.
+// The 3×3 and 4×4 tori against sums over all words by their definition: each spin with the one to its right and the
+// one below, round the edges.
 func TestTorusByEnumeration(t *testing.T) {
 	for n, beta := range map[int]float64{2: 0.3, 3: 0.4, 4: 0.2} {
 		const J, h = -0.8, 0.25
@@ -2570,7 +2571,8 @@ func exactLogDet(rows [][]float64, of []int) (logDet float64) {
 // logJoint is log p(D_Y) of Kuipers et al. 2014, equation (A.17) and those before it, from the multivariate gamma
 // function and with its T not simplified: a score is the ratio of two.
 //
-//	(α_μ/(N+α_μ))^{l/2} Γ_l((N+α_w−n+l)/2)/(π^{lN/2} Γ_l((α_w−n+l)/2)) |T_YY|^{(α_w−n+l)/2}/|R_YY|^{(N+α_w−n+l)/2}
+//	(α_μ/(N+α_μ))^{l/2} Γ_l((N+α_w−n+l)/2)/(π^{lN/2} Γ_l((α_w−n+l)/2))
+//	· |T_YY|^{(α_w−n+l)/2}/|R_YY|^{(N+α_w−n+l)/2}
 func logJoint(rows [][]float64, y int) float64 {
 	n, N := len(rows[0]), float64(len(rows))
 	var of []int
@@ -3117,8 +3119,8 @@ func TestNetByHand(t *testing.T) {
 	require.Equal(t, []float64{10*2 + 1.5 + 0 + 1, 110*2 + 3.5 + 3 + 1, 100*2 + 0 + 5 + 1}, y)
 }
 
-// The values of each head by hand, with outputs y = (0, 2 log 3) at a state of two actions and Scale ½: z = (0, log 3),
-// LSE = log 4 and p = (¼, ¾).
+// The values of each head by hand, with outputs y = (0, 2 log 3) at a state of two actions and Scale ½: z = (0, log
+// 3), LSE = log 4 and p = (¼, ¾).
 func TestHeadsByHand(t *testing.T) {
 	g, log3, log4 := enumerate(t, fork()), math.Log(3), math.Log(4)
 	for head, values := range map[gfn.Head][]float64{
@@ -3354,8 +3356,8 @@ type objective struct {
 	target bool // the value of a child is v.Next, and held constant with the reward
 }
 
-// objectives lists the losses of spec §3 and, at some temperatures, those of spec §6. SAC is not among them: its parts
-// hold different things constant.
+// objectives lists the losses of spec §3 and, at some temperatures, those of spec §6. SAC is not among them: its
+// parts hold different things constant.
 func objectives() []objective {
 	all := []objective{
 		{name: "TB", fast: gfn.TB, slow: pairs(whole, false)},
@@ -3411,8 +3413,8 @@ func pairs(weight func(i, j, last int) float64, normalise bool) func(b *gfn.Batc
 	}
 }
 
-// weighted is Σ w_ij r_ij² over the parts i…j of a trajectory, mean over trajectories. With normalise it is divided by
-// the sum of its weights. r is the residual of a part of trajectory k.
+// weighted is Σ w_ij r_ij² over the parts i…j of a trajectory, mean over trajectories. With normalise it is divided
+// by the sum of its weights. r is the residual of a part of trajectory k.
 func weighted(
 	b *gfn.Batch, weight func(i, j, last int) float64, normalise bool, r func(k, i, j int) float64,
 ) (loss float64) {
@@ -3877,8 +3879,8 @@ func inLogits(g *gfn.Graph, b *gfn.Batch, way gfn.Direction, a, logp []float64) 
 	return dst
 }
 
-// The mean of the estimators over all batches of two trajectories, with their probabilities, is the exact gradient, both
-// ways: of returns, and of rewards-to-go less a wrong critic, centred by the other trajectory or not.
+// The mean of the estimators over all batches of two trajectories, with their probabilities, is the exact gradient,
+// both ways: of returns, and of rewards-to-go less a wrong critic, centred by the other trajectory or not.
 func TestSampledGradients(t *testing.T) {
 	rng := rand.New(rand.NewPCG(9, 9))
 	g := enumerate(t, randomDAG(rng, 6))
@@ -3918,8 +3920,8 @@ func TestSampledGradients(t *testing.T) {
 	}
 }
 
-// Centring by the batch's own mean scales the expected gradient of a single decision by 1 − 1/K. All K = 2 batches at a
-// fork, with their probabilities.
+// Centring by the batch's own mean scales the expected gradient of a single decision by 1 − 1/K. All K = 2 batches at
+// a fork, with their probabilities.
 func TestCentringBias(t *testing.T) {
 	g := enumerate(t, fork())
 	logPF, logPB := []float64{math.Log(0.3), math.Log(0.7), 0, 0}, g.Backward(gfn.UniformPB)
@@ -4250,8 +4252,8 @@ func TestFisher(t *testing.T) {
 	require.Equal(t, make([]float64, size), n.Grad, "no gradient is left behind")
 }
 
-// On a diagonal of 1 and 3 the first iterate is (½, ½), with r·r = ½, and the second the solution. On twelve unknowns
-// the residual ends at 0.
+// On a diagonal of 1 and 3 the first iterate is (½, ½), with r·r = ½, and the second the solution. On twelve
+// unknowns the residual ends at 0.
 func TestConjugateGradients(t *testing.T) {
 	calls := 0
 	run := func(iterations int, tolerance float64) []float64 {
@@ -4290,9 +4292,9 @@ func TestConjugateGradients(t *testing.T) {
 	require.InDeltaSlice(t, b, back, 1e-9)
 }
 
-// A choice of two, both logits 0: with p = ½ the Fisher matrix of the logits is ¼(1 −1; −1 1), the gradient (1, −1)/2
-// of a gain of 1 on the first edge gives F⁻¹g = (1, −1) and gᵀF⁻¹g = 1, so that the logits move by ∓√(2ζ). Visited
-// three times a trajectory, the state's KL counts three times, and they move by ∓√(2ζ/3).
+// A choice of two, both logits 0: with p = ½ the Fisher matrix of the logits is ¼(1 −1; −1 1), the gradient (1,
+// −1)/2 of a gain of 1 on the first edge gives F⁻¹g = (1, −1) and gᵀF⁻¹g = 1, so that the logits move by
+// ∓√(2ζ). Visited three times a trajectory, the state's KL counts three times, and they move by ∓√(2ζ/3).
 func TestTrustRegionByHand(t *testing.T) {
 	tr := gfn.DefaultTrustRegion()
 	require.Equal(t, gfn.TrustRegion{KL: 0.01, Damping: 1e-6, Iterations: 10, Tolerance: 1e-5, Backtracks: 20}, tr)
@@ -4556,8 +4558,8 @@ func TestReplayGuide(t *testing.T) {
 	}
 }
 
-// A guide that depends on the endpoint, PG(τ|x) = Π w_x(s→s'), over all trajectories: the expected gradient of PB is
-// the sum over x of the exact ones of the Markov guides w_x with all of ρ on x. Returns do without a critic, and so
+// A guide that depends on the endpoint, PG(τ|x) = Π w_x(s→s'), over all trajectories: the expected gradient of PB
+// is the sum over x of the exact ones of the Markov guides w_x with all of ρ on x. Returns do without a critic, and so
 // does the step down c(τ)².
 func TestEndpointGuide(t *testing.T) {
 	onDAGs(t, func(t *testing.T, rng *rand.Rand, g *gfn.Graph) {
@@ -4874,10 +4876,11 @@ func TestImprovementBoundsAreTight(t *testing.T) {
 	}
 }
 
-// The bound by the worst state cannot come nearer than ⅔: at depth t only t decisions tell P' from P, so that Σ |d' − d|
-// there is at most √(2tκ), and Σ_{t<H} √t ≤ ⅔ H^{3/2}. These policies attain Σ √t / H^{3/2}. P crosses between two chains
-// so that P'/P at depth t is 1 ± c√t, which is all that a KL of κ = c²/2 a step can do. P' leans to the dear edge of each
-// pair on the one chain, and to the cheap edge on the other: the gain is ±ε with the sign of d' − d.
+// The bound by the worst state cannot come nearer than ⅔: at depth t only t decisions tell P' from P, so that Σ |d'
+// − d| there is at most √(2tκ), and Σ_{t<H} √t ≤ ⅔ H^{3/2}. These policies attain Σ √t / H^{3/2}. P
+// crosses between two chains so that P'/P at depth t is 1 ± c√t, which is all that a KL of κ = c²/2 a step can do.
+// P' leans to the dear edge of each pair on the one chain, and to the cheap edge on the other: the gain is ±ε with
+// the sign of d' − d.
 func TestWorstStateBoundIsTwoThirds(t *testing.T) {
 	const depth, c, η, dear = 80, 1e-3, 1e-5, 2000.0
 	node := func(t, side int) int { return 2*t - 1 + side }
@@ -4907,8 +4910,8 @@ func TestWorstStateBoundIsTwoThirds(t *testing.T) {
 	require.Greater(t, b.Left/b.Right, 0.64)
 }
 
-// Samplers that attain the bounds of spec §8. The seed is AA…; one sampler writes its letters, the other writes B, and
-// BB… alone has a reward. With δ = 1 a fair sampler attains the third bound too.
+// Samplers that attain the bounds of spec §8. The seed is AA…; one sampler writes its letters, the other writes B,
+// and BB… alone has a reward. With δ = 1 a fair sampler attains the third bound too.
 func TestEditingBoundsAreAttained(t *testing.T) {
 	sampler := func(g *gfn.Graph, letter func(at int) int) []float64 {
 		logPF := make([]float64, len(g.FAction))
@@ -4991,8 +4994,9 @@ func TestEditingBounds(t *testing.T) {
 	require.Greater(t, factor, 100.0)
 }
 
-// Both sides of Control's sums of squares, E[Σ (α δ)²] with δ the residuals of detailed balance, over all trajectories:
-// with the given flows F, with those of the exits, R(s)/PF(sf|s), and with F(s) R̂(s), R̂ = 1 where R is not defined.
+// Both sides of Control's sums of squares, E[Σ (α δ)²] with δ the residuals of detailed balance, over all
+// trajectories: with the given flows F, with those of the exits, R(s)/PF(sf|s), and with F(s) R̂(s), R̂ = 1 where R
+// is not defined.
 func TestControlByDefinition(t *testing.T) {
 	onDAGs(t, func(t *testing.T, rng *rand.Rand, g *gfn.Graph) {
 		exits := rng.IntN(2) == 0
@@ -5026,8 +5030,8 @@ func TestControlByDefinition(t *testing.T) {
 	})
 }
 
-// Check covers spec §5 to §8, in that order: §7 by exactness or a bound on the bias, §8 on words that are appended and
-// on no others. The seed chooses the policies, and more of them leave no more slack.
+// Check covers spec §5 to §8, in that order: §7 by exactness or a bound on the bias, §8 on words that are appended
+// and on no others. The seed chooses the policies, and more of them leave no more slack.
 func TestCheckCovers(t *testing.T) {
 	const always = `sampling error,evidence lower bound,evidence upper bound,marginal gap,performance difference,
 improvement, TV,improvement, KL,improvement, worst state,trajectory KL,visits,Pinsker,trajectory TV,guided difference,
@@ -5168,8 +5172,8 @@ func everyExit(rng *rand.Rand, g *gfn.Graph) gfn.Env {
 	return env
 }
 
-// control is maximum-entropy control at temperature α on a batch, written out in Q and log π by slot and V by row, with
-// the corrected reward of logPB. V(sf) = 0. Losses are summed along a trajectory, mean over trajectories.
+// control is maximum-entropy control at temperature α on a batch, written out in Q and log π by slot and V by row,
+// with the corrected reward of logPB. V(sf) = 0. Losses are summed along a trajectory, mean over trajectories.
 type control struct {
 	b     *gfn.Batch
 	α     float64
@@ -5257,8 +5261,8 @@ func (m control) sql(q, v []float64) float64 {
 	})
 }
 
-// pisql is soft Q-learning of the policy: α log π − (r + V(s') − V(s)), V by the exits. V(s') is target unless that is
-// nil.
+// pisql is soft Q-learning of the policy: α log π − (r + V(s') − V(s)), V by the exits. V(s') is target unless
+// that is nil.
 func (m control) pisql(logπ, target []float64) float64 {
 	v := m.byExit(logπ)
 	if target == nil {
@@ -5270,7 +5274,8 @@ func (m control) pisql(logπ, target []float64) float64 {
 	})
 }
 
-// shaped is soft Q-learning with the shaped reward r + α log R̂(s') − α log R̂(s), log R̂(sf) = 0, and Q = V + α log π.
+// shaped is soft Q-learning with the shaped reward r + α log R̂(s') − α log R̂(s), log R̂(sf) = 0, and Q = V +
+// α log π.
 func (m control) shaped(v, logπ, logRhat []float64) float64 {
 	return m.squares(func(k, t int, s gfn.Step) float64 {
 		next, r := m.child(v, k, t)
@@ -5289,8 +5294,8 @@ func (m control) actor(logπ, q []float64) (sum float64) {
 }
 
 // The equivalences of spec §6, of losses and gradients, at random parameters and temperatures. With V = α
-// log F and Q = α log F PF the inconsistency of a part is −α times its residual; PCL is α² SubTB, SQL α² DB and π-SQL
-// α² MDB. FL-DB is in the table of objectives, as soft Q-learning with a shaped reward.
+// log F and Q = α log F PF the inconsistency of a part is −α times its residual; PCL is α² SubTB, SQL α² DB and
+// π-SQL α² MDB. FL-DB is in the table of objectives, as soft Q-learning with a shaped reward.
 func TestControlIsBalance(t *testing.T) {
 	onDAGs(t, func(t *testing.T, rng *rand.Rand, g *gfn.Graph) {
 		for _, α := range []float64{0.4, 1, 2.5} {
@@ -5569,8 +5574,8 @@ func TestLargeG(t *testing.T) {
 	require.Less(t, gfn.TV(g.LogTerminating(logPF), g.LogTarget()), 1e-10)
 }
 
-// valueTerms returns by slot of a row the terms of whose log-sum-exp log V(s) is: log g(s)R(s) of the exit, log V(s') −
-// log A of a child. A child with nothing but an exit has V = gR.
+// valueTerms returns by slot of a row the terms of whose log-sum-exp log V(s) is: log g(s)R(s) of the exit, log V(s')
+// − log A of a child. A child with nothing but an exit has V = gR.
 func valueTerms(st *gfn.States, row int, logV, logGR []float64) (terms []float64) {
 	lo, hi := int(st.FStart[row]), int(st.FStart[row+1])
 	for e := lo; e < hi; e++ {
@@ -6027,7 +6032,9 @@ func rewards(b *gfn.Batch, way gfn.Direction, logZ float64) []float64 {
 }
 
 // advantages returns the centred λ-advantages of b by a critic.
-func (was before) advantages(b *gfn.Batch, way gfn.Direction, critic string, λ float64, centre gfn.Centring) []float64 {
+func (was before) advantages(
+	b *gfn.Batch, way gfn.Direction, critic string, λ float64, centre gfn.Centring,
+) []float64 {
 	a := make([]float64, len(b.Steps))
 	gfn.Advantages(b, way, rewards(b, way, was.logZ), was.eval(critic, b), λ, a)
 	gfn.Centre(b, way, a, centre)
@@ -6363,9 +6370,9 @@ func TestSubEBStep(t *testing.T) {
 	}
 }
 
-// What a step gives to each network is the gradient of the method's loss written out in Q, V, π and r at temperature α.
-// Target networks follow. Policy and log Z before the step are those of the networks. The second step's targets are not
-// the networks.
+// What a step gives to each network is the gradient of the method's loss written out in Q, V, π and r at temperature
+// α. Target networks follow. Policy and log Z before the step are those of the networks. The second step's targets are
+// not the networks.
 func TestControlStep(t *testing.T) {
 	for _, method := range []string{"mdb", "fldb", "pcl", "sql", "pisql", "sac"} {
 		c := gfn.DefaultConfig(method)

@@ -47,8 +47,8 @@ func (g *Graph) ValueB(logPB, r []float64) []float64 {
 	return v
 }
 
-// LogVisitsB returns log d_B(s) by row. d_B(s) is the probability that a walk backwards from x ∼ ρ passes s: the flow
-// of PB with ρ in place of R.
+// LogVisitsB returns log d_B(s) by row. d_B(s) is the probability that a walk backwards from x ∼ ρ passes s: the
+// flow of PB with ρ in place of R.
 func (g *Graph) LogVisitsB(logPB, logρ []float64) []float64 { return g.LogFlows(logPB, logρ) }
 
 // Advantage returns A(s→s') = r(s→s') + V(s') − V(s) by forward slot, v as from [Graph.Value].
@@ -187,8 +187,8 @@ func Returns(b *Batch, way Direction, r, dst []float64) {
 type Centring int
 
 // CentreBatch, which the reference uses, subtracts the mean over all steps of the batch. It biases the gradient by
-// O(1/K), K trajectories; for a single decision exactly by the factor 1 − 1/K. CentreOthers subtracts the mean over the
-// steps of the other trajectories, which has no bias.
+// O(1/K), K trajectories; for a single decision exactly by the factor 1 − 1/K. CentreOthers subtracts the mean over
+// the steps of the other trajectories, which has no bias.
 const (
 	CentreNone Centring = iota
 	CentreBatch
@@ -222,8 +222,8 @@ func Centre(b *Batch, way Direction, a []float64, c Centring) {
 	}
 }
 
-// PolicyGradient adds to d the cotangents of mean_τ Σ_t log P · Â_t with Â constant: of log PF for walks Forward, of
-// log PB for walks Backward.
+// PolicyGradient adds to d the cotangents of mean_τ Σ_t log P · Â_t with Â constant: of log PF for walks Forward,
+// of log PB for walks Backward.
 func PolicyGradient(b *Batch, way Direction, a []float64, d *Flows) {
 	n := float64(b.Trajectories())
 	for i, s := range b.Steps {
@@ -254,8 +254,8 @@ func Critic(b *Batch, way Direction, a, dV []float64) (loss float64) {
 //	p_k = V(s_k) + Σ_{t<k} r_t    V = 0 at the end of the walk
 //
 // so that p_i − p_j is V(s_i) less V(s_j) and the rewards between them. The loss is [SubTB]'s quadratic form of the
-// potentials, mean over walks. Forward, with R_F, it is SubTB with −V in place of log F and log R − log Z in place of
-// log R.
+// potentials, mean over walks. Forward, with R_F, it is SubTB with −V in place of log F and log R − log Z in place
+// of log R.
 //
 // All residuals are 0 if V(s) is the return of every trajectory from s on. This holds at the optimum, where
 // V = log Z − log F*. Elsewhere V_F is not the minimiser, because the loss weighs squares, as Bellman residuals do.
@@ -294,8 +294,9 @@ func SubEB(b *Batch, way Direction, r, value []float64, λ float64, dV, dR []flo
 	return loss
 }
 
-// residualB writes to every step the factor of ∇log PB in half the gradient of mean c(τ)², for PB's step down the TB
-// loss. The factor is −c(τ) = Σ R_B + log R(x) − log PF(sf|x) − log Z. By fact 3 of spec §4 its mean is ∇J_B.
+// residualB writes to every step the factor of ∇log PB in half the gradient of mean c(τ)², for PB's step down the
+// TB loss. The factor is −c(τ) = Σ R_B + log R(x) − log PF(sf|x) − log Z. By fact 3 of spec §4 its mean is
+// ∇J_B.
 func residualB(b *Batch, v *Flows, r, a []float64) {
 	Returns(b, Backward, r, a)
 	for i := range b.Trajectories() {
@@ -321,9 +322,9 @@ func (Unguided) LogPG(b *Batch, logPF, _, dst []float64) {
 	}
 }
 
-// ExitCapped is PF with the probability of the exit capped at Cap wherever log R(s) ≤ Threshold, nats. The rest of the
-// row is scaled up to make a distribution again. States that can only exit are left alone. (The reference caps the raw
-// logit, whose effect changes with a shift of the logits.)
+// ExitCapped is PF with the probability of the exit capped at Cap wherever log R(s) ≤ Threshold, nats. The rest of
+// the row is scaled up to make a distribution again. States that can only exit are left alone. (The reference caps the
+// raw logit, whose effect changes with a shift of the logits.)
 type ExitCapped struct{ Cap, Threshold float64 }
 
 // Observe does nothing.
@@ -353,8 +354,8 @@ func (c ExitCapped) Policy(st *States, logPF []float64) []float64 {
 	return dst
 }
 
-// Replayed is the guide of sequences. PG(s→s'|x) ∝ the mean reward of the replayed endpoints that are reachable from
-// s', among the s' from which the step's endpoint x is reachable. If it does not hold x, PG = PB, so that R_B = 0.
+// Replayed is the guide of sequences. PG(s→s'|x) ∝ the mean reward of the replayed endpoints that are reachable
+// from s', among the s' from which the step's endpoint x is reachable. If it does not hold x, PG = PB, so that R_B = 0.
 //
 // It holds at most Capacity endpoints, with repetition. When it is full it forgets the older half (the reference
 // forgets one by one). Its index holds every state from which an endpoint is reachable. Observing an endpoint and
@@ -486,9 +487,9 @@ func (r *Replayed) logShare(row int, action int32) float64 {
 //
 //	L = mean_τ Σ_t PF'(s_{t+1}|s_t)/PF(s_{t+1}|s_t) Â_t
 //
-// subject to KL(PF'‖PF) = Σ_s d(s) KL(PF'(·|s) ‖ PF(·|s)) ≤ ζ, with the visits d of PF in place of those of PF'. This
-// is the KL of trajectories: the sum over the steps of a trajectory, mean over trajectories. The Fisher matrix and the
-// line search both use it.
+// subject to KL(PF'‖PF) = Σ_s d(s) KL(PF'(·|s) ‖ PF(·|s)) ≤ ζ, with the visits d of PF in place of those of
+// PF'. This is the KL of trajectories: the sum over the steps of a trajectory, mean over trajectories. The Fisher
+// matrix and the line search both use it.
 //
 // Three departures from the reference are on purpose. It tests a step by the KL's mean over steps, which is smaller by
 // the number of steps of a trajectory, so that nearly every first trial passes. Where no trial passes, it keeps the
@@ -518,13 +519,14 @@ type TrustStep struct {
 // Step takes the step on the states of a batch or a graph. n is a policy with a [ForwardHead] that has been evaluated
 // on all rows, and logPF what it gave. gain holds by slot the cotangents of log PF that [PolicyGradient] adds up, so
 // that L = Σ_e PF'/PF gain_e; visits holds by row d(s), the mean number of steps of a trajectory that leave it. With g
-// the gradient of L and F the Fisher matrix, Step tries θ' = θ − √(2ζ / gᵀF⁻¹g) F⁻¹g and then halves the step, and
-// takes the first that lowers L and keeps to ζ. If there is none, the parameters stay as they were, bit for bit.
+// the gradient of L and F the Fisher matrix, Step tries θ' = θ − √(2ζ / gᵀF⁻¹g) F⁻¹g and then halves the
+// step, and takes the first that lowers L and keeps to ζ. If there is none, the parameters stay as they were, bit for
+// bit.
 //
-// L leaves out that the reward depends on the policy. By guarantee 2 of spec §5, J' − J = L' − L + KL(P'‖P) if the
-// visits of P stand for those of P', so that near the optimum a step of fixed KL raises J. A penalised step counts that
-// term too, and is never longer than to the minimum F⁻¹g of its quadratic model. With exact gain and visits J then
-// falls at every step (a test).
+// L leaves out that the reward depends on the policy. By guarantee 2 of spec §5, J' − J = L' − L + KL(P'‖P) if
+// the visits of P stand for those of P', so that near the optimum a step of fixed KL raises J. A penalised step counts
+// that term too, and is never longer than to the minimum F⁻¹g of its quadratic model. With exact gain and visits J
+// then falls at every step (a test).
 func (tr TrustRegion) Step(n *Net, st *States, logPF, gain, visits []float64) TrustStep {
 	objective := func(logp []float64) (sum, kl float64) {
 		for e, row := range st.From {
@@ -583,8 +585,9 @@ func (b *Batch) Visits(dst []float64) []float64 {
 }
 
 // Fisher writes the product of the Fisher matrix of a forward policy and v to dst. The matrix is the Hessian of
-// Σ_s weight(s) KL(·‖PF) at the parameters of n, which has been evaluated on st and gave logPF. The product is exact
-// for a softmax. With J the Jacobian of a state's log-probabilities, in forward mode for J v and reverse mode for Jᵀ,
+// Σ_s weight(s) KL(·‖PF) at the parameters of n, which has been evaluated on st and gave logPF. The product is
+// exact for a softmax. With J the Jacobian of a state's log-probabilities, in forward mode for J v and reverse mode for
+// Jᵀ,
 //
 //	F v = Σ_s weight(s) Jᵀ diag(p) J v
 //
@@ -603,8 +606,8 @@ func Fisher(n *Net, st *States, logPF, weight, v, dst []float64) {
 }
 
 // ConjugateGradients returns an approximate solution of A x = b for a symmetric positive definite A, given by its
-// product with a vector, from x = 0. It stops after the given number of iterations, or when the squared residual r·r is
-// at most tolerance (Hestenes & Stiefel 1952).
+// product with a vector, from x = 0. It stops after the given number of iterations, or when the squared residual r·r
+// is at most tolerance (Hestenes & Stiefel 1952).
 func ConjugateGradients(mul func(v, dst []float64), b []float64, iterations int, tolerance float64) []float64 {
 	x, r, p, ap := make([]float64, len(b)), slices.Clone(b), slices.Clone(b), make([]float64, len(b))
 	rr := dot(r, r)
@@ -784,8 +787,8 @@ func (g *Graph) trajectoryTV(logp, logq []float64, limit int) (tv float64, ok bo
 
 // Guiding returns guarantee 4. guide(x) gives log weights by forward slot for the trajectories to the terminating state
 // in row x. PG(τ|x) is the product of the weights along τ, normalised over the trajectories to x. A Markov guide
-// returns the same slice for every x, and then takes one pass. With ρ = PF⊤, J^G the objective whose backward policy is
-// PG, J_B^G = E_{ρ,PB}[log PB(τ|x) − log PG(τ|x)] and M = max_τ |log PB(τ|x) − log PG(τ|x)|:
+// returns the same slice for every x, and then takes one pass. With ρ = PF⊤, J^G the objective whose backward policy
+// is PG, J_B^G = E_{ρ,PB}[log PB(τ|x) − log PG(τ|x)] and M = max_τ |log PB(τ|x) − log PG(τ|x)|:
 //
 //	J^G − J = E_{PF}[log PB(τ|x) − log PG(τ|x)]
 //	|J^G − J − J_B^G| ≤ M √(2 KL(PF ‖ ρPB))
@@ -873,7 +876,8 @@ func Control(g *Graph, logPF, logPB, logF []float64, α float64) []Bound {
 	path, subTB := g.Value(logPF, entropic)[0]-α*logF[0], logF[0]+g.Value(logPF, residuals)[0]
 	bounds = append(bounds, Bound{"path consistency", path, -α * subTB, true})
 
-	// squares states E[Σ δ²] = E[Σ (α DB)²]: δ is the Bellman error of V = α log F, the reward shaped by α log R̂.
+	// squares states E[Σ δ²] = E[Σ (α DB)²]: δ is the Bellman error of V = α log F, the reward shaped by α log
+	// R̂.
 	squares := func(name string, logF, shape []float64) {
 		logF, shape = append(slices.Clone(logF), 0), append(slices.Clone(shape), 0) // 0 at the sink
 		control, balance := make([]float64, len(r)), make([]float64, len(r))
@@ -928,8 +932,8 @@ func (g *Graph) weighted(logw []float64) (logp []float64, total float64) {
 	return logp, total
 }
 
-// UniformValue returns the statements of spec §7 about the evaluation of the uniform policy, d being its visits. On any
-// graph
+// UniformValue returns the statements of spec §7 about the evaluation of the uniform policy, d being its visits. On
+// any graph
 //
 //	V(s0) = Σ_x d(x) g(x) R(x)    PF⊤(x) = d(x) g(x) R(x)/V(s0)
 //

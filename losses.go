@@ -46,8 +46,8 @@ func (f *Flows) ResetLogQ(b *Batch) {
 // log-probabilities, log-flows and log-rewards (nats), never a network.
 type Objective func(b *Batch, v, d *Flows) float64
 
-// form is a quadratic form Σ_{i<j} w_ij (u_i − u_j)² of one trajectory's potentials. It returns its value and writes
-// ∂/∂u to du.
+// form is a quadratic form Σ_{i<j} w_ij (u_i − u_j)² of one trajectory's potentials. It returns its value and
+// writes ∂/∂u to du.
 type form func(u, du []float64) float64
 
 // quadratic is every balance loss (spec §3). With ℓ_t = log PF(s_{t+1}|s_t) − log PB(s_t|s_{t+1}) for t < n and
@@ -56,8 +56,8 @@ type form func(u, du []float64) float64
 //	u_i = log F(s_i) − Σ_{t<i} ℓ_t for i ≤ n    u_{n+1} = log R(x) − Σ_{t≤n} ℓ_t    log F(s0) ≡ log Z
 //
 // so that u_i − u_j is the residual of the sub-trajectory from i to j. Cotangents: ∂u_i/∂log F(s_i) = 1,
-// ∂u_i/∂ℓ_t = −[t < i]. u_0 is subtracted from all potentials, which changes no residual. At an offset of 300 a small
-// loss would otherwise lose all its digits.
+// ∂u_i/∂ℓ_t = −[t < i]. u_0 is subtracted from all potentials, which changes no residual. At an offset of 300 a
+// small loss would otherwise lose all its digits.
 func quadratic(b *Batch, v, d *Flows, f form) float64 {
 	loss, n := 0.0, float64(b.Trajectories())
 	for i := range b.Trajectories() {
@@ -157,8 +157,8 @@ func DB(b *Batch, v, d *Flows) float64 {
 //
 //	L(τ) = Σ_{i<j} λ^{j−i−1} (u_i − u_j)² / Σ_{i<j} λ^{j−i−1}    0⁰ = 1
 //
-// λ = 0 is DB divided by the trajectory's n+1 edges; λ = +Inf is TB. It takes O(n): with S_i = Σ_{j<i} λ^{i−j−1},
-// U_i = Σ_{j<i} λ^{i−j−1} u_j, and S', U' the same from the right,
+// λ = 0 is DB divided by the trajectory's n+1 edges; λ = +Inf is TB. It takes O(n): with S_i = Σ_{j<i}
+// λ^{i−j−1}, U_i = Σ_{j<i} λ^{i−j−1} u_j, and S', U' the same from the right,
 //
 //	½ ∂L/∂u_i = ((S_i + S'_i) u_i − U_i − U'_i) / Σ_i S_i    L = Σ_i u_i · ½ ∂L/∂u_i
 //
@@ -176,7 +176,8 @@ func SubTB(λ float64) Objective {
 func geometric(λ float64, u, du []float64) float64 {
 	clear(du)
 	// sweep adds S_i u_i − U_i to du in one direction, and returns Σ_i S_i. For λ > 1 all weights are divided by the
-	// largest, λ^n, so that nothing overflows: with μ = 1/λ, Σ_{j<i} λ^{i−j−1−n} u_j = μ^{n+1−i} Σ_{j<i} μ^j u_j.
+	// largest, λ^n, so that nothing overflows: with μ = 1/λ, Σ_{j<i} λ^{i−j−1−n} u_j = μ^{n+1−i} Σ_{j<i}
+	// μ^j u_j.
 	sweep := func(at func(i int) int) (total float64) {
 		S, U, scale := 0.0, 0.0, 1.0
 		μ := 1 / λ
@@ -205,9 +206,9 @@ func geometric(λ float64, u, du []float64) float64 {
 	return loss
 }
 
-// VarGrad is [TB] with log Z replaced by its batch estimate, the mean of log R + Σ log PB − Σ log PF (Richter et al.
-// 2020; Zhang et al. 2023). It sets v.LogZ to the estimate. L is the variance (1/n) of that quantity, and 0 for a batch
-// of one. The gradient through the mean vanishes identically.
+// VarGrad is [TB] with log Z replaced by its batch estimate, the mean of log R + Σ log PB − Σ log PF (Richter et
+// al. 2020; Zhang et al. 2023). It sets v.LogZ to the estimate. L is the variance (1/n) of that quantity, and 0 for a
+// batch of one. The gradient through the mean vanishes identically.
 func VarGrad(b *Batch, v, d *Flows) float64 {
 	v.LogZ = 0
 	n := float64(b.Trajectories())
@@ -225,14 +226,14 @@ func VarGrad(b *Batch, v, d *Flows) float64 {
 	return loss
 }
 
-// FM is flow matching (Bengio et al. 2021) with learned edge flows log F(s→s') = v.LogF[s] + v.LogPF[s→s']. LogF is the
-// log out-flow of a state, exit edge included, and LogPF the normalised out-flow. At every visited state s ≠ s0
+// FM is flow matching (Bengio et al. 2021) with learned edge flows log F(s→s') = v.LogF[s] + v.LogPF[s→s']. LogF is
+// the log out-flow of a state, exit edge included, and LogPF the normalised out-flow. At every visited state s ≠ s0
 //
 //	δ(s) = log Σ_{p→s} F(p→s) − log Σ_{s→c} F(s→c)
 //
-// and at every visited terminating state, s0 included, ε(x) = log F(x→sf) − log R(x). L is the sum of δ² and ε² along a
-// trajectory. The batch needs its parents ([States.AddParents]). If all δ and ε are 0, PF samples R/Z, log Z =
-// LogF[s0]. The reference puts R in place of the learned exit flow in δ.
+// and at every visited terminating state, s0 included, ε(x) = log F(x→sf) − log R(x). L is the sum of δ² and
+// ε² along a trajectory. The batch needs its parents ([States.AddParents]). If all δ and ε are 0, PF samples R/Z,
+// log Z = LogF[s0]. The reference puts R in place of the learned exit flow in δ.
 func FM(b *Batch, v, d *Flows) float64 {
 	b.u = b.Visits(b.u)
 	loss := 0.0
@@ -312,8 +313,8 @@ func (st *States) exitFlows(logPF, dst []float64) {
 	}
 }
 
-// Maximum-entropy control at temperature α (spec §6; Tiapkin et al. 2024, Deleu et al. 2024), with the corrected reward
-// r(s→s') = α log PB(s|s'), r(x→sf) = α log R(x), is the same mathematics in other units:
+// Maximum-entropy control at temperature α (spec §6; Tiapkin et al. 2024, Deleu et al. 2024), with the corrected
+// reward r(s→s') = α log PB(s|s'), r(x→sf) = α log R(x), is the same mathematics in other units:
 //
 //	V(s) = α log F(s)    Q(s→s') = α (log F(s) + log PF(s'|s))    π = PF    V(sf) = 0
 //
@@ -379,8 +380,8 @@ func (v *Flows) target(b *Batch, steps []Step, t int) float64 {
 }
 
 // PiSQL is soft Q-learning in terms of the policy (Deleu et al. 2024, π-SQL), for environments in which every state is
-// terminating: [SQL] with V(s) = r(s→sf) − α log π(sf|s). Without a target network it is α² [MDB]. It does not read
-// v.LogF.
+// terminating: [SQL] with V(s) = r(s→sf) − α log π(sf|s). Without a target network it is α² [MDB]. It does not
+// read v.LogF.
 func PiSQL(α float64) Objective {
 	return func(b *Batch, v, d *Flows) float64 { return byExits(SQL(α), b, v, d) }
 }
@@ -410,9 +411,9 @@ func SAC(α float64) Objective {
 	}
 }
 
-// project returns KL(π(·|s) ‖ π'), π' the softmax of the lesser critic's Q/α, and adds weight times its cotangents to
-// those of log π. With x = log π/π' the KL is Σ π (x + e⁻ˣ − 1) = Σ π log(π/π') − Σ π + Σ π': this keeps its digits
-// where x is small, and its cotangents, π x, are right also where Σ π ≠ 1.
+// project returns KL(π(·|s) ‖ π'), π' the softmax of the lesser critic's Q/α, and adds weight times its
+// cotangents to those of log π. With x = log π/π' the KL is Σ π (x + e⁻ˣ − 1) = Σ π log(π/π') − Σ π +
+// Σ π': this keeps its digits where x is small, and its cotangents, π x, are right also where Σ π ≠ 1.
 func project(b *Batch, row int, weight float64, v, d *Flows) (kl float64) {
 	lo, hi := b.FStart[row], b.FStart[row+1]
 	b.u = resize(b.u, int(hi-lo))
@@ -447,14 +448,15 @@ func SoftState(st *States, v *Flows, dst []float64) {
 //
 //	δ(s) = log V(s) − log U(s)    U(s) = (1/A(s)) (Σ_{s→s'} V(s') + [s ∈ X] A(s) g(s) R(s))
 //
-// and L is the sum of δ² along a trajectory. ∂L/∂log V(s') is −2 δ(s) times the share of V(s') in U(s): the update is
-// not held constant. Where the exit is the only edge, V = g(x) R(x) is known, and not learned. The batch needs its
-// children ([States.AddChildren]), v.LogG, and v.LogF for log V, but no policy: its trajectories are the uniform
-// policy's, or any that reach every state. If δ = 0 everywhere, V is that of [Graph.RandomPolicyEvaluation], and log Z
-// = log V(s0).
+// and L is the sum of δ² along a trajectory. ∂L/∂log V(s') is −2 δ(s) times the share of V(s') in U(s): the
+// update is not held constant. Where the exit is the only edge, V = g(x) R(x) is known, and not learned. The batch
+// needs its children ([States.AddChildren]), v.LogG, and v.LogF for log V, but no policy: its trajectories are the
+// uniform policy's, or any that reach every state. If δ = 0 everywhere, V is that of [Graph.RandomPolicyEvaluation],
+// and log Z = log V(s0).
 //
-// The original learns F = V/g, and squares the error of V. g varies by many orders of magnitude (10¹³ in words of 10 of
-// 20 letters), and then the squares are those of the states of largest g alone. In logarithms all states count alike.
+// The original learns F = V/g, and squares the error of V. g varies by many orders of magnitude (10¹³ in words of 10
+// of 20 letters), and then the squares are those of the states of largest g alone. In logarithms all states count
+// alike.
 func RPE(b *Batch, v, d *Flows) (loss float64) {
 	b.u = b.Visits(b.u)
 	for row, visits := range b.u {

@@ -22,7 +22,8 @@ type MLP struct {
 	Params []float64
 }
 
-// NewMLP returns an MLP with weights and biases of layer l uniform in ±1/√Sizes[l−1], as the authors' code draws them.
+// NewMLP returns an MLP with weights and biases of layer l uniform in ±1/√Sizes[l−1], as the authors' code draws
+// them.
 func NewMLP(rng *rand.PCG, sizes ...int) MLP {
 	m := MLP{slices.Clone(sizes), make([]float64, parameters(sizes))}
 	i := 0
@@ -161,9 +162,9 @@ func (n *Net) read(w []weights, p []float64) {
 	}
 }
 
-// Eval writes the head's values on rows lo ≤ i < hi of st to dst, by slot, and keeps what Backward and JVP need. It is
-// a [Policy]. Rows are evaluated in order: lo is 0, or the former hi. The parameters must stay as they are from lo = 0
-// to the last Backward or JVP on these rows.
+// Eval writes the head's values on rows lo ≤ i < hi of st to dst, by slot, and keeps what Backward and JVP need. It
+// is a [Policy]. Rows are evaluated in order: lo is 0, or the former hi. The parameters must stay as they are from lo =
+// 0 to the last Backward or JVP on these rows.
 func (n *Net) Eval(st *States, lo, hi int, dst []float64) {
 	if lo == 0 {
 		n.st, n.LSE = st, n.LSE[:0]
@@ -314,7 +315,8 @@ func (n *Net) outputCotangents(row int, dLog, dLSE []float64) {
 // JVP writes the derivative of the head's values on the rows evaluated so far, in direction v of the parameters
 // (forward mode), to dst, by slot. With Ẇ_l and ḃ_l the parts of v, ḣ₀ = 0 and
 //
-//	ḣ_l = (ḣ_{l−1} W_l + h_{l−1} Ẇ_l + ḃ_l) · 1[h_l ≠ 0]    ẏ = ḣ_{L−1} W_L + h_{L−1} Ẇ_L + ḃ_L
+//	ḣ_l = (ḣ_{l−1} W_l + h_{l−1} Ẇ_l + ḃ_l) · 1[h_l ≠ 0]
+//	ẏ = ḣ_{L−1} W_L + h_{L−1} Ẇ_L + ḃ_L
 //
 // The derivative of log p_a is Scale · (ẏ_a − Σ_b p_b ẏ_b), that of log F_a is Scale · ẏ_a.
 func (n *Net) JVP(v, dst []float64) {
@@ -420,7 +422,8 @@ func addPlain(y, x []float64) {
 
 // Adam is the optimiser of Kingma & Ba (2015), with β₁ = 0.9, β₂ = 0.999, ε = 1e-8. At step t with gradient g
 //
-//	m ← β₁m + (1−β₁)g    v ← β₂v + (1−β₂)g²    θ ← θ − lr · m/(1−β₁ᵗ) / (√(v/(1−β₂ᵗ)) + ε)
+//	m ← β₁m + (1−β₁)g    v ← β₂v + (1−β₂)g²
+//	θ ← θ − lr · m/(1−β₁ᵗ) / (√(v/(1−β₂ᵗ)) + ε)
 type Adam struct {
 	M, V []float64
 	T    int // steps so far
@@ -479,9 +482,9 @@ func Clip(g []float64, c float64) {
 	}
 }
 
-// parallel calls f on pieces of at most size rows that cover 0 ≤ i < n. The caller and up to workers − 1 helpers take
-// the next piece whenever they are free. f must give the same numbers for any pieces. If f panics, parallel panics with
-// the same value once all pieces are done.
+// parallel calls f on pieces of at most size rows that cover 0 ≤ i < n. The caller and up to workers − 1 helpers
+// take the next piece whenever they are free. f must give the same numbers for any pieces. If f panics, parallel panics
+// with the same value once all pieces are done.
 func parallel(workers, n, size int, f func(lo, hi int)) {
 	workers = min(workers, runtime.GOMAXPROCS(0))
 	size = min(size, (n+workers-1)/workers)
@@ -545,8 +548,8 @@ func help() {
 	helpers.Add(-1)
 }
 
-// soon waits until ready, 50 µs at most, and says whether it is. Most calls of parallel follow each other faster than a
-// goroutine wakes. Waiting longer would use up this process's share of a busy machine.
+// soon waits until ready, 50 µs at most, and says whether it is. Most calls of parallel follow each other faster than
+// a goroutine wakes. Waiting longer would use up this process's share of a busy machine.
 func soon(ready func() bool) bool {
 	for begin := time.Now(); !ready(); runtime.Gosched() {
 		if time.Since(begin) > 50*time.Microsecond {

@@ -160,8 +160,8 @@ func axpy(y, w []float64, a float64) {
 	}
 }
 
-// addDots adds Σ_k dy[k] W[i,jdx[k]] to dx[i] for each i of idx, four rows of W at a time. Each row of W is width long,
-// and the next one begins stride numbers behind it.
+// addDots adds Σ_k dy[k] W[i,jdx[k]] to dx[i] for each i of idx, four rows of W at a time. Each row of W is width
+// long, and the next one begins stride numbers behind it.
 func addDots(dx []float64, idx []int32, w []float64, width, stride int, jdx []int32, dy []float64) {
 	row := func(i int32) []float64 { return w[int(i)*stride:][:width] }
 	for ; len(idx) >= 4; idx = idx[4:] {

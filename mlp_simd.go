@@ -9,9 +9,9 @@ import (
 	"sync"
 )
 
-// The products of this build are made of one kernel, y += Σ_k x_k W[k,:] over the non-zero x_k, for 32 columns of y and
-// at most 96 rows of W: a panel of W that stays in a first-level cache while the rows of x go by, with y in registers.
-// Each number is a sum in an order that depends on nothing but the zeros of its own row.
+// The products of this build are made of one kernel, y += Σ_k x_k W[k,:] over the non-zero x_k, for 32 columns of y
+// and at most 96 rows of W: a panel of W that stays in a first-level cache while the rows of x go by, with y in
+// registers. Each number is a sum in an order that depends on nothing but the zeros of its own row.
 
 const panelRows, panelColumns = 96, 32
 

@@ -40,8 +40,8 @@ type Method struct {
 	// children have their values from target networks θ̄, which follow θ slowly, and trajectories are replayed.
 	Soft, Target bool
 
-	// For the policy gradient (spec §4) alone: critics learn by [SubEB] and not by λ-returns; PF takes trust-region steps;
-	// PB learns against a guide PG in place of PF.
+	// For the policy gradient (spec §4) alone: critics learn by [SubEB] and not by λ-returns; PF takes trust-region
+	// steps; PB learns against a guide PG in place of PF.
 	SubEB, Trust, Guided bool
 }
 
@@ -234,8 +234,8 @@ func stateFlow() Kind {
 // ownLogF is log F(s) where a network gives it.
 func ownLogF(_ *Batch, f *Flows, _ []float64) []float64 { return f.LogF }
 
-// shapedFlow learns a network of log F̃(s) beside PF, and log F(s) = log F̃(s) + log R̂(s) ([FLDB]). The intermediate
-// reward R̂ is R where a state is terminating. Elsewhere the environment has to define it.
+// shapedFlow learns a network of log F̃(s) beside PF, and log F(s) = log F̃(s) + log R̂(s) ([FLDB]). The
+// intermediate reward R̂ is R where a state is terminating. Elsewhere the environment has to define it.
 func shapedFlow() Kind {
 	return Kind{
 		name: "shapedFlow", roles: []role{forwardPolicy, stateValue},
@@ -387,7 +387,7 @@ type Config struct {
 	LambdaV      float64 // λ of the critics' targets, or of the weights of [SubEB]
 	BackwardStep string  // of PB: pg, its policy gradient; tb, down c(τ)² of the same walks
 	KL           float64 // ζ of [TrustRegion], nats
-	Guide        string  // of rl-g: exit, [ExitCapped] where R(s) ≤ 1; replay, [Replayed]; auto, env's own or else replay
+	Guide        string  // of rl-g: exit, [ExitCapped] where R ≤ 1; replay, [Replayed]; auto, env's own or else replay
 
 	Workers     int // goroutines; results do not depend on it
 	EvalEvery   int // iterations between evaluations; 0: at the end only
@@ -403,10 +403,10 @@ const (
 )
 
 // DefaultConfig returns the defaults of a method. It leaves an unknown method to [Config.Validate]. One recipe serves
-// all environments but for [Config.ForEnv]. It spends 128,000 trajectories, as many as 1,000 iterations of the paper, and
-// reaches less than half of the total variation of [Config.Paper], but for db-u on the 32×32 grid: small batches, so
-// that there are more steps; rates that are higher to begin with and decay; log Z, one number, at a hundred times the
-// rate of the policies, and flows and critics at three times. Trust-region steps want larger batches, for a better
+// all environments but for [Config.ForEnv]. It spends 128,000 trajectories, as many as 1,000 iterations of the paper,
+// and reaches less than half of the total variation of [Config.Paper], but for db-u on the 32×32 grid: small batches,
+// so that there are more steps; rates that are higher to begin with and decay; log Z, one number, at a hundred times
+// the rate of the policies, and flows and critics at three times. Trust-region steps want larger batches, for a better
 // Fisher matrix.
 func DefaultConfig(method string) Config {
 	c := Config{
@@ -544,8 +544,8 @@ func (c Config) hidden(r role) []int {
 }
 
 // rate returns the factor of all learning rates at an iteration. With x the part of Iterations that is done it is 1
-// (constant), 1 − x (linear) or (1 + cos πx)/2 (cosine). Other Iterations give another x: a run that is lengthened is
-// the run that was planned so long only if its schedule is constant.
+// (constant), 1 − x (linear) or (1 + cos πx)/2 (cosine). Other Iterations give another x: a run that is lengthened
+// is the run that was planned so long only if its schedule is constant.
 func (c Config) rate(iteration int) float64 {
 	x := c.progress(iteration)
 	switch c.Schedule {
@@ -826,9 +826,9 @@ func (t *Trainer) PB() Policy {
 // and returns that loss. No network takes a step down a loss or a gradient that is not finite: that is an error, and
 // Iteration stays. Data flows
 //
-//	networks ── sample ──▶ trajectories ── evaluate ──▶ log PF, log PB, log F ── objective ──▶ L and its cotangents
-//	    ▲                                                                                              │
-//	    └────── Adam ◀── L and gradients finite? ◀── ∂L/∂θ ◀── Net.Backward ◀──────────────────────────┘
+//	networks ─ sample ─▶ trajectories ─ evaluate ─▶ log PF, log PB, log F
+//	   ▲                                              │ objective
+//	   Adam ◀─ finite? ◀─ ∂L/∂θ ◀─ Net.Backward ◀─ L, ∂L/∂log PF, …
 func (t *Trainer) Step() (float64, error) {
 	if err := t.begin(); err != nil {
 		return 0, err
@@ -907,8 +907,8 @@ func (t *Trainer) sample() (fresh int, err error) {
 	return fresh, err
 }
 
-// balance trains on t.batch by an objective of spec §3, §6 or §7. With θ all that is learned, and y what the objective
-// reads:
+// balance trains on t.batch by an objective of spec §3, §6 or §7. With θ all that is learned, and y what the
+// objective reads:
 //
 //	y = log PF, log PB, log F, …    L = objective(y)    dy = ∂L/∂y    ∂L/∂θ = dyᵀ ∂y/∂θ
 //
@@ -989,8 +989,8 @@ func (t *Trainer) fill(nets *[numRoles]*Net, b *Batch, f *Flows) {
 	}
 }
 
-// bootstrap fills v.Next with log F(s') by the target networks: an objective of spec §6 holds r + V̄(s') constant, and
-// V̄ moves slowly.
+// bootstrap fills v.Next with log F(s') by the target networks: an objective of spec §6 holds r + V̄(s') constant,
+// and V̄ moves slowly.
 func (t *Trainer) bootstrap(b *Batch, v *Flows) {
 	w := &t.w
 	if t.target[forwardPolicy] == nil {
@@ -1029,8 +1029,8 @@ func (t *Trainer) descend(loss float64, roles ...role) error {
 	return nil
 }
 
-// descendLogZ moves log Z one step of Adam down a gradient. A loss that is finite has a finite one: ∂L/∂log Z is a sum
-// of residuals, and L one of their squares.
+// descendLogZ moves log Z one step of Adam down a gradient. A loss that is finite has a finite one: ∂L/∂log Z is a
+// sum of residuals, and L one of their squares.
 func (t *Trainer) descendLogZ(gradient float64) {
 	t.adamZ.Update(t.logZ[:], []float64{gradient}, t.Config.rate(t.Iteration)*t.Config.LRZ)
 }
@@ -1082,8 +1082,8 @@ func (t *Trainer) reinforce() (loss float64, err error) {
 	return loss, err
 }
 
-// trustRegion returns the region of this iteration. A step is as long as √ζ, so that ζ has the square of the schedule's
-// factor.
+// trustRegion returns the region of this iteration. A step is as long as √ζ, so that ζ has the square of the
+// schedule's factor.
 func (t *Trainer) trustRegion() TrustRegion {
 	region, rate := DefaultTrustRegion(), t.Config.rate(t.Iteration)
 	region.KL = t.Config.KL * rate * rate
@@ -1118,7 +1118,8 @@ func (t *Trainer) advantages(b *Batch, way Direction, λ float64) {
 // reinforceBackward is PB's part of RL-B and RL-G, with the updated PF. It walks back by PB once from each endpoint of
 // t.batch, and moves φ down the gradient of mean Σ_t log PB(s_t|s_{t+1}) Â_t, where
 //
-//	pg  Â is the advantage of R_B = log PB − log PF, or of R_B^G = log PB − log PG, at λ = 1, by a critic of its own
+//	pg  Â is the advantage of R_B = log PB − log PF, or of R_B^G = log PB − log PG, at λ = 1, by a critic of
+//	    its own
 //	tb  Â = −c(τ), for half the gradient of mean c(τ)² (fact 3)
 func (t *Trainer) reinforceBackward(loss float64) error {
 	c, b, d := &t.Config, &t.back, &t.d
@@ -1351,8 +1352,8 @@ func (t *Trainer) EvaluateSampled(ctx context.Context, n int, seed uint64) (Eval
 	return e, nil
 }
 
-// LogTerminating returns log PF⊤(x) of objects and its standard errors. Where the space is enumerated it is exact, and
-// the errors are 0. Elsewhere it is estimated from n trajectories drawn back from each object
+// LogTerminating returns log PF⊤(x) of objects and its standard errors. Where the space is enumerated it is exact,
+// and the errors are 0. Elsewhere it is estimated from n trajectories drawn back from each object
 // ([EstimateLogTerminating]). An error names an object that is not a terminating state.
 func (t *Trainer) LogTerminating(objects [][]int, n int, seed uint64) (logP, se []float64, err error) {
 	if t.Graph == nil {

@@ -48,10 +48,10 @@ type place struct {
 	mutants        []mutant
 }
 
-// list leaves out changes that no test could notice: λ < 1 for λ ≤ 1 in geometric (at λ = 1 both branches are the same
-// sum), u ≤ 0 for u < 0 in draw, VarGrad's d.LogZ = 0 (the sum is 0 up to rounding), the early return of
-// TrustRegion.Step (without it no NaN is accepted either), ranks in descending order (both signs change), exits among the
-// children of RPE (in a batch they have no row), and 0 for the left side of a statement that is 0 = 0.
+// list leaves out changes that no test could notice: λ < 1 for λ ≤ 1 in geometric (at λ = 1 both branches are the
+// same sum), u ≤ 0 for u < 0 in draw, VarGrad's d.LogZ = 0 (the sum is 0 up to rounding), the early return of
+// TrustRegion.Step (without it no NaN is accepted either), ranks in descending order (both signs change), exits among
+// the children of RPE (in a batch they have no row), and 0 for the left side of a statement that is 0 = 0.
 var list = []place{
 	{"losses.go", "Flows.Reset", []mutant{
 		m("cotangents of log PF kept from the batch before", "clear(f.LogPF)", ""),
@@ -65,26 +65,36 @@ var list = []place{
 		m("the path added to the inner potentials", "v.logF(s.Row) - path", "v.logF(s.Row) + path"),
 		m("no inner flows", "v.logF(s.Row) - path - logZ", "-path - logZ"),
 		m("inner potentials not relative to u_0", "v.logF(s.Row) - path - logZ", "v.logF(s.Row) - path"),
-		m("the first ℓ counted one potential too early", "u[t] = v.logF(s.Row) - path - logZ", "", "path += v.LogPF[s.F]", "path += v.LogPF[s.F]; u[t] = v.logF(s.Row) - path - logZ"),
+		m("the first ℓ counted one potential too early",
+			"u[t] = v.logF(s.Row) - path - logZ", "",
+			"path += v.LogPF[s.F]", "path += v.LogPF[s.F]; u[t] = v.logF(s.Row) - path - logZ"),
 		m("sign of log PF", "path += v.LogPF[s.F]", "path -= v.LogPF[s.F]"),
 		m("no log PF", "path += v.LogPF[s.F]", ""),
 		m("sign of log PB", "path -= v.LogPB[s.B]", "path += v.LogPB[s.B]"),
 		m("no log PB", "path -= v.LogPB[s.B]", ""),
 		m("PF for PB", "path -= v.LogPB[s.B]", "path -= v.LogPF[s.F]"),
-		m("PF and PB swapped, values and cotangents alike", "path += v.LogPF[s.F]", "path -= v.LogPF[s.F]", "path -= v.LogPB[s.B]", "path += v.LogPB[s.B]",
+		m("PF and PB swapped, values and cotangents alike",
+			"path += v.LogPF[s.F]", "path -= v.LogPF[s.F]",
+			"path -= v.LogPB[s.B]", "path += v.LogPB[s.B]",
 			"d.LogPF[s.F] -= after", "d.LogPF[s.F] += after", "d.LogPB[s.B] += after", "d.LogPB[s.B] -= after"),
 		m("u_0 not 0", "u[0] = 0", ""),
-		m("potentials at their full offset", "logZ := v.logZ(steps[0])", "logZ := 0.0", "u[0] = 0", "u[0] = v.logZ(steps[0])"),
+		m("potentials at their full offset",
+			"logZ := v.logZ(steps[0])", "logZ := 0.0",
+			"u[0] = 0", "u[0] = v.logZ(steps[0])"),
 		m("sign of log R", "u[last] = b.LogR", "u[last] = -b.LogR"),
 		m("no log R", "b.LogR[steps[last-1].Row] - path - logZ", "-path - logZ"),
 		m("log R of the source", "b.LogR[steps[last-1].Row]", "b.LogR[steps[0].Row]"),
 		m("the last potential adds the path", "b.LogR[steps[last-1].Row] - path", "b.LogR[steps[last-1].Row] + path"),
 		m("the last potential without log Z", "b.LogR[steps[last-1].Row] - path - logZ", "b.LogR[steps[last-1].Row] - path"),
-		m("sign of log Z in the last potential", "b.LogR[steps[last-1].Row] - path - logZ", "b.LogR[steps[last-1].Row] - path + logZ"),
+		m("sign of log Z in the last potential",
+			"b.LogR[steps[last-1].Row] - path - logZ",
+			"b.LogR[steps[last-1].Row] - path + logZ"),
 		m("loss not divided by n", "f(u, du) / n", "f(u, du)"),
 		m("loss of the last trajectory only", "loss += f(u, du)", "loss = f(u, du)"),
 		m("loss doubled", "f(u, du) / n", "2 * f(u, du) / n"),
-		m("loss and gradient doubled", "f(u, du) / n", "2 * f(u, du) / n", "after := 0.0", "for k := range du { du[k] *= 2 }; after := 0.0"),
+		m("loss and gradient doubled",
+			"f(u, du) / n", "2 * f(u, du) / n",
+			"after := 0.0", "for k := range du { du[k] *= 2 }; after := 0.0"),
 		m("suffix sum off by one", "after += du[t+1] / n", "after += du[t] / n"),
 		m("suffix sum not divided by n", "after += du[t+1] / n", "after += du[t+1]"),
 		m("no suffix sum", "after += du[t+1] / n", "after = du[t+1] / n"),
@@ -119,17 +129,28 @@ var list = []place{
 		m("half the gradient", "2*δ, -2*δ", "δ, -δ"),
 		m("½δ² and its gradient", "2*δ, -2*δ", "δ, -δ", "return δ * δ", "return δ * δ / 2"),
 		m("|δ| for δ²", "return δ * δ", "return math.Abs(δ)"),
-		m("|δ| for δ², and its gradient", "2*δ, -2*δ", "math.Copysign(1, δ), math.Copysign(1, -δ)", "return δ * δ", "return math.Abs(δ)"),
+		m("|δ| for δ², and its gradient",
+			"2*δ, -2*δ", "math.Copysign(1, δ), math.Copysign(1, -δ)",
+			"return δ * δ", "return math.Abs(δ)"),
 	}},
 	{"losses.go", "DB", []mutant{
 		m("cotangents kept from the trajectory before", "du[0] = 0", ""),
 		m("exit edge forgotten", "range len(u) - 1", "range len(u) - 2"),
-		m("sub-trajectories of length two", "range len(u) - 1", "range len(u) - 2", "u[t] - u[t+1]", "u[t] - u[t+2]", "du[t+1] = -2", "du[t+1] += 0; du[t+2] = -2"),
+		m("sub-trajectories of length two",
+			"range len(u) - 1", "range len(u) - 2",
+			"u[t] - u[t+1]", "u[t] - u[t+2]",
+			"du[t+1] = -2", "du[t+1] += 0; du[t+2] = -2"),
 		m("cotangent of the edge before overwritten", "du[t] += 2 * δ", "du[t] = 2 * δ"),
 		m("no cotangent of the child", "du[t+1] = -2 * δ", "du[t+1] = 0"),
 		m("half the gradient", "du[t] += 2 * δ", "du[t] += δ", "-2 * δ", "-δ"),
-		m("loss and gradient doubled", "du[t] += 2", "du[t] += 4", "= -2 * δ", "= -4 * δ", "loss += δ * δ", "loss += 2 * δ * δ"),
-		m("mean over edges, not sum", "loss += δ * δ", "loss += δ * δ / float64(len(u)-1)", "du[t] += 2 * δ", "du[t] += 2 * δ / float64(len(u)-1)", "-2 * δ", "-2 * δ / float64(len(u)-1)"),
+		m("loss and gradient doubled",
+			"du[t] += 2", "du[t] += 4",
+			"= -2 * δ", "= -4 * δ",
+			"loss += δ * δ", "loss += 2 * δ * δ"),
+		m("mean over edges, not sum",
+			"loss += δ * δ", "loss += δ * δ / float64(len(u)-1)",
+			"du[t] += 2 * δ", "du[t] += 2 * δ / float64(len(u)-1)",
+			"-2 * δ", "-2 * δ / float64(len(u)-1)"),
 	}},
 	{"losses.go", "SubTB", []mutant{
 		m("negative λ accepted", "!(λ >= 0)", "false"),
@@ -212,7 +233,9 @@ var list = []place{
 		m("no actor", "loss += α / n * project(b, int(s.Row), α/n, v, d)", ""),
 		m("the actor's cotangents not divided by n", "int(s.Row), α/n, v", "int(s.Row), α, v"),
 		m("the actor's loss not divided by n", "loss += α / n *", "loss += α *"),
-		m("the actor without temperature", "α / n * project(b, int(s.Row), α/n, v, d)", "1 / n * project(b, int(s.Row), 1/n, v, d)"),
+		m("the actor without temperature",
+			"α / n * project(b, int(s.Row), α/n, v, d)",
+			"1 / n * project(b, int(s.Row), 1/n, v, d)"),
 	}},
 	{"losses.go", "project", []mutant{
 		m("not normalised", "v.LogPF[e]-(q-total)", "v.LogPF[e]-(q-0*total)"),
@@ -249,11 +272,15 @@ var list = []place{
 	}},
 	{"mlp.go", "Head.slot", []mutant{
 		m("edge flows by row", "ForwardHead, EdgeHead", "ForwardHead"),
-		m("edge flows by backward slot", "ForwardHead, EdgeHead", "ForwardHead", "case BackwardHead", "case BackwardHead, EdgeHead"),
+		m("edge flows by backward slot",
+			"ForwardHead, EdgeHead", "ForwardHead",
+			"case BackwardHead", "case BackwardHead, EdgeHead"),
 	}},
 	{"mlp.go", "Head.outputs", []mutant{
 		m("edge flows of the first action", "ForwardHead, EdgeHead", "ForwardHead"),
-		m("edge flows of backward actions", "ForwardHead, EdgeHead", "ForwardHead", "case BackwardHead", "case BackwardHead, EdgeHead"),
+		m("edge flows of backward actions",
+			"ForwardHead, EdgeHead", "ForwardHead",
+			"case BackwardHead", "case BackwardHead, EdgeHead"),
 	}},
 	{"mlp.go", "Head.normalised", []mutant{
 		m("PB not normalised", " || h == BackwardHead", ""),
@@ -264,8 +291,12 @@ var list = []place{
 		m("the second layer's weights for all", "n.layer(p, l)", "n.layer(p, min(l, 2))"),
 	}},
 	{"mlp.go", "Net.Eval", []mutant{
-		m("weights of the pass before", "n.read(n.w, n.Params)", "if n.w[len(n.w)-1].w == nil { n.read(n.w, slices.Clone(n.Params)) }"),
-		m("values written from the first slot of all", "dst[n.Head.slot(st, lo+from)-first:]", "dst[n.Head.slot(st, lo)-first:]"),
+		m("weights of the pass before",
+			"n.read(n.w, n.Params)",
+			"if n.w[len(n.w)-1].w == nil { n.read(n.w, slices.Clone(n.Params)) }"),
+		m("values written from the first slot of all",
+			"dst[n.Head.slot(st, lo+from)-first:]",
+			"dst[n.Head.slot(st, lo)-first:]"),
 		m("the first rows for those that follow", "n.LSE, 0, lo+from, lo+to,", "n.LSE, 0, from, to,"),
 		m("rows of other states accepted", "n.st != st", "false"),
 	}},
@@ -287,8 +318,12 @@ var list = []place{
 		m("the first feature only", "add(y, w[int(x)*out:][:out])", "add(y, w[int(x)*out:][:out]); break"),
 	}},
 	{"mlp.go", "Net.Backward", []mutant{
-		m("no gradient of the second layer's weights", "for l := last; l > 1; l-- {\n\t\tdW", "for l := last; l > 2; l-- {\n\t\tdW"),
-		m("the second layer passes nothing back", "for l := last; l > 1; l-- {\n\t\t\tn.w", "for l := last; l > 2; l-- {\n\t\t\tn.w"),
+		m("no gradient of the second layer's weights",
+			"for l := last; l > 1; l-- {\n\t\tdW",
+			"for l := last; l > 2; l-- {\n\t\tdW"),
+		m("the second layer passes nothing back",
+			"for l := last; l > 1; l-- {\n\t\t\tn.w",
+			"for l := last; l > 2; l-- {\n\t\t\tn.w"),
 		m("no gradient of the biases", "add(db, n.rows(n.dh, l, row, row+1))", "_ = db"),
 		m("the last row forgotten", "parallel(n.workers, rows, block", "parallel(n.workers, rows-1, block"),
 	}},
@@ -299,8 +334,12 @@ var list = []place{
 		m("probabilities of the outputs, not scaled", "n.Scale*y[a] - ", "y[a] - "),
 	}},
 	{"mlp.go", "Net.JVP", []mutant{
-		m("no derivative of the first layer", "n.begin(hDot, n.st, v, l, lo, hi)", "if clear(hDot); l > 1 { n.begin(hDot, n.st, v, l, lo, hi) }"),
-		m("no derivative of the biases", "n.begin(hDot, n.st, v, l, lo, hi)", "if clear(hDot); l == 1 { n.begin(hDot, n.st, v, l, lo, hi) }"),
+		m("no derivative of the first layer",
+			"n.begin(hDot, n.st, v, l, lo, hi)",
+			"if clear(hDot); l > 1 { n.begin(hDot, n.st, v, l, lo, hi) }"),
+		m("no derivative of the biases",
+			"n.begin(hDot, n.st, v, l, lo, hi)",
+			"if clear(hDot); l == 1 { n.begin(hDot, n.st, v, l, lo, hi) }"),
 		m("no derivative of the layer below", "n.w[l].mul(hDot, n.rows(n.hDot, l-1, lo, hi))", ""),
 		m("no derivative through the third layer", "if l > 1", "if l > 1 && l != 3"),
 	}},
@@ -384,7 +423,9 @@ var list = []place{
 		m("columns of the block before kept", "p.live = p.live[:0]", ""),
 	}},
 	{"mlp_generic.go", "addOuter", []mutant{
-		m("every other block of rows", "x[rows*in:], dy[rows*out:]", "x[min(len(x), 2*rows*in):], dy[min(len(dy), 2*rows*out):]"),
+		m("every other block of rows",
+			"x[rows*in:], dy[rows*out:]",
+			"x[min(len(x), 2*rows*in):], dy[min(len(dy), 2*rows*out):]"),
 		m("the last row of a block forgotten", "column[:rows]", "column[:rows-1]"),
 		m("sums of the row before kept", "clear(p.sum)", ""),
 		m("not accumulated", "row[j] += p.sum[k]", "row[j] = p.sum[k]"),
@@ -436,13 +477,22 @@ var list = []place{
 	{"gfn.go", "TV", []mutant{m("JSD", "tvTerm", "jsdTerm")}},
 	{"gfn.go", "JSD", []mutant{m("TV", "jsdTerm", "tvTerm")}},
 	{"gfn.go", "Correlation", []mutant{m("the rank of x alone", "pearsons(ranks(x), ranks(y))", "pearsons(ranks(x), y)")}},
-	{"gfn.go", "States.probe", []mutant{m("the last place of the index is anyone's", "row < 0 || st.equal(row, s)", "row < 0 || st.equal(row, s) || k == mask")}},
+	{"gfn.go", "States.probe", []mutant{
+		m("the last place of the index is anyone's",
+			"row < 0 || st.equal(row, s)", "row < 0 || st.equal(row, s) || k == mask"),
+	}},
 	{"gfn.go", "States.grow", []mutant{m("rows one too low", "int32(row + 1)", "int32(row)")}},
-	{"gfn.go", "States.State", []mutant{m("of the row before", "st.state[row*st.Shape.Dim:]", "st.state[max(0, row-1)*st.Shape.Dim:]")}},
+	{"gfn.go", "States.State", []mutant{
+		m("of the row before",
+			"st.state[row*st.Shape.Dim:]", "st.state[max(0, row-1)*st.Shape.Dim:]"),
+	}},
 	{"gfn.go", "States.Reset", []mutant{m("index kept", "clear(st.index)", "")}},
 	{"gfn.go", "tabular.Features", []mutant{m("one feature for all", "append(dst, row)", "append(dst, 0*row)")}},
 	{"mlp.go", "parameters", []mutant{m("no biases", "sizes[l-1] + 1", "sizes[l-1]")}},
-	{"mlp.go", "Head.sizes", []mutant{m("edges as many as backward actions", "EdgeHead: shape.Forward", "EdgeHead: shape.Backward")}},
+	{"mlp.go", "Head.sizes", []mutant{
+		m("edges as many as backward actions",
+			"EdgeHead: shape.Forward", "EdgeHead: shape.Backward"),
+	}},
 	{"mlp.go", "NewNet", []mutant{m("scale 2", "Scale: 1", "Scale: 2")}},
 	{"mlp.go", "Net.Table", []mutant{m("twice the values", "return y", "add(y, y)\n\treturn y")}},
 	{"grad.go", "dot", []mutant{m("the last entry left out", "range a {", "range a[:max(0, len(a)-1)] {")}},
@@ -537,7 +587,9 @@ var list = []place{
 		m("states that do not terminate keep their visits", "d[row] = math.Inf(-1)", "_ = row"),
 	}},
 	{"gfn.go", "Graph.SoftReward", []mutant{
-		m("no rewards of inner states", "α * logR[g.From[e]]", "map[bool]float64{true: α * logR[g.From[e]], false: math.Inf(-1)}[g.FStart[g.From[e]+1]-g.FStart[g.From[e]] == 1]"),
+		m("no rewards of inner states",
+			"α * logR[g.From[e]]",
+			"map[bool]float64{true: α * logR[g.From[e]], false: math.Inf(-1)}[g.FStart[g.From[e]+1]-g.FStart[g.From[e]] == 1]"),
 		m("PB forgotten", "α * logPB[k]", "0"),
 		m("log PB without temperature", "α * logPB[k]", "logPB[k]"),
 		m("log R without temperature", "α * logR[g.From[e]]", "logR[g.From[e]]"),
@@ -549,10 +601,15 @@ var list = []place{
 		m("the policy not normalised", "logPF[e] -= total", ""),
 	}},
 	{"gfn.go", "States.LogG", []mutant{
-		m("g upside down", "dst[row] -= math.Log", "dst[row] += math.Log", "dst[row] += math.Log(float64(len(st.list)))\n\t\t\tif at", "dst[row] -= math.Log(float64(len(st.list)))\n\t\t\tif at"),
+		m("g upside down",
+			"dst[row] -= math.Log", "dst[row] += math.Log",
+			"dst[row] += math.Log(float64(len(st.list)))\n\t\t\tif at",
+			"dst[row] -= math.Log(float64(len(st.list)))\n\t\t\tif at"),
 		m("an endless walk", "steps++", "", "steps == maxSteps", "steps < 0"),
 		m("not beyond the last row known", "dst[row] += dst[at]", ""),
-		m("the last backward action of more than one", "st.Env.Undo(s, st.list[0])", "st.Env.Undo(s, st.list[len(st.list)-1])"),
+		m("the last backward action of more than one",
+			"st.Env.Undo(s, st.list[0])",
+			"st.Env.Undo(s, st.list[len(st.list)-1])"),
 	}},
 	{"gfn.go", "States.checkLogG", []mutant{
 		m("differences accepted", "> 1e-9*max(1, math.Abs(first))", "> 1e9"),
@@ -602,7 +659,9 @@ var list = []place{
 		m("children's values forgotten", "r[e]+v[g.Child[e]]", "r[e]"),
 		m("rewards forgotten", "r[e]+v[g.Child[e]]", "v[g.Child[e]]"),
 		m("not weighted by PF", "times(math.Exp(logPF[e]), r[e]+v[g.Child[e]])", "r[e]+v[g.Child[e]]"),
-		m("edges without probability not foreseen", "times(math.Exp(logPF[e]), r[e]+v[g.Child[e]])", "math.Exp(logPF[e]) * (r[e]+v[g.Child[e]])"),
+		m("edges without probability not foreseen",
+			"times(math.Exp(logPF[e]), r[e]+v[g.Child[e]])",
+			"math.Exp(logPF[e]) * (r[e]+v[g.Child[e]])"),
 	}},
 	{"gfn.go", "Graph.residuals", []mutant{
 		m("sign of log PB", "dst[e] -= logPB[k]", "dst[e] += logPB[k]"),
@@ -696,8 +755,12 @@ var list = []place{
 	{"gfn.go", "Graph.Metrics", []mutant{
 		m("KL the other way", "KL(p, q))", "KL(q, p))"),
 		m("TV for JSD", "JSD(p, q))", "TV(p, q))"),
-		m("the target's mean reward for the sampler's", "LogMeanReward: g.logMeanReward(p)", "LogMeanReward: g.logMeanReward(q)"),
-		m("the sampler's mean log reward for the target's", "MeanLogRewardExact: meanOver(q", "MeanLogRewardExact: meanOver(p"),
+		m("the target's mean reward for the sampler's",
+			"LogMeanReward: g.logMeanReward(p)",
+			"LogMeanReward: g.logMeanReward(q)"),
+		m("the sampler's mean log reward for the target's",
+			"MeanLogRewardExact: meanOver(q",
+			"MeanLogRewardExact: meanOver(p"),
 	}},
 	{"gfn.go", "Graph.logMeanReward", []mutant{
 		m("reward forgotten", "logp[row]+r", "logp[row]"),
@@ -741,7 +804,9 @@ var list = []place{
 	}},
 	{"trainer.go", "Trainer.evaluate", []mutant{
 		m("no log Z", "v.LogZ = t.logZ[0]", ""),
-		m("kinds of flow not asked", "t.fill(&t.net, b, v)", "if v.LogRhat == nil && v.LogG == nil && v.LogF == nil { t.fill(&t.net, b, v) }"),
+		m("kinds of flow not asked",
+			"t.fill(&t.net, b, v)",
+			"if v.LogRhat == nil && v.LogG == nil && v.LogF == nil { t.fill(&t.net, b, v) }"),
 	}},
 	{"trainer.go", "Trainer.bootstrap", []mutant{
 		m("targets of the networks themselves", "t.target[r].evalBatch", "t.net[r].evalBatch"),
@@ -752,7 +817,9 @@ var list = []place{
 		m("log Z where it is not learned", "logF == nil", "true"),
 	}},
 	{"trainer.go", "Trainer.tables", []mutant{
-		m("the backward policy deaf to interrupts", "t.net[backwardPolicy].table(ctx", "t.net[backwardPolicy].table(context.Background()"),
+		m("the backward policy deaf to interrupts",
+			"t.net[backwardPolicy].table(ctx",
+			"t.net[backwardPolicy].table(context.Background()"),
 		m("the forward policy deaf to interrupts", "pf.table(ctx", "pf.table(context.Background()"),
 	}},
 	{"trainer.go", "stateFlow", []mutant{m("V without α", "values: []role{stateValue}", "values: nil")}},
@@ -878,7 +945,9 @@ var list = []place{
 	{"grad.go", "Graph.ValueB", []mutant{
 		m("parents' values forgotten", "r[k]+v[g.From[e]]", "r[k]"),
 		m("rewards forgotten", "r[k]+v[g.From[e]]", "v[g.From[e]]"),
-		m("edges without probability not foreseen", "times(math.Exp(logPB[k]), r[k]+v[g.From[e]])", "math.Exp(logPB[k]) * (r[k] + v[g.From[e]])"),
+		m("edges without probability not foreseen",
+			"times(math.Exp(logPB[k]), r[k]+v[g.From[e]])",
+			"math.Exp(logPB[k]) * (r[k] + v[g.From[e]])"),
 	}},
 	{"grad.go", "Graph.Advantage", []mutant{
 		m("no baseline", "v[g.Child[e]] - v[row]", "v[g.Child[e]] - 0*v[row]"),
@@ -921,10 +990,14 @@ var list = []place{
 		m("λ = 1", "λ*after", "after"),
 		m("λ = 0", "λ*after", "0*after"),
 		m("λ²", "λ*after", "λ*λ*after"),
-		m("carried over from the trajectory before", "after, next := 0.0, 0.0", "", "clear(dst)", "clear(dst); after, next := 0.0, 0.0"),
+		m("carried over from the trajectory before",
+			"after, next := 0.0, 0.0", "",
+			"clear(dst)", "clear(dst); after, next := 0.0, 0.0"),
 	}},
 	{"grad.go", "Returns", []mutant{
-		m("reward-to-come only", "sum += r[t] })\n", "sum += r[t]; dst[t] = sum })\n", "func(t int, _ int32) { dst[t] = sum }", "func(int, int32) {}"),
+		m("reward-to-come only",
+			"sum += r[t] })\n", "sum += r[t]; dst[t] = sum })\n",
+			"func(t int, _ int32) { dst[t] = sum }", "func(int, int32) {}"),
 		m("carried over from the trajectory before", "sum := 0.0", "", "clear(dst)", "clear(dst); sum := 0.0"),
 	}},
 	{"grad.go", "Centre", []mutant{
@@ -992,7 +1065,9 @@ var list = []place{
 	{"grad.go", "Replayed.above", []mutant{
 		m("parents alone", "i < len(rows); i++", "i < 1; i++"),
 		m("every walk marks the same", "r.walks++", ""),
-		m("x is not among them", "visit(x)", "visit(x); if rows = rows[:0]; true { rows = append(rows, r.index.From[max(0, r.index.Edge[r.index.BStart[x]])]) }"),
+		m("x is not among them",
+			"visit(x)",
+			"visit(x); if rows = rows[:0]; true { rows = append(rows, r.index.From[max(0, r.index.Edge[r.index.BStart[x]])]) }"),
 	}},
 	{"grad.go", "Replayed.add", []mutant{
 		m("R for log R", "r.index.LogR[x]})", "math.Exp(r.index.LogR[x])})"),
@@ -1018,7 +1093,10 @@ var list = []place{
 		m("any KL accepted", "&& kl <= tr.KL", ""),
 		m("the last trial kept", "copy(n.Params, old)", ""),
 		m("three trials at most", "range tr.Backtracks", "range min(3, tr.Backtracks)"),
-		m("Fisher matrix averaged over steps", "Fisher(n, st, logPF, visits, v, dst)", "N, share := 0.0, slices.Clone(visits)\nfor _, d := range visits {\nN += d\n}\nfor i := range share {\nshare[i] /= N\n}\nFisher(n, st, logPF, share, v, dst)"),
+		m("Fisher matrix averaged over steps",
+			"Fisher(n, st, logPF, visits, v, dst)",
+			"N, share := 0.0, slices.Clone(visits)\nfor _, d := range visits {\nN += d\n"+
+				"}\nfor i := range share {\nshare[i] /= N\n}\nFisher(n, st, logPF, share, v, dst)"),
 		m("no damping", "tr.Damping * v", "0 * v"),
 		m("gradient kept", "clear(n.Grad)", ""),
 	}},
@@ -1078,7 +1156,9 @@ var list = []place{
 		m("the old policy's visits", "meanOver(d2, gain) + kl", "meanOver(d, gain) + kl"),
 		m("KL of the old policy's visits", "meanOver(d2, rowKL)", "meanOver(d, rowKL)"),
 		m("KL with its sign turned", "p2 * (logPF2[e] - logPF[e])", "p2 * (logPF[e] - logPF2[e])"),
-		m("the rows' TV under the new visits, beside the exact one", "Bound{\"trajectory TV\", tv, meanOver(d, rowTV)", "Bound{\"trajectory TV\", tv, meanOver(d2, rowTV)"),
+		m("the rows' TV under the new visits, beside the exact one",
+			"Bound{\"trajectory TV\", tv, meanOver(d, rowTV)",
+			"Bound{\"trajectory TV\", tv, meanOver(d2, rowTV)"),
 		m("TV bound without 2", "2*ε*H*tv", "ε*H*tv"),
 		m("KL bound without L", "L + kl + ε*H*math.Sqrt(2*kl)", "kl + ε*H*math.Sqrt(2*kl)"),
 		m("half the KL in the last term of the worst state", "math.Sqrt(2*H*κ)", "math.Sqrt(H*κ)"),
@@ -1157,7 +1237,9 @@ var list = []place{
 	{"grad.go", "Graph.trajectoryTV", []mutant{
 		m("L1 for TV", "math.Abs(math.Exp(p)-math.Exp(q)) / 2", "math.Abs(math.Exp(p) - math.Exp(q))"),
 		m("never exact", "> math.Log(float64(limit))", "> math.Inf(-1)"),
-		m("limit of states", "LogSumExp(g.LogTerminating(make([]float64, len(logp)))) > math.Log(float64(limit))", "g.Len() > limit"),
+		m("limit of states",
+			"LogSumExp(g.LogTerminating(make([]float64, len(logp)))) > math.Log(float64(limit))",
+			"g.Len() > limit"),
 	}},
 	{"grad.go", "Guiding", []mutant{
 		m("norm of the guide forgotten", "p, n := math.Exp(ρ[x]), norm[x]", "p, n := math.Exp(ρ[x]), 0*norm[x]"),
@@ -1218,7 +1300,9 @@ var list = []place{
 		m("constant columns not foreseen", "&& norm > 0", ""),
 	}},
 	{"envs.go", "Simulate", []mutant{
-		m("no noise in the children", "x[v] = noise * rng.NormFloat64()", "x[v] = noise * float64(1 - min(1, i)) * rng.NormFloat64()"),
+		m("no noise in the children",
+			"x[v] = noise * rng.NormFloat64()",
+			"x[v] = noise * float64(1 - min(1, i)) * rng.NormFloat64()"),
 		m("parents subtracted", "x[v] += weight", "x[v] -= weight"),
 		m("every edge", "rng.Float64() < edges/pairs", "true || rng.Float64() < edges/pairs"),
 		m("weights drawn from [0, 1)", "weight[u][v] = rng.NormFloat64()", "weight[u][v] = rng.Float64()"),
@@ -1258,14 +1342,18 @@ var list = []place{
 
 	{"trainer.go", "Trainer.reinforce", []mutant{
 		m("PF stands still", "moved = append(moved, forwardPolicy)", ""),
-		m("PB steps against PF as it was", "if err := t.descend(loss, moved...); err != nil {\n\t\treturn loss, err\n\t}", "defer func() { err = cmp.Or(err, t.descend(loss, moved...)) }()"),
+		m("PB steps against PF as it was",
+			"if err := t.descend(loss, moved...); err != nil {\n\t\treturn loss, err\n\t}",
+			"defer func() { err = cmp.Or(err, t.descend(loss, moved...)) }()"),
 		m("log Z by J_F's own gradient, 1", "t.descendLogZ(loss)", "t.descendLogZ(1)"),
 		m("log Z stands still", "t.descendLogZ(loss)", ""),
 	}},
 	{"trainer.go", "Trainer.trustRegion", []mutant{
 		m("the region's radius does not follow the schedule", "t.Config.KL * rate * rate", "t.Config.KL+0*rate"),
 		m("the radius falls with the rate, not its square", "t.Config.KL * rate * rate", "t.Config.KL*rate"),
-		m("the square root of ζ by the square of the rate", "t.Config.KL * rate * rate", "t.Config.KL * rate * rate * rate * rate"),
+		m("the square root of ζ by the square of the rate",
+			"t.Config.KL * rate * rate",
+			"t.Config.KL * rate * rate * rate * rate"),
 	}},
 	{"trainer.go", "ours", []mutant{
 		m("no environment checked", "return false", "return true"),
@@ -1302,8 +1390,10 @@ var list = []place{
 	}},
 	{"trainer.go", "Trainer.reinforceBackward", []mutant{
 		m("PB stands still", "[]role{backwardPolicy}", "[]role{}"),
-		m("the guide is asked before it has seen the endpoints", "err := t.guide.Observe(&t.batch); err", "err := error(nil); err",
-			"t.guide.LogPG(b, b.LogPF, b.LogPB, logPG)", "t.guide.LogPG(b, b.LogPF, b.LogPB, logPG); if err := t.guide.Observe(&t.batch); err != nil { return err }"),
+		m("the guide is asked before it has seen the endpoints",
+			"err := t.guide.Observe(&t.batch); err", "err := error(nil); err",
+			"t.guide.LogPG(b, b.LogPF, b.LogPB, logPG)",
+			"t.guide.LogPG(b, b.LogPF, b.LogPB, logPG); if err := t.guide.Observe(&t.batch); err != nil { return err }"),
 		m("PB's critic stands still", "moved = append(moved, backwardValue)", ""),
 		m("guided by PF", "t.guide.LogPG", "Unguided{}.LogPG"),
 		m("c(τ)² at log Z = 0", ", LogZ: t.logZ[0]}", "}"),
@@ -1318,7 +1408,9 @@ var list = []place{
 	}},
 	{"envs.go", "Factor.value", []mutant{
 		m("a factor counted before its slots are all set", "if word[slot] == k {", "if word[slot] == k && at == 0 {"),
-		m("the first slot changes fastest", "at = at*k + word[slot]", "at = at + word[slot]*int(math.Pow(float64(k), float64(slices.Index(f.Slots, slot))))"),
+		m("the first slot changes fastest",
+			"at = at*k + word[slot]",
+			"at = at + word[slot]*int(math.Pow(float64(k), float64(slices.Index(f.Slots, slot))))"),
 	}},
 	{"envs.go", "NewModesReward", []mutant{
 		m("β left out", "beta * float64(-nearest", "float64(-nearest"),
@@ -1424,7 +1516,9 @@ var list = []place{
 	{"envs.go", "parseEnv", []mutant{
 		m("no environment", " || env == nil", ""),
 		m("a spec with all keys", "f.Value.String() != f.DefValue", "true"),
-		m("a spec without the colon that its last value ends in", "parsed{env, canonical,", "parsed{env, strings.TrimSuffix(canonical, \":\"),"),
+		m("a spec without the colon that its last value ends in",
+			"parsed{env, canonical,",
+			"parsed{env, strings.TrimSuffix(canonical, \":\"),"),
 		m("a spec without values", `+"="+f.Value.String()`, `+"="`),
 	}},
 	{"envs.go", "parsed.Traits", []mutant{
@@ -1517,7 +1611,9 @@ var list = []place{
 		m("linear to a half", "return 1 - x\n", "return 1 - x/2\n"),
 	}},
 	{"trainer.go", "Config.progress", []mutant{
-		m("beyond the end", "min(1, float64(iteration)/float64(max(1, c.Iterations)))", "float64(iteration)/float64(max(1, c.Iterations))"),
+		m("beyond the end",
+			"min(1, float64(iteration)/float64(max(1, c.Iterations)))",
+			"float64(iteration)/float64(max(1, c.Iterations))"),
 		m("one iteration ahead", "float64(iteration)/", "float64(iteration+1)/"),
 	}},
 	{"trainer.go", "Trainer.evaluation", []mutant{
@@ -1528,7 +1624,9 @@ var list = []place{
 		m("ELBO of the last trajectory", "e.ELBO += ", "e.ELBO = "),
 		m("sign of the importance weight", "b.LogR[x] - b.logImportance(i)", "b.LogR[x] + b.logImportance(i)"),
 		m("mean reward over a batch", "b.LogR[x] - math.Log(float64(n))", "b.LogR[x] - math.Log(float64(b.Trajectories()))"),
-		m("every endpoint is distinct", "distinct.Add(b.State(nil, x))", "distinct.Add(b.State(nil, int(b.Trajectory(i)[0].Row)))"),
+		m("every endpoint is distinct",
+			"distinct.Add(b.State(nil, x))",
+			"distinct.Add(b.State(nil, int(b.Trajectory(i)[0].Row)))"),
 	}},
 	{"trainer.go", "Trainer.LogTerminating", []mutant{
 		m("visits", "all := t.Graph.LogTerminating(logPF)", "all := t.Graph.LogVisits(logPF)"),
@@ -1539,7 +1637,9 @@ var list = []place{
 		m("up", "[]float64{gradient}", "[]float64{-gradient}"),
 	}},
 	{"trainer.go", "replay.draw", []mutant{
-		m("the newest half", "r[int(uniform01(&rng)*float64(len(r)))]", "r[len(r)/2+int(uniform01(&rng)*float64(len(r)-len(r)/2))]"),
+		m("the newest half",
+			"r[int(uniform01(&rng)*float64(len(r)))]",
+			"r[len(r)/2+int(uniform01(&rng)*float64(len(r)-len(r)/2))]"),
 	}},
 }
 
@@ -1654,8 +1754,8 @@ type job struct {
 
 func (j *job) String() string { return fmt.Sprintf("%s %s: %s", j.file, j.function, j.what) }
 
-// plant puts all wanted mutants into the copy, each as a function of its own beside the right one. The right one calls the
-// mutant whose number is in the environment variable MUTANT, so that one build serves all.
+// plant puts all wanted mutants into the copy, each as a function of its own beside the right one. The right one calls
+// the mutant whose number is in the environment variable MUTANT, so that one build serves all.
 func plant(dir string, wanted *regexp.Regexp) ([]*job, error) {
 	var jobs []*job
 	var wrong []error
@@ -1694,7 +1794,8 @@ func plant(dir string, wanted *regexp.Regexp) ([]*job, error) {
 	if len(wrong) > 0 {
 		return nil, fmt.Errorf("bring the list up to date:\n%w", errors.Join(wrong...))
 	}
-	texts["mutant.go"] = "package gfn\n\nimport (\"os\"; \"strconv\")\n\nvar mutant, _ = strconv.Atoi(os.Getenv(\"MUTANT\"))\n"
+	texts["mutant.go"] = "package gfn\n\nimport (\"os\"; \"strconv\")\n\n" +
+		"var mutant, _ = strconv.Atoi(os.Getenv(\"MUTANT\"))\n"
 	for name, text := range texts {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
 			return nil, err
@@ -1801,7 +1902,8 @@ func (b *binary) build(ctx context.Context) error {
 	}
 	out, err := b.run(ctx, 0, "-test.v", "-test.skip="+slow)
 	if err != nil {
-		return fmt.Errorf("the tests fail without any mutant: %w\n%s", err, bytes.Join(failure.FindAll(out, -1), []byte("\n")))
+		failed := bytes.Join(failure.FindAll(out, -1), []byte("\n"))
+		return fmt.Errorf("the tests fail without any mutant: %w\n%s", err, failed)
 	}
 	b.late = slow
 	for _, test := range regexp.MustCompile(`(?m)^--- PASS: (\S+) \((\S+)s\)`).FindAllStringSubmatch(string(out), -1) {
@@ -1814,7 +1916,8 @@ func (b *binary) build(ctx context.Context) error {
 
 var failure = regexp.MustCompile(`(?m)^--- FAIL: (\S+)`)
 
-// try runs the tests on one mutant, quick ones first. The verdict names the test that kills it; it is empty if none does.
+// try runs the tests on one mutant, quick ones first. The verdict names the test that kills it; it is empty if none
+// does.
 func (b *binary) try(ctx context.Context, j *job) (verdict string, err error) {
 	place := j.file + " " + j.function
 	stages := [][]string{{"-test.skip=" + b.late}, {"-test.run=" + b.late, "-test.skip=" + slow}}

@@ -47,7 +47,8 @@ func topic(name string) string {
 	case "figures": // KEY | ROW | MEANING is printed as KEY (ROW): MEANING
 		for line := range strings.Lines(text("figures")) {
 			if cells := strings.SplitN(line, " | ", 3); len(cells) == 3 {
-				line = strings.Replace(fmt.Sprintf("  %s (%s): %s", cells[0], strings.TrimSpace(cells[1]), cells[2]), " (–)", "", 1)
+				row := strings.TrimSpace(cells[1])
+				line = strings.Replace(fmt.Sprintf("  %s (%s): %s", cells[0], row, cells[2]), " (–)", "", 1)
 			}
 			lines.WriteString(line)
 		}
