@@ -404,10 +404,10 @@ const (
 
 // DefaultConfig returns the defaults of a method. It leaves an unknown method to [Config.Validate]. One recipe serves
 // all environments but for [Config.ForEnv]. It spends 128,000 trajectories, as many as 1,000 iterations of the paper,
-// and reaches less than half of the total variation of [Config.Paper], but for db-u on the 32×32 grid: small batches,
-// so that there are more steps; rates that are higher to begin with and decay; log Z, one number, at a hundred times
-// the rate of the policies, and flows and critics at three times. Trust-region steps want larger batches, for a better
-// Fisher matrix.
+// and reaches about half of the total variation of [Config.Paper] or less, but for db-u on the 32×32 grid
+// (testdata/FIGURES.md). Batches are small, so that there are more steps; rates are higher to begin with and decay; log
+// Z, one number, moves at a hundred times the rate of the policies, and flows and critics at three times. Trust-region
+// steps want larger batches, for a better Fisher matrix.
 func DefaultConfig(method string) Config {
 	c := Config{
 		Method: method, Iterations: 4000, Batch: 32, Hidden: 256, Layers: 2, HiddenV: 256, LayersV: 2,
