@@ -11,7 +11,6 @@ import (
 	"fmt"
 	"hash/crc32"
 	"io"
-
 	"maps"
 	"math"
 	"math/big"
@@ -484,17 +483,9 @@ func randomEnv(rng *rand.Rand, n int, tree bool) gfn.Env {
 	return must(gfn.NewExplicit(edges, rewards, -50))
 }
 
-func enumerate(t testing.TB, env gfn.Env) *gfn.Graph {
-	t.Helper()
-	g := must(gfn.Enumerate(env, 1<<21))
-	return g
-}
+func enumerate(env gfn.Env) *gfn.Graph { return must(gfn.Enumerate(env, 1<<21)) }
 
-func parse(t testing.TB, spec string) gfn.Env {
-	t.Helper()
-	env := must(gfn.ParseEnv(spec))
-	return env
-}
+func parse(spec string) gfn.Env { return must(gfn.ParseEnv(spec)) }
 
 // batchOf returns an empty batch of env, cotangents those of b, all 0.
 func batchOf(env gfn.Env) *gfn.Batch {
@@ -544,10 +535,10 @@ func onBatch(g *gfn.Graph, b *gfn.Batch, table []float64) (rows []float64) {
 }
 
 // onDAGs runs a test on many random graphs.
-func onDAGs(t *testing.T, test func(t *testing.T, rng *rand.Rand, g *gfn.Graph)) {
+func onDAGs(test func(rng *rand.Rand, g *gfn.Graph)) {
 	for seed := range uint64(30) {
 		rng := rand.New(rand.NewPCG(seed, 1))
-		test(t, rng, enumerate(t, randomDAG(rng, 3+rng.IntN(8))))
+		test(rng, enumerate(randomDAG(rng, 3+rng.IntN(8))))
 	}
 }
 
@@ -612,7 +603,7 @@ func closeTo(t *testing.T, want, got, tolerance float64, msg ...any) {
 
 // Every exact quantity of spec §2 against sums over all trajectories. The evidence bounds are among the guarantees.
 func TestExactQuantities(t *testing.T) {
-	onDAGs(t, func(t *testing.T, rng *rand.Rand, g *gfn.Graph) {
+	onDAGs(func(rng *rand.Rand, g *gfn.Graph) {
 		n, z := g.Len(), 0.0
 		logPF, logPB := randomPF(rng, g), randomPB(rng, g)
 		visits, ends, count, flow := make([]float64, n), make([]float64, n), make([]float64, n), make([]float64, n)
@@ -661,7 +652,7 @@ func TestExactQuantities(t *testing.T) {
 
 // The fixture's figures, by hand: 2 trajectories to 3, by 1 and by 2, and so on down the edges of spec §9.
 func TestFixture(t *testing.T) {
-	g := enumerate(t, gfn.Fixture())
+	g := enumerate(gfn.Fixture())
 	require.Len(t, g.FAction, 13+6)
 	require.Equal(t, 6, g.Longest(), "0 2 4 6 8 9 and the exit")
 	count, flow := g.LogTrajectories(), g.LogFlows(g.Backward(gfn.UniformPB), g.LogR)
@@ -701,15 +692,15 @@ func TestEnumerateStructure(t *testing.T) {
 		absent[0] = 1 << 20
 		require.Equal(t, -1, g.Row(absent))
 	}
-	onDAGs(t, func(t *testing.T, _ *rand.Rand, g *gfn.Graph) { check(t, g) })
+	onDAGs(func(_ *rand.Rand, g *gfn.Graph) { check(t, g) })
 	for _, spec := range small {
-		check(t, enumerate(t, parse(t, spec)))
+		check(t, enumerate(parse(spec)))
 	}
 }
 
 // Policies that never take an edge have exact quantities too.
 func TestZeroProbabilities(t *testing.T) {
-	g := enumerate(t, must(gfn.NewExplicit([][2]int{{0, 1}, {0, 2}, {1, 3}, {2, 3}}, map[int]float64{3: 2}, -50)))
+	g := enumerate(must(gfn.NewExplicit([][2]int{{0, 1}, {0, 2}, {1, 3}, {2, 3}}, map[int]float64{3: 2}, -50)))
 	logPB := g.Backward(gfn.UniformPB)
 	k := g.BStart[g.Row([]int{3})]
 	logPB[k], logPB[k+1] = 0, math.Inf(-1) // always back to 1
@@ -729,7 +720,7 @@ func TestZeroProbabilities(t *testing.T) {
 }
 
 func TestEnumerateLimit(t *testing.T) {
-	known := parse(t, "hypergrid:dim=3,height=20")
+	known := parse("hypergrid:dim=3,height=20")
 	unknown := struct{ gfn.Env }{known} // it does not tell its size
 	require.EqualError(t, failure(gfn.Enumerate(known, 100)),
 		"gfn: too many states: there are 8000, limit 100; none was walked")
@@ -810,11 +801,11 @@ func (w web) Forward(dst, s []int) []int {
 // CheckEnv passes every environment here and names the state and the rule of every broken one.
 func TestCheckEnv(t *testing.T) {
 	for _, spec := range append(small, "hypergrid:dim=4,height=32", "sequence:length=40,tokens=ACGT,order=ends") {
-		require.NoError(t, gfn.CheckEnv(parse(t, spec)), spec)
+		require.NoError(t, gfn.CheckEnv(parse(spec)), spec)
 	}
 	// Words of 12 letters are more than are walked exhaustively: random trajectories see the tenth letter.
-	calls, grid, words := 0.0, parse(t, "hypergrid:dim=2,height=4"), parse(t, "sequence:length=12,tokens=AB")
-	many := parse(t, "sequence:length=12,tokens=ABCD")
+	calls, grid, words := 0.0, parse("hypergrid:dim=2,height=4"), parse("sequence:length=12,tokens=AB")
+	many := parse("sequence:length=12,tokens=ABCD")
 	always := func(list ...int) func(dst, s []int) []int {
 		return func(dst, _ []int) []int { return append(dst, list...) }
 	}
@@ -941,7 +932,7 @@ func TestSampledFrequencies(t *testing.T) {
 	}
 	for seed := range uint64(4) {
 		rng := rand.New(rand.NewPCG(seed, 2))
-		g := enumerate(t, randomDAG(rng, 7))
+		g := enumerate(randomDAG(rng, 7))
 		logPF, logPB := randomPF(rng, g), randomPB(rng, g)
 		var ends [][]int // every terminating state, n times
 		for _, row := range terminating(g) {
@@ -965,7 +956,7 @@ func TestSampledFrequencies(t *testing.T) {
 // Exploration mixes the tempered policy with the uniform one: p = 0.7 softmax(log P/2) + 0.3/3 at a fork of three.
 func TestExploration(t *testing.T) {
 	env := must(gfn.NewExplicit([][2]int{{0, 1}, {0, 2}, {0, 3}}, map[int]float64{1: 1, 2: 1, 3: 1}, -50))
-	g := enumerate(t, env)
+	g := enumerate(env)
 	logPF := []float64{math.Log(0.64), math.Log(0.32), math.Log(0.04), 0, 0, 0}
 	norm := math.Sqrt(0.64) + math.Sqrt(0.32) + math.Sqrt(0.04)
 	b := draw(t, env, g.Policy(logPF), 20000, gfn.Sampling{Seed: 3, Epsilon: 0.3, Temperature: 2})
@@ -982,7 +973,7 @@ func TestExploration(t *testing.T) {
 
 // A batch is ragged and holds each distinct state once; its steps are edges of its states.
 func TestBatch(t *testing.T) {
-	g := enumerate(t, parse(t, "hypergrid:dim=2,height=8"))
+	g := enumerate(parse("hypergrid:dim=2,height=8"))
 	evaluated := 0
 	b := draw(t, g.Env, func(st *gfn.States, lo, hi int, dst []float64) {
 		evaluated += hi - lo
@@ -1027,7 +1018,7 @@ func TestBatch(t *testing.T) {
 		}
 	}
 	require.Less(t, same, 15, "a second sample draws from streams of its own")
-	q := parse(t, "sequence:length=3,tokens=AB")
+	q := parse("sequence:length=3,tokens=AB")
 	b.Reset(q)
 	empty := make([]int, 3)
 	q.Source(empty)
@@ -1086,7 +1077,7 @@ func TestMetrics(t *testing.T) {
 
 // The metrics of the uniform policy at the fork, p = (½, ½) against q = (¼, ¾), by hand.
 func TestMetricsByHand(t *testing.T) {
-	g := enumerate(t, fork())
+	g := enumerate(fork())
 	m := g.Metrics(g.Forward(gfn.UniformPF), g.Backward(gfn.UniformPB), 7)
 	log := math.Log
 	closeTo(t, 0.25, m.TV, 1e-14)
@@ -1111,7 +1102,7 @@ func empirical(g *gfn.Graph, b *gfn.Batch) gfn.Empirical {
 
 // An empirical distribution of a perfect sampler scores what is foretold, within its own scatter.
 func TestEmpirical(t *testing.T) {
-	g := enumerate(t, parse(t, "hypergrid:dim=2,height=8"))
+	g := enumerate(parse("hypergrid:dim=2,height=8"))
 	oracle := g.Policy(g.ForwardOf(g.Backward(gfn.UniformPB)))
 	var tv, jsd, distinct, modes, reward float64
 	var e gfn.Empirical
@@ -1142,7 +1133,7 @@ func TestEmpirical(t *testing.T) {
 // The importance estimate of PF⊤(x) is unbiased, and exact for one trajectory where PB = P*B.
 func TestEstimateLogTerminating(t *testing.T) {
 	rng := rand.New(rand.NewPCG(5, 0))
-	g := enumerate(t, parse(t, "hypergrid:dim=2,height=3"))
+	g := enumerate(parse("hypergrid:dim=2,height=3"))
 	logPF := randomPF(rng, g)
 	var endpoints [][]int
 	var want []float64
@@ -1169,7 +1160,7 @@ func TestEstimateLogTerminating(t *testing.T) {
 // Over test words the correlation of log PF⊤ and log R tends to 1 with training, and its estimate by walks back
 // agrees with the exact one.
 func TestLogTerminating(t *testing.T) {
-	env := parse(t, "sequence:length=4,tokens=AB,order=ends,reward=motif")
+	env := parse("sequence:length=4,tokens=AB,order=ends,reward=motif")
 	c := quick("tb-u")
 	c.Iterations, c.Batch, c.LR, c.Epsilon, c.Replay = 300, 32, 0.01, 0, 0
 	words := [][]int{{0, 0, 0, 0}, {0, 1, 0, 1}, {1, 1, 1, 0}, {1, 1, 1, 1}, {1, 0, 0, 0}}
@@ -1212,7 +1203,7 @@ func actionsOf(b *gfn.Batch, i int) (actions []int) {
 
 // Trajectories are walked again by their actions. What is no trajectory leaves the batch as it was.
 func TestWalk(t *testing.T) {
-	env := parse(t, "hypergrid:dim=2,height=3,r0=0.1")
+	env := parse("hypergrid:dim=2,height=3,r0=0.1")
 	b := draw(t, env, gfn.UniformPF, 20, gfn.Sampling{Seed: 3})
 	again := batchOf(env)
 	for i := range b.Trajectories() {
@@ -1244,7 +1235,7 @@ func TestMeanLogReward(t *testing.T) {
 	env := must(gfn.NewSequence(2, "AB", gfn.Append, gfn.WordReward{LogR: logR}))
 	c := quick("tb-u")
 	c.Limit = 0
-	tr, g := trainer(t, env, c), enumerate(t, env)
+	tr, g := trainer(t, env, c), enumerate(env)
 	e := must(tr.EvaluateSampled(t.Context(), 400, 0)) // two batches
 	logPB := g.Backward(gfn.UniformPB)
 	m := g.Metrics(g.Forward(tr.PF()), logPB, 0)
@@ -1261,7 +1252,7 @@ func TestMeanLogReward(t *testing.T) {
 // Each batch of samples and each seed has streams of its own. So have the walks back that estimate log PF⊤, for each
 // object others than training has.
 func TestSampleStreams(t *testing.T) {
-	tr := trainer(t, parse(t, "hypergrid:dim=2,height=8"), quick("tb-u"))
+	tr := trainer(t, parse("hypergrid:dim=2,height=8"), quick("tb-u"))
 	var seen, objects [][]int
 	for seed := range uint64(2) {
 		for b, err := range tr.Samples(t.Context(), 512, seed) {
@@ -1303,7 +1294,7 @@ func TestSampleStreams(t *testing.T) {
 func TestWalksBackHaveTheirOwnStreams(t *testing.T) {
 	c := gfn.DefaultConfig("rl-b")
 	c.Tabular, c.Batch = true, 2000 // uniform policies: prepend or append, and front or end, with ½ each
-	tr := trainer(t, parse(t, "sequence:length=3,tokens=AB,order=ends"), c)
+	tr := trainer(t, parse("sequence:length=3,tokens=AB,order=ends"), c)
 	require.NoError(t, failure(tr.Step()))
 	there, back, same := tr.Batch(), tr.Back(), 0
 	for i := range c.Batch {
@@ -1489,7 +1480,7 @@ func TestHyperGridMoves(t *testing.T) {
 	states, paths := envWalk(t, env)
 	require.Len(t, states, 64)
 	require.Equal(t, 1680.0, paths["[3 3 3]"]) // 9! / (3!)³
-	g := enumerate(t, env)
+	g := enumerate(env)
 	require.Equal(t, 64, g.Len())
 	require.Len(t, g.FAction, 64+3*3*16) // an exit at every state, 3·16 edges along each coordinate
 }
@@ -1515,7 +1506,7 @@ func TestSequenceCounts(t *testing.T) {
 	} {
 		name := fmt.Sprintf("%s %s %d", c.order, c.tokens, c.length)
 		spec := fmt.Sprintf("sequence:length=%d,tokens=%s,order=%s,modes=1", c.length, c.tokens, c.order)
-		env := gfn.Unwrap(parse(t, spec)).(*gfn.Sequence)
+		env := gfn.Unwrap(parse(spec)).(*gfn.Sequence)
 		states, paths := envWalk(t, env)
 		require.Len(t, states, c.states, name)
 		words, edges := 0, 0
@@ -1536,7 +1527,7 @@ func TestSequenceCounts(t *testing.T) {
 		require.Equal(t, math.Pow(float64(utf8.RuneCountInString(c.tokens)), float64(c.length)), float64(words), name)
 		require.Equal(t, c.edges, edges, name)
 
-		g := enumerate(t, env)
+		g := enumerate(env)
 		require.Equal(t, c.states, g.Len(), name)
 		for _, row := range terminating(g) {
 			require.InDelta(t, math.Log(c.paths), g.LogTrajectories()[row], 1e-12, name)
@@ -1561,7 +1552,7 @@ func TestSequenceMoves(t *testing.T) {
 		}},
 		"any": {7, 3, func(word string, a int) (string, int) { return word[:a/2] + token(a%2) + word[a/2+1:], a / 2 }},
 	} {
-		env := gfn.Unwrap(parse(t, "sequence:length=3,tokens=AB,modes=1,order="+order)).(*gfn.Sequence)
+		env := gfn.Unwrap(parse("sequence:length=3,tokens=AB,modes=1,order=" + order)).(*gfn.Sequence)
 		require.Equal(t, gfn.Shape{Dim: 3, Forward: c.forward, Backward: c.backward, Features: 6}, env.Shape(), order)
 		states, _ := envWalk(t, env) // Undo is the inverse of Step
 		for _, s := range states {
@@ -1690,8 +1681,8 @@ func TestMotifReward(t *testing.T) {
 	require.Equal(t, 8.0, energy.LogR([]int{0}), "less is better")
 
 	// log Z* of independent slots is a sum over them; weights lie in [−1, 1).
-	drawn := parse(t, "sequence:length=3,tokens=AB,reward=motif,seed=5")
-	g := enumerate(t, drawn)
+	drawn := parse("sequence:length=3,tokens=AB,reward=motif,seed=5")
+	g := enumerate(drawn)
 	logZ, word := 0.0, make([]int, 3)
 	base := drawn.LogReward(word)
 	require.Less(t, math.Abs(base), 3.0)
@@ -1701,7 +1692,7 @@ func TestMotifReward(t *testing.T) {
 		word[i] = 0
 	}
 	require.InDelta(t, base+logZ, g.LogZ(), 1e-13)
-	require.NotEqual(t, base, parse(t, "sequence:length=3,tokens=AB,reward=motif,seed=6").LogReward(word))
+	require.NotEqual(t, base, parse("sequence:length=3,tokens=AB,reward=motif,seed=6").LogReward(word))
 	// The draw is the first numbers of PCG(5, 0), so that a spec means the same tomorrow.
 	require.InDelta(t, 0.45937378515875205, base, 1e-15)
 }
@@ -1712,7 +1703,7 @@ func TestModesReward(t *testing.T) {
 	require.Equal(t, -4.5, reward.LogR([]int{1, 0, 1, 1}))
 
 	drawn := func(spec string) (words []string) {
-		g := enumerate(t, parse(t, spec))
+		g := enumerate(parse(spec))
 		for _, row := range g.Modes() {
 			words = append(words, g.Format(row))
 		}
@@ -1730,10 +1721,10 @@ func TestModesReward(t *testing.T) {
 func TestNoFloor(t *testing.T) {
 	energies := envFile(t, "energies.txt", "-8.81 -13.08 -12.58 -9.53\n-10.97 -10.70 -11.91 -12.73\n"+
 		"-8.56 -8.17 -13.01 -10.60\n-12.57 -8.01 -10.67 -12.33\n-9.37 -13.67 -13.41 -8.18\n-8.15 -11.25 -13.63 -10.29\n")
-	env := parse(t, "sequence:reward=motif,length=6,file="+energies)
-	require.InDelta(t, -49.724144805800826, enumerate(t, env).LogZ(), 1e-12)
+	env := parse("sequence:reward=motif,length=6,file=" + energies)
+	require.InDelta(t, -49.724144805800826, enumerate(env).LogZ(), 1e-12)
 	require.Empty(t, gfn.TraitsOf(env).Note)
-	long := gfn.Unwrap(parse(t, "sequence:length=200,modes=1")).(*gfn.Sequence)
+	long := gfn.Unwrap(parse("sequence:length=200,modes=1")).(*gfn.Sequence)
 	require.Less(t, long.LogReward(slices.Repeat([]int{1}, 200)), -100.0, "a word that is far from the mode")
 }
 
@@ -1759,7 +1750,7 @@ func TestNotes(t *testing.T) {
 }
 
 func TestReadWords(t *testing.T) {
-	q := gfn.Unwrap(parse(t, "sequence:length=3,modes=1")).(*gfn.Sequence)
+	q := gfn.Unwrap(parse("sequence:length=3,modes=1")).(*gfn.Sequence)
 	for _, text := range []string{
 		"\ufeffAAA\r\nACG\r\n\r\nTTT\r\n", "AAA\rACG\rTTT", "AAA,ACG,TTT # three\n", " AAA\tACG\n#\nTTT",
 	} {
@@ -1782,7 +1773,7 @@ func TestTooMuch(t *testing.T) {
 		"sequence:length=50,tokens=AB,modes=1":   "14 states have more than 100 actions or features",
 		"sequence:length=100,tokens=A,order=any": "1 states",
 	} {
-		b := batchOf(parse(t, spec+map[bool]string{true: ",modes=1"}[strings.HasSuffix(spec, "any")]))
+		b := batchOf(parse(spec + map[bool]string{true: ",modes=1"}[strings.HasSuffix(spec, "any")]))
 		refusals{{b.Sample(gfn.UniformPF, 1, gfn.Sampling{}), place}}.check(t)
 	}
 	many := "" // 2,100 tokens
@@ -1795,14 +1786,14 @@ func TestTooMuch(t *testing.T) {
 
 // A graph too large for memory is refused before that is taken, if the number of states is known, and else on the way.
 func TestGraphMemory(t *testing.T) {
-	grid := parse(t, "hypergrid:dim=4,height=16")
+	grid := parse("hypergrid:dim=4,height=16")
 	unknown := struct{ gfn.Env }{grid}
-	g := enumerate(t, unknown)
+	g := enumerate(unknown)
 	bytes := 4 * (5*g.Len() + 4*len(g.FAction) + 2*len(g.BAction) + len(g.X) + 4*g.Len() + 2*1<<17)
 	restore := gfn.SetMaxGraph(bytes)
 	defer restore()
-	enumerate(t, unknown)
-	enumerate(t, parse(t, "hypergrid:dim=2,height=64"))
+	enumerate(unknown)
+	enumerate(parse("hypergrid:dim=2,height=64"))
 	gfn.SetMaxGraph(bytes / 2)
 	err := failure(gfn.Enumerate(unknown, 1<<22))
 	require.ErrorIs(t, err, gfn.ErrLimit)
@@ -1813,7 +1804,7 @@ func TestGraphMemory(t *testing.T) {
 	restore()
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
-	err = failure(gfn.Enumerate(parse(t, "hypergrid:dim=21,height=2"), 1<<22))
+	err = failure(gfn.Enumerate(parse("hypergrid:dim=21,height=2"), 1<<22))
 	runtime.ReadMemStats(&after)
 	require.ErrorIs(t, err, gfn.ErrLimit)
 	require.ErrorContains(t, err, "lists of 2097152 states take 1.01 GiB, and walking them some four times that; want")
@@ -1843,7 +1834,7 @@ func TestExplicitMoves(t *testing.T) {
 	require.Equal(t, map[string]float64{"[2]": 1, "[0]": 2, "[1]": 3}, paths)
 
 	only := must(gfn.NewExplicit(nil, map[int]float64{4: 2}, -50))
-	g := enumerate(t, only)
+	g := enumerate(only)
 	require.Equal(t, 1, g.Len())
 	require.InDelta(t, math.Log(2), g.LogZ(), 1e-15)
 }
@@ -1852,7 +1843,7 @@ func TestExplicitMoves(t *testing.T) {
 func TestParseExplicit(t *testing.T) {
 	const text = "\ufeff# a diamond\nedge 0 1\r\nedge 0 2\n\n  edge 1 3 # joins\nedge 2 3\nreward 3 1.5\nreward 1 0\n" +
 		"name 1 \"left, or: so\"\nname 0 start\n"
-	g := enumerate(t, must(gfn.ParseEnvText("explicit:floor=-9,file=g.txt", text)))
+	g := enumerate(must(gfn.ParseEnvText("explicit:floor=-9,file=g.txt", text)))
 	require.InDelta(t, math.Log(1.5+math.Exp(-9)), g.LogZ(), 1e-14)
 	names := []string{}
 	for row := range g.Len() {
@@ -1890,19 +1881,19 @@ func init() {
 
 // An environment that is registered has specs, help and checkpoints like our own.
 func TestRegister(t *testing.T) {
-	env := parse(t, "coins:pay=0.5")
+	env := parse("coins:pay=0.5")
 	const spec = "coins:pay=0.5"
 	require.Equal(t, spec, gfn.TraitsOf(env).Spec)
-	require.Equal(t, spec, gfn.TraitsOf(parse(t, "coins:n=3,pay=5e-1")).Spec)
+	require.Equal(t, spec, gfn.TraitsOf(parse("coins:n=3,pay=5e-1")).Spec)
 	require.IsType(t, coins{}, gfn.Unwrap(env))
 	require.Equal(t, "HTH", gfn.Format(env, []int{1, 0, 1}))
-	require.InDelta(t, 3*math.Log(1+math.Exp(0.5)), enumerate(t, env).LogZ(), 1e-12)
+	require.InDelta(t, 3*math.Log(1+math.Exp(0.5)), enumerate(env).LogZ(), 1e-12)
 	require.Contains(t, gfn.EnvHelp(), "coins: coins in a row\n  n=3 ")
 
 	tr := ran(t, env, quick("tb-u"))
 	require.Equal(t, spec, tr.Spec())
 	require.Equal(t, spec, must(load(saved(t, tr), nil, nil)).Spec())
-	require.ErrorContains(t, failure(load(saved(t, tr), parse(t, "coins"), nil)), `it was trained on "coins:pay=0.5"`)
+	require.ErrorContains(t, failure(load(saved(t, tr), parse("coins"), nil)), `it was trained on "coins:pay=0.5"`)
 	tabular := trainer(t, env, func(c gfn.Config) gfn.Config { c.Tabular = true; return c }(quick("tb-u")))
 	require.Equal(t, spec, tabular.Spec())
 
@@ -1939,14 +1930,14 @@ func TestParseEnvSpecs(t *testing.T) {
 			text = unescaped(strings.TrimPrefix(columns[0], "# "))
 			continue
 		}
-		first, canonical := enumerate(t, must(gfn.ParseEnvText(columns[0], text))), columns[len(columns)-1]
+		first, canonical := enumerate(must(gfn.ParseEnvText(columns[0], text))), columns[len(columns)-1]
 		for _, spec := range columns {
 			env := must(gfn.ParseEnvText(spec, text))
 			traits := gfn.TraitsOf(env)
 			require.Equal(t, canonical, traits.Spec, spec)
 			require.Equal(t, strings.Contains(canonical, "file="), traits.Checksum != 0, "checksum of %s", spec)
 			require.Equal(t, gfn.TraitsOf(first.Env).Checksum, traits.Checksum)
-			require.Equal(t, first.LogR, enumerate(t, env).LogR, spec)
+			require.Equal(t, first.LogR, enumerate(env).LogR, spec)
 		}
 	}
 	for sum, file := range map[uint32][2]string{
@@ -2070,7 +2061,7 @@ func TestEnvAllocations(t *testing.T) {
 		"sequence:length=2,tokens=AB,order=any,reward=table,file=" + table, "explicit",
 		"sequence:reward=ising", "sequence:reward=factors,length=2",
 	} {
-		env := parse(t, spec)
+		env := parse(spec)
 		mode := gfn.TraitsOf(env).Mode
 		s, list := make([]int, env.Shape().Dim), make([]int, 0, 64)
 		allocs := testing.AllocsPerRun(10, func() {
@@ -2124,7 +2115,7 @@ func TestRealTables(t *testing.T) {
 		{"tfbind8-six6.csv", "length=8,tokens=ACGT", 11.46215, 3.31995, 87381, 328},
 		{"qm9str.csv", "length=5,tokens=ABCDEFGHIJK,beta=5", 9.62412, 0.203214, 177156, 805},
 	} {
-		env := gfn.Unwrap(parse(t, "sequence:reward=table,"+c.keys+",file="+realData(t, c.file))).(*gfn.Sequence)
+		env := gfn.Unwrap(parse("sequence:reward=table," + c.keys + ",file=" + realData(t, c.file))).(*gfn.Sequence)
 		g := must(gfn.Enumerate(env, 1<<20))
 		require.Equal(t, c.states, g.Len())
 		require.InDelta(t, c.logZ, g.LogZ(), 5e-6, c.file)
@@ -2168,7 +2159,7 @@ func FuzzParseEnv(f *testing.F) {
 			return
 		}
 		canonical := gfn.TraitsOf(env).Spec
-		require.Equal(t, canonical, gfn.TraitsOf(parse(t, canonical)).Spec)
+		require.Equal(t, canonical, gfn.TraitsOf(parse(canonical)).Spec)
 		shape := env.Shape()
 		require.True(t, shape.Dim > 0 && shape.Forward > 0 && shape.Features <= 1<<20, "%+v", shape)
 	})
@@ -2193,7 +2184,7 @@ func FuzzFiles(f *testing.F) {
 	for _, text := range []string{"A B  C\n 1  2 3 \n", "A;B\n1,5;2\n", "A\n1e308\n-1e308\n"} {
 		f.Add(7, text)
 	}
-	words := gfn.Unwrap(parse(f, "sequence:length=2,tokens=AB,modes=1")).(*gfn.Sequence)
+	words := gfn.Unwrap(parse("sequence:length=2,tokens=AB,modes=1")).(*gfn.Sequence)
 	f.Fuzz(func(t *testing.T, k int, text string) {
 		k = int(uint(k) % uint(len(specs)))
 		var env gfn.Env
@@ -2225,14 +2216,14 @@ func TestTableModes(t *testing.T) {
 			text += fmt.Sprintf("%c%c,%s\n", a, b, cmp.Or(score[string([]rune{a, b})], "7"))
 		}
 	}
-	g := enumerate(t, must(gfn.ParseEnvText("sequence:length=2,tokens="+letters+",reward=table,file=t.csv", text)))
+	g := enumerate(must(gfn.ParseEnvText("sequence:length=2,tokens="+letters+",reward=table,file=t.csv", text)))
 	var modes []string
 	for _, row := range g.Modes() {
 		modes = append(modes, g.Format(row))
 	}
 	require.ElementsMatch(t, []string{"AB", "BA", "CD"}, modes)
 	few := "sequence:length=2,tokens=AB,reward=table,file=t.csv"
-	require.Len(t, enumerate(t, must(gfn.ParseEnvText(few, envTableText))).Modes(), 1)
+	require.Len(t, enumerate(must(gfn.ParseEnvText(few, envTableText))).Modes(), 1)
 }
 
 // Environments say whether modes are defined, and the number of their states. Where no modes are defined there are not
@@ -2245,8 +2236,8 @@ func TestTraits(t *testing.T) {
 		"sequence:length=3,tokens=ABC,order=any": true, "sequence:tokens=A,modes=1": true,
 		"dag:nodes=1": false, "dag:nodes=2": false, "dag:nodes=3": false, "dag:nodes=4": false, "explicit": false,
 	} {
-		env := parse(t, spec)
-		g := enumerate(t, env)
+		env := parse(spec)
+		g := enumerate(env)
 		require.Equal(t, modes, gfn.TraitsOf(env).Mode != nil, spec)
 		require.Equal(t, modes, g.Modes() != nil, spec)
 		b := draw(t, env, gfn.UniformPF, 8, gfn.Sampling{})
@@ -2256,20 +2247,20 @@ func TestTraits(t *testing.T) {
 			closeTo(t, math.Log(float64(g.Len())), gfn.TraitsOf(env).LogStates, 1e-12, spec)
 		}
 	}
-	require.Empty(t, enumerate(t, parse(t, "hypergrid:height=6")).Modes(), "defined, and there are none")
-	closeTo(t, math.Log(29281), gfn.TraitsOf(parse(t, "dag:nodes=5")).LogStates, 1e-12)
-	closeTo(t, math.Log(31603459396418917607425), gfn.TraitsOf(parse(t, "dag:nodes=11")).LogStates, 1e-12) // OEIS A003024
+	require.Empty(t, enumerate(parse("hypergrid:height=6")).Modes(), "defined, and there are none")
+	closeTo(t, math.Log(29281), gfn.TraitsOf(parse("dag:nodes=5")).LogStates, 1e-12)
+	closeTo(t, math.Log(31603459396418917607425), gfn.TraitsOf(parse("dag:nodes=11")).LogStates, 1e-12) // OEIS A003024
 }
 
 // A trainer does not walk a space that is known to be too large.
 func TestSized(t *testing.T) {
-	tr := trainer(t, parse(t, "dag:nodes=11"), quick("rl-u"))
+	tr := trainer(t, parse("dag:nodes=11"), quick("rl-u"))
 	require.True(t, tr.Graph == nil)
 	e := must(tr.EvaluateSampled(t.Context(), 300, 0))
 	require.True(t, math.IsNaN(e.TV) && e.ELBO < 1e9 && e.Samples.Distinct > 250)
 	c := quick("rl-u")
 	c.Limit = 125
-	require.NotNil(t, trainer(t, parse(t, "hypergrid:dim=3,height=5"), c).Graph)
+	require.NotNil(t, trainer(t, parse("hypergrid:dim=3,height=5"), c).Graph)
 }
 
 // abcTable writes a table of all words of length 4 over ABC.
@@ -2289,17 +2280,17 @@ func TestRingByTransferMatrix(t *testing.T) {
 		J, h, beta float64
 		order      string
 	}{{3, 1, 0, 1, "append"}, {9, 1, 0, 1, "ends"}, {10, -0.7, 0.3, 0.5, "append"}, {7, 0.4, -1.2, 1.5, "any"}} {
-		env := parse(t, fmt.Sprintf("sequence:reward=ising,length=%d,coupling=%v,field=%v,beta=%v,order=%s", c.length,
+		env := parse(fmt.Sprintf("sequence:reward=ising,length=%d,coupling=%v,field=%v,beta=%v,order=%s", c.length,
 			c.J, c.h, c.beta, c.order))
 		root := math.Sqrt(math.Exp(2*c.beta*c.J)*math.Pow(math.Sinh(c.beta*c.h), 2) + math.Exp(-2*c.beta*c.J))
 		trace, n := math.Exp(c.beta*c.J)*math.Cosh(c.beta*c.h), float64(c.length)
-		closeTo(t, math.Log(math.Pow(trace+root, n)+math.Pow(trace-root, n)), enumerate(t, env).LogZ(), 1e-12)
+		closeTo(t, math.Log(math.Pow(trace+root, n)+math.Pow(trace-root, n)), enumerate(env).LogZ(), 1e-12)
 	}
 }
 
 // Drawn factors: every slot and every bond of the ring has weights of its own, of which log R is the sum.
 func TestDrawnFactors(t *testing.T) {
-	env := gfn.Unwrap(parse(t, "sequence:reward=factors,length=5,tokens=ABC,seed=4,beta=2")).(*gfn.Sequence)
+	env := gfn.Unwrap(parse("sequence:reward=factors,length=5,tokens=ABC,seed=4,beta=2")).(*gfn.Sequence)
 	weight := func(word []int, slots ...int) (sum float64) { // the factor's, from its partial sums
 		for set := range 1 << len(slots) {
 			s := slices.Repeat([]int{3}, 5)
@@ -2332,7 +2323,7 @@ func TestTorusByEnumeration(t *testing.T) {
 	for n, beta := range map[int]float64{2: 0.3, 3: 0.4, 4: 0.2} {
 		const J, h = -0.8, 0.25
 		spec := fmt.Sprintf("length=%d,tokens=du,coupling=%v,field=%v,beta=%v", n*n, J, h, beta)
-		env := parse(t, "sequence:reward=ising,lattice=square,"+spec)
+		env := parse("sequence:reward=ising,lattice=square," + spec)
 		z := 0.0
 		envStates(n*n, 2, func(word []int) {
 			σ := func(x, y int) float64 { return float64(2*word[y%n*n+x%n] - 1) }
@@ -2349,7 +2340,7 @@ func TestTorusByEnumeration(t *testing.T) {
 			closeTo(t, beta*energy, env.LogReward(word), 1e-12)
 			z += math.Exp(beta * energy)
 		})
-		closeTo(t, math.Log(z), enumerate(t, env).LogZ(), 1e-12)
+		closeTo(t, math.Log(z), enumerate(env).LogZ(), 1e-12)
 	}
 	require.Len(t, gfn.Torus(4), 2*16)
 	require.Empty(t, gfn.Torus(1))
@@ -2362,16 +2353,16 @@ func TestTorusByEnumeration(t *testing.T) {
 func TestLogIntermediate(t *testing.T) {
 	table := envFile(t, "t.csv", envTableText)
 	fldb := must(gfn.MethodByName("fldb"))
-	_, advice, _ := strings.Cut(fldb.Applies(&enumerate(t, parse(t, "sequence:length=2,order=ends")).States).Error(),
+	_, advice, _ := strings.Cut(fldb.Applies(&enumerate(parse("sequence:length=2,order=ends")).States).Error(),
 		"such as sequence with ")
 	for _, reward := range []string{"modes,modes=1", "motif", "factors", "ising", "table,file=" + table} {
 		for _, order := range []string{"append", "ends", "any"} {
-			env := parse(t, "sequence:length=2,tokens=AB,order="+order+",reward="+reward)
+			env := parse("sequence:length=2,tokens=AB,order=" + order + ",reward=" + reward)
 			defined := order != "ends" && reward[0] != 't'
 			require.Equal(t, defined, gfn.TraitsOf(env).LogIntermediate != nil, "%s %s", order, reward)
 			name, _, _ := strings.Cut(reward, ",")
 			require.Equal(t, defined, strings.Contains(advice, order) && strings.Contains(advice, name), "%s %s", order, reward)
-			g := enumerate(t, env)
+			g := enumerate(env)
 			require.Equal(t, defined, fldb.Applies(&g.States) == nil)
 			if !defined {
 				continue
@@ -2390,7 +2381,7 @@ func TestLogIntermediate(t *testing.T) {
 
 // ---- structure learning (spec §9) ----
 
-func dag(t testing.TB, spec string) *gfn.DAG { return gfn.Unwrap(parse(t, "dag:"+spec)).(*gfn.DAG) }
+func dag(spec string) *gfn.DAG { return gfn.Unwrap(parse("dag:" + spec)).(*gfn.DAG) }
 
 // acyclic removes nodes without parents until none is left, or none can be removed.
 func acyclic(s []int) bool {
@@ -2440,9 +2431,9 @@ func TestDAGCounts(t *testing.T) {
 		if n == 0 || n == 5 && testing.Short() {
 			continue
 		}
-		env := dag(t, fmt.Sprintf("nodes=%d", n))
+		env := dag(fmt.Sprintf("nodes=%d", n))
 		require.Equal(t, gfn.Shape{Dim: n, Forward: n*n + 1, Backward: n * n, Features: n * n}, env.Shape())
-		g := enumerate(t, env)
+		g := enumerate(env)
 		require.Equal(t, c, [2]int{g.Len(), len(g.FAction) - g.Len()})
 		for row, logN := range g.LogTrajectories()[:g.Len()] {
 			want, _ := math.Lgamma(float64(edges(g.State(nil, row)) + 1))
@@ -2461,9 +2452,9 @@ func TestDAGCounts(t *testing.T) {
 		}
 	}
 	for _, spec := range []string{"nodes=1", "nodes=4", "nodes=6"} {
-		require.NoError(t, gfn.CheckEnv(dag(t, spec)), spec)
+		require.NoError(t, gfn.CheckEnv(dag(spec)), spec)
 	}
-	b := batchOf(dag(t, "nodes=31,samples=3,edges=80"))
+	b := batchOf(dag("nodes=31,samples=3,edges=80"))
 	require.NoError(t, b.Sample(func(st *gfn.States, lo, hi int, dst []float64) { // never exits before it must
 		gfn.UniformPF(st, lo, hi, dst)
 		for row := lo; row < hi; row++ {
@@ -2481,7 +2472,7 @@ func TestDAGCounts(t *testing.T) {
 
 // C → A on three nodes, by hand: B → A, B → C, A → B and C → B remain, A → C would close a cycle.
 func TestDAGMoves(t *testing.T) {
-	env := dag(t, "nodes=3")
+	env := dag("nodes=3")
 	s := []int{9, 9, 9}
 	env.Source(s)
 	require.Equal(t, []int{1, 2, 3, 5, 6, 7, 9}, env.Forward(nil, s))
@@ -2503,14 +2494,12 @@ func TestDAGMoves(t *testing.T) {
 	require.Equal(t, []int{0, 5, 0}, s)
 	s = make([]int, 31)
 	s[0], s[29] = 1<<3, 1<<30
-	require.Equal(t, []int{3 * 31, 31*31 - 2}, dag(t, "nodes=31,samples=2").Backward(nil, s))
+	require.Equal(t, []int{3 * 31, 31*31 - 2}, dag("nodes=31,samples=2").Backward(nil, s))
 }
 
-func bge(t testing.TB, penalty float64, rows ...[]float64) gfn.DAGScore {
-	t.Helper()
+func bge(penalty float64, rows ...[]float64) gfn.DAGScore {
 	names := []string{"A", "B", "C", "D", "E", "F"}[:len(rows[0])]
-	score := must(gfn.NewBGe(&gfn.Data{Names: names, Rows: rows}, "raw", penalty))
-	return score
+	return must(gfn.NewBGe(&gfn.Data{Names: names, Rows: rows}, "raw", penalty))
 }
 
 // The score of one variable is ∫∫ Π N(x|μ, 1/w) N(μ|0, 1/(α_μ w)) Wishart(w|α_w, t) dμ dw,
@@ -2531,7 +2520,7 @@ func TestBGeIsTheMarginalLikelihood(t *testing.T) {
 			sum += f * top / steps * width / math.Sqrt(w) / steps
 		}
 	}
-	require.InDelta(t, math.Log(sum), bge(t, 0, x[:1], x[1:2], x[2:]).Local(0, 0), 1e-6)
+	require.InDelta(t, math.Log(sum), bge(0, x[:1], x[1:2], x[2:]).Local(0, 0), 1e-6)
 }
 
 // exactLogDet is log|R_YY| of spec §9 in exact arithmetic, but for the last logarithms:
@@ -2644,7 +2633,7 @@ func hardData() map[string][][]float64 {
 // what is hard.
 func TestBGeFormula(t *testing.T) {
 	check := func(name string, rows [][]float64) {
-		n, score := len(rows[0]), bge(t, 0, rows...)
+		n, score := len(rows[0]), bge(0, rows...)
 		joint := make([]float64, 1<<n)
 		for y := range joint {
 			joint[y] = logJoint(rows, y)
@@ -2696,7 +2685,7 @@ func TestMarkovEquivalence(t *testing.T) {
 		if classes == 0 {
 			continue
 		}
-		env := must(gfn.NewDAG(n, bge(t, 0.5, normalRows(3, n, 25)...)))
+		env := must(gfn.NewDAG(n, bge(0.5, normalRows(3, n, 25)...)))
 		logR := map[string]float64{}
 		for _, s := range allDAGs(n) {
 			if want, ok := logR[pattern(s)]; ok {
@@ -2773,7 +2762,7 @@ func TestDAGCache(t *testing.T) {
 
 func TestDAGPenalty(t *testing.T) {
 	rows := normalRows(5, 3, 10)
-	plain, dear := must(gfn.NewDAG(3, bge(t, 0, rows...))), must(gfn.NewDAG(3, bge(t, 1.5, rows...)))
+	plain, dear := must(gfn.NewDAG(3, bge(0, rows...))), must(gfn.NewDAG(3, bge(1.5, rows...)))
 	for _, s := range allDAGs(3) {
 		closeTo(t, plain.LogReward(s)-1.5*float64(edges(s)), dear.LogReward(s), 1e-12, s)
 	}
@@ -2849,7 +2838,7 @@ func TestSimulate(t *testing.T) {
 	require.InDelta(t, 1+1.0/198, weights, 4*math.Sqrt(2.0/400))
 
 	d := must(gfn.Simulate(3, 5000, 2, 0.5, 7))
-	g := enumerate(t, must(gfn.NewDAG(3, must(gfn.NewBGe(d, "raw", 0)))))
+	g := enumerate(must(gfn.NewDAG(3, must(gfn.NewBGe(d, "raw", 0)))))
 	best := slices.Index(g.LogR, slices.Max(g.LogR))
 	require.Equal(t, pattern(d.Graph), pattern(g.State(nil, best)))
 
@@ -2878,8 +2867,8 @@ func TestDeviation(t *testing.T) {
 // The exact posterior against sums over all graphs by slow definitions: what is reached by following edges, and the
 // three cases of a blanket.
 func TestMarginalsExact(t *testing.T) {
-	env := must(gfn.NewDAG(4, bge(t, 0, normalRows(8, 4, 6)...)))
-	g := enumerate(t, env)
+	env := must(gfn.NewDAG(4, bge(0, normalRows(8, 4, 6)...)))
+	g := enumerate(env)
 	m, want := env.Marginals(g, g.LogTarget()), env.Marginals(g, slices.Repeat([]float64{math.Inf(-1)}, g.Len()))
 	for _, s := range allDAGs(4) {
 		p := math.Exp(env.LogReward(s) - g.LogZ())
@@ -2919,7 +2908,7 @@ func TestDAGErrors(t *testing.T) {
 	}
 	refusals{
 		{failure(gfn.NewDAG(3, gfn.DAGScore{})), "score has no Local"}, {failure(gfn.NewDAG(32, score)), "nodes is 32"},
-		{failure(gfn.NewDAG(3, bge(t, 0, []float64{1, 2}))), "score is of 2 nodes, want 3"},
+		{failure(gfn.NewDAG(3, bge(0, []float64{1, 2}))), "score is of 2 nodes, want 3"},
 		{table(0, ""), "0 columns"}, {table(0, "A"), "no observations"},
 		{table(math.NaN(), "A", []float64{1}), "penalty is NaN"},
 		{table(0, "A", []float64{1}, []float64{1, 2}), "observation 2 has 2 numbers, want 1"},
@@ -2931,7 +2920,7 @@ func TestDAGErrors(t *testing.T) {
 
 func TestParseDAG(t *testing.T) {
 	// each key reaches what it is for
-	logR := func(spec string) float64 { return dag(t, spec).LogReward([]int{0, 1, 3, 0, 2}) }
+	logR := func(spec string) float64 { return dag(spec).LogReward([]int{0, 1, 3, 0, 2}) }
 	for _, spec := range []string{
 		"samples=99", "edges=4", "noise=0.2", "seed=1", "columns=centred", "columns=standardized", "penalty=0.5",
 	} {
@@ -2939,14 +2928,14 @@ func TestParseDAG(t *testing.T) {
 	}
 	score := must(gfn.NewBGe(must(gfn.Simulate(5, 100, 5, 0.1, 0)), "raw", 0))
 	require.Equal(t, must(gfn.NewDAG(5, score)).LogReward([]int{0, 1, 3, 0, 2}), logR(""))
-	require.Equal(t, "[A][Mek|A]", dag(t, "file="+envFile(t, "d.tsv", "A\tMek\n1\t2\n")).Format([]int{0, 1}))
+	require.Equal(t, "[A][Mek|A]", dag("file="+envFile(t, "d.tsv", "A\tMek\n1\t2\n")).Format([]int{0, 1}))
 }
 
 // Centred, by default of a file, data far from 0 score as they would around 0; standardized, in any unit. Raw, large
 // means read as correlation. Constant and huge columns and one observation are no exception.
 func TestColumns(t *testing.T) {
 	log := func(table, columns string) float64 {
-		return dag(t, "file="+envFile(t, "d.csv", table)+columns).LogReward([]int{0, 1})
+		return dag("file=" + envFile(t, "d.csv", table) + columns).LogReward([]int{0, 1})
 	}
 	const far, near = "A,B\n101,99\n99,99\n100,102\n", "A,B\n1,-1\n-1,-1\n0,2\n"
 	const units = "A,B\n1010,9900\n990,9900\n1000,10200\n"
@@ -2982,7 +2971,7 @@ func TestSachs(t *testing.T) {
 	require.Len(t, data.Names, 11)
 	require.Equal(t, []float64{26.4, 13.2, 8.82, 18.3, 58.8, 6.61, 17, 414, 17, 44.9, 40}, data.Rows[0])
 	for _, columns := range []string{"raw", "centred", "standardized"} {
-		env := dag(t, "columns="+columns+",file="+path)
+		env := dag("columns=" + columns + ",file=" + path)
 		if !testing.Short() {
 			require.NoError(t, gfn.CheckEnv(env))
 		}
@@ -3064,7 +3053,7 @@ func lesser(a, b []float64) (c []float64) {
 
 // onNets runs a test on networks with each head, 0, 1 and 3 hidden layers and two scales of the outputs.
 func onNets(t *testing.T, test func(rng *rand.Rand, g *gfn.Graph, n *gfn.Net)) {
-	g := enumerate(t, parse(t, "sequence:length=3,tokens=AB,order=any"))
+	g := enumerate(parse("sequence:length=3,tokens=AB,order=any"))
 	for _, head := range []gfn.Head{gfn.ForwardHead, gfn.BackwardHead, gfn.ScalarHead, gfn.EdgeHead} {
 		for _, hidden := range [][]int{nil, {5}, {7, 6, 5}} {
 			for _, scale := range []float64{1, 2.5} {
@@ -3093,7 +3082,7 @@ func slotsOf(st *gfn.States, head gfn.Head) (start []int32) {
 
 // A network computed by hand: features 0, 1 and 2, two hidden units, one output.
 func TestNetByHand(t *testing.T) {
-	g := enumerate(t, fork())
+	g := enumerate(fork())
 	n := gfn.NewNet(rand.NewPCG(1, 1), g.Shape, gfn.ScalarHead, []int{2})
 	copy(n.Params, []float64{
 		1, -2, // W₁, one row a feature
@@ -3122,7 +3111,7 @@ func TestNetByHand(t *testing.T) {
 // The values of each head by hand, with outputs y = (0, 2 log 3) at a state of two actions and Scale ½: z = (0, log
 // 3), LSE = log 4 and p = (¼, ¾).
 func TestHeadsByHand(t *testing.T) {
-	g, log3, log4 := enumerate(t, fork()), math.Log(3), math.Log(4)
+	g, log3, log4 := enumerate(fork()), math.Log(3), math.Log(4)
 	for head, values := range map[gfn.Head][]float64{
 		gfn.ForwardHead: {-log4, log3 - log4}, gfn.EdgeHead: {0, log3}, gfn.ScalarHead: {0},
 	} {
@@ -3187,7 +3176,7 @@ func TestBackwardCentralDifferences(t *testing.T) {
 // ⟨Jv, w⟩ = ⟨v, Jᵀw⟩, and Jv is the derivative along v.
 func TestForwardModeAgreesWithReverse(t *testing.T) {
 	rng := rand.New(rand.NewPCG(7, 7))
-	many := enumerate(t, parse(t, "hypergrid:dim=2,height=13")) // three blocks of rows
+	many := enumerate(parse("hypergrid:dim=2,height=13")) // three blocks of rows
 	n, y := policyNet(many, 9, 9)
 	v, w, jv := normal(rng, len(n.Params)), normal(rng, len(y)), make([]float64, len(y))
 	n.JVP(v, jv)
@@ -3513,7 +3502,7 @@ func sampled(t *testing.T, rng *rand.Rand, g *gfn.Graph, state bool) (b *gfn.Bat
 // sample is sampled for o, on g or the graph of g with an exit from every state, which it returns too.
 func (o objective) sample(t *testing.T, rng *rand.Rand, g *gfn.Graph) (*gfn.Graph, *gfn.Batch, *gfn.Flows, *gfn.Flows) {
 	if o.exits {
-		g = enumerate(t, everyExit(rng, g))
+		g = enumerate(everyExit(rng, g))
 	}
 	b, v, d := sampled(t, rng, g, o.state)
 	v.LogRhat = normal(rng, b.Len()) // R̂(x) = R(x) at endpoints
@@ -3530,7 +3519,7 @@ func (o objective) sample(t *testing.T, rng *rand.Rand, g *gfn.Graph) (*gfn.Grap
 // reads, and accumulate.
 func TestObjectives(t *testing.T) {
 	for _, o := range objectives() {
-		onDAGs(t, func(t *testing.T, rng *rand.Rand, g *gfn.Graph) {
+		onDAGs(func(rng *rand.Rand, g *gfn.Graph) {
 			_, b, v, d := o.sample(t, rng, g)
 			f := func() float64 { return o.slow(b, v) }
 			want := f()
@@ -3571,7 +3560,7 @@ func atOptimum(g *gfn.Graph, b *gfn.Batch, logPB []float64, v *gfn.Flows) {
 func TestZeroAtOptimum(t *testing.T) {
 	sac := objective{name: "SAC", fast: gfn.SAC(0.5), state: true, target: true}
 	for _, o := range append(objectives(), sac) {
-		onDAGs(t, func(t *testing.T, rng *rand.Rand, g *gfn.Graph) {
+		onDAGs(func(rng *rand.Rand, g *gfn.Graph) {
 			g, b, v, d := o.sample(t, rng, g)
 			logPB := randomPB(rng, g)
 			all := *v
@@ -3601,7 +3590,7 @@ func TestZeroAtOptimum(t *testing.T) {
 
 // As λ grows SubTB becomes TB.
 func TestSubTBBecomesTB(t *testing.T) {
-	onDAGs(t, func(t *testing.T, rng *rand.Rand, g *gfn.Graph) {
+	onDAGs(func(rng *rand.Rand, g *gfn.Graph) {
 		b, v, d := sampled(t, rng, g, true)
 		closeTo(t, gfn.TB(b, v, d), gfn.SubTB(1e9)(b, v, d), 1e-6)
 	})
@@ -3627,7 +3616,7 @@ func TestNoCancellation(t *testing.T) {
 
 // VarGrad's log Z is the batch's estimate. There TB is VarGrad, and the gradients in PF and PB are equal.
 func TestVarGradIsTBAtItsEstimate(t *testing.T) {
-	onDAGs(t, func(t *testing.T, rng *rand.Rand, g *gfn.Graph) {
+	onDAGs(func(rng *rand.Rand, g *gfn.Graph) {
 		b, v, d := sampled(t, rng, g, false)
 		mean, start := 0.0, v.LogZ
 		for i := range b.Trajectories() {
@@ -3653,8 +3642,8 @@ func (bumpy) Traits() gfn.Traits {
 
 // Where states are not terminating FL-DB takes the environment's own R̂, and learns the same policy.
 func TestForwardLooking(t *testing.T) {
-	env := bumpy{parse(t, "explicit")}
-	g := enumerate(t, env)
+	env := bumpy{parse("explicit")}
+	g := enumerate(env)
 	for row, r := range g.LogIntermediate(nil) {
 		want := g.LogR[row]
 		if g.Exit(row) < 0 {
@@ -3702,7 +3691,7 @@ func slopes(g *gfn.Graph, τ []int, logPF, logPB []float64) (forward, backward [
 
 // Facts 1 to 4 and 6 of spec §4, against sums over all trajectories.
 func TestPolicyDependentRewards(t *testing.T) {
-	onDAGs(t, func(t *testing.T, rng *rand.Rand, g *gfn.Graph) {
+	onDAGs(func(rng *rand.Rand, g *gfn.Graph) {
 		logPF, logPB, logPG, logZ := randomPF(rng, g), randomPB(rng, g), randomPF(rng, g), rng.NormFloat64()
 		oracle, flows, all := g.ForwardOf(logPB), g.LogFlows(logPB, g.LogR), trajectories(g)
 		ρ := randomPolicy(rng, []int32{0, int32(g.Len())})
@@ -3798,7 +3787,7 @@ func walks(b *gfn.Batch, way gfn.Direction) (all [][]leg) {
 
 // What Advantages, Returns and Centre write, and the critic's loss, against their definitions on sampled trajectories.
 func TestAdvantages(t *testing.T) {
-	onDAGs(t, func(t *testing.T, rng *rand.Rand, g *gfn.Graph) {
+	onDAGs(func(rng *rand.Rand, g *gfn.Graph) {
 		b, _, _ := sampled(t, rng, g, false)
 		r, V := normal(rng, len(b.Steps)), normal(rng, b.Len())
 		for _, way := range []gfn.Direction{gfn.Forward, gfn.Backward} {
@@ -3883,7 +3872,7 @@ func inLogits(g *gfn.Graph, b *gfn.Batch, way gfn.Direction, a, logp []float64) 
 // both ways: of returns, and of rewards-to-go less a wrong critic, centred by the other trajectory or not.
 func TestSampledGradients(t *testing.T) {
 	rng := rand.New(rand.NewPCG(9, 9))
-	g := enumerate(t, randomDAG(rng, 6))
+	g := enumerate(randomDAG(rng, 6))
 	logPF, logPB, critic := randomPF(rng, g), randomPB(rng, g), normal(rng, g.Len())
 	J, exact := g.GradJF(logPF, logPB, 0.7)
 	ρ := g.LogTerminating(logPF)
@@ -3923,7 +3912,7 @@ func TestSampledGradients(t *testing.T) {
 // Centring by the batch's own mean scales the expected gradient of a single decision by 1 − 1/K. All K = 2 batches at
 // a fork, with their probabilities.
 func TestCentringBias(t *testing.T) {
-	g := enumerate(t, fork())
+	g := enumerate(fork())
 	logPF, logPB := []float64{math.Log(0.3), math.Log(0.7), 0, 0}, g.Backward(gfn.UniformPB)
 	_, want := g.GradJF(logPF, logPB, 0)
 	sum := make([]float64, len(logPF))
@@ -3963,7 +3952,7 @@ func TestCentre(t *testing.T) {
 // differences. Forward, with R_F, it is SubTB with −V for log F and log R − log Z for log R.
 func TestSubEB(t *testing.T) {
 	const λ = 0.9
-	onDAGs(t, func(t *testing.T, rng *rand.Rand, g *gfn.Graph) {
+	onDAGs(func(rng *rand.Rand, g *gfn.Graph) {
 		b, v, d := sampled(t, rng, g, true)
 		r, V := normal(rng, len(b.Steps)), normal(rng, b.Len())
 		for _, way := range []gfn.Direction{gfn.Forward, gfn.Backward} {
@@ -4018,7 +4007,7 @@ func TestSubEB(t *testing.T) {
 // At the optimum V_F = log Z − log F*, and there Sub-EB and its cotangents are 0. Away from it they are not: on the
 // fork with a uniform policy and λ = 0 it is least at V(1) = V_F(1) − ¼ log 3, V(2) = V_F(2) + ¼ log 3.
 func TestSubEBMinimiser(t *testing.T) {
-	onDAGs(t, func(t *testing.T, rng *rand.Rand, g *gfn.Graph) {
+	onDAGs(func(rng *rand.Rand, g *gfn.Graph) {
 		b, v, _ := sampled(t, rng, g, true)
 		logPB := randomPB(rng, g)
 		atOptimum(g, b, logPB, v)
@@ -4081,7 +4070,7 @@ func gradientVariance(t *testing.T, iterations int, withLogZ bool) (traces []flo
 	c := gfn.DefaultConfig("rl-u")
 	c.Iterations, c.Batch, c.Hidden, c.HiddenV, c.EvalEvery, c.Schedule = iterations, 32, 64, 64, 0, "constant"
 	c.LR, c.LRZ, c.LRV = 2e-3, 0.1, 5e-3
-	tr := ran(t, parse(t, "hypergrid:dim=2,height=16,r0=0.1"), c)
+	tr := ran(t, parse("hypergrid:dim=2,height=16,r0=0.1"), c)
 	g := tr.Graph
 	logPF, logPB := tr.Policies()
 	learned, logZ := tr.Value(), tr.LogZ()
@@ -4142,7 +4131,7 @@ func one(g *gfn.Graph, τs ...[]int) *gfn.Batch {
 // critic they are for λ = 1, and for λ < 1 they are not: the λ-target leans on the critic itself.
 func TestLambdaBothWays(t *testing.T) {
 	biased := map[gfn.Direction]float64{}
-	onDAGs(t, func(t *testing.T, rng *rand.Rand, g *gfn.Graph) {
+	onDAGs(func(rng *rand.Rand, g *gfn.Graph) {
 		logPF, logPB, logPG, logZ := randomPF(rng, g), randomPB(rng, g), randomPF(rng, g), rng.NormFloat64()
 		logρ := g.LogTerminating(logPF)
 		for _, way := range []gfn.Direction{gfn.Forward, gfn.Backward} {
@@ -4221,7 +4210,7 @@ func policyNet(g *gfn.Graph, hidden ...int) (n *gfn.Net, logPF []float64) {
 // by column.
 func TestFisher(t *testing.T) {
 	rng := rand.New(rand.NewPCG(4, 4))
-	g := enumerate(t, randomDAG(rng, 6))
+	g := enumerate(randomDAG(rng, 6))
 	n, logPF := policyNet(g, 4)
 	weight := make([]float64, g.Len())
 	for i := range weight {
@@ -4298,7 +4287,7 @@ func TestConjugateGradients(t *testing.T) {
 func TestTrustRegionByHand(t *testing.T) {
 	tr := gfn.DefaultTrustRegion()
 	require.Equal(t, gfn.TrustRegion{KL: 0.01, Damping: 1e-6, Iterations: 10, Tolerance: 1e-5, Backtracks: 20}, tr)
-	g := enumerate(t, gfn.Tabular(enumerate(t, fork())))
+	g := enumerate(gfn.Tabular(enumerate(fork())))
 	gain := []float64{1, 0, 0, 0}
 	step := func(tr gfn.TrustRegion, visits, logit float64) (report gfn.TrustStep, moved float64) {
 		n, logPF := policyNet(g)
@@ -4338,7 +4327,7 @@ func TestTrustRegionByHand(t *testing.T) {
 // A step keeps to its KL, measured anew; one that fails leaves every bit of the parameters, and what the network keeps.
 func TestTrustRegionStep(t *testing.T) {
 	accepted, rejected := 0, 0
-	onDAGs(t, func(t *testing.T, rng *rand.Rand, g *gfn.Graph) {
+	onDAGs(func(rng *rand.Rand, g *gfn.Graph) {
 		n, _ := policyNet(g, 8)
 		b := draw(t, g.Env, n.Eval, 10, gfn.Sampling{Seed: rng.Uint64()})
 		old, logPF, a := slices.Clone(n.Params), slices.Clone(b.LogPF[:len(b.FAction)]), normal(rng, len(b.Steps))
@@ -4414,8 +4403,8 @@ func TestMonotoneImprovement(t *testing.T) {
 	for _, penalised := range []bool{true, false} {
 		for seed := range uint64(5) {
 			rng := rand.New(rand.NewPCG(seed, 8))
-			g := enumerate(t, randomDAG(rng, 8))
-			g = enumerate(t, gfn.Tabular(g))
+			g := enumerate(randomDAG(rng, 8))
+			g = enumerate(gfn.Tabular(g))
 			logPB := randomPB(rng, g)
 			n, logPF := policyNet(g)
 			tr := gfn.DefaultTrustRegion()
@@ -4448,7 +4437,7 @@ func TestMonotoneImprovement(t *testing.T) {
 // ---- guides (spec §4) ----
 
 func TestExitCapped(t *testing.T) {
-	g := enumerate(t, parse(t, "hypergrid:dim=2,height=8,r0=0.01"))
+	g := enumerate(parse("hypergrid:dim=2,height=8,r0=0.01"))
 	logPF := g.Forward(gfn.UniformPF)
 	guide := gfn.TraitsOf(g.Env).Guide.(gfn.ExitCapped)
 	p := guide.Policy(&g.States, logPF)
@@ -4478,7 +4467,7 @@ func TestExitCapped(t *testing.T) {
 	}
 	// where the policy is all but sure of the exit, what it does otherwise is still told apart
 	sure := []float64{-40, -41, math.Log1p(-math.Exp(-40) - math.Exp(-41))}
-	three := &enumerate(t, must(gfn.NewExplicit([][2]int{{0, 1}, {0, 2}}, map[int]float64{0: 1, 1: 1, 2: 1}, -50))).States
+	three := &enumerate(must(gfn.NewExplicit([][2]int{{0, 1}, {0, 2}}, map[int]float64{0: 1, 1: 1, 2: 1}, -50))).States
 	q := gfn.ExitCapped{Cap: 0.5, Threshold: 1}.Policy(three, append(sure, 0, 0))
 	closeTo(t, 0.5/(1+math.Exp(-1)), math.Exp(q[0]), 1e-12)
 	require.Equal(t, []float64{0, 0}, q[3:], "where only the exit is legal it stays sure")
@@ -4491,7 +4480,7 @@ func TestExitCapped(t *testing.T) {
 // before it observes a batch, when it knows few of the endpoints and says PB of the others, and after.
 func TestReplayGuide(t *testing.T) {
 	for _, order := range []string{"append", "ends", "any"} {
-		g := enumerate(t, parse(t, "sequence:length=4,tokens=AB,reward=motif,order="+order))
+		g := enumerate(parse("sequence:length=4,tokens=AB,reward=motif,order=" + order))
 		reach := make([]map[int]bool, g.Len()) // terminating rows reachable from each row
 		for row := g.Len() - 1; row >= 0; row-- {
 			reach[row] = map[int]bool{}
@@ -4562,7 +4551,7 @@ func TestReplayGuide(t *testing.T) {
 // is the sum over x of the exact ones of the Markov guides w_x with all of ρ on x. Returns do without a critic, and so
 // does the step down c(τ)².
 func TestEndpointGuide(t *testing.T) {
-	onDAGs(t, func(t *testing.T, rng *rand.Rand, g *gfn.Graph) {
+	onDAGs(func(rng *rand.Rand, g *gfn.Graph) {
 		logPF, logPB, logZ := randomPF(rng, g), randomPB(rng, g), rng.NormFloat64()
 		logρ := g.LogTerminating(logPF)
 		guides := make([][]float64, g.Len())
@@ -4622,7 +4611,7 @@ func requireHolds(t *testing.T, bounds []gfn.Bound) {
 // endpoint. Some case comes near to each bound that can be attained.
 func TestGuarantees(t *testing.T) {
 	tight := map[string]float64{} // the largest share of its right side that a left side reaches
-	onDAGs(t, func(t *testing.T, rng *rand.Rand, g *gfn.Graph) {
+	onDAGs(func(rng *rand.Rand, g *gfn.Graph) {
 		requireHolds(t, gfn.Check(g, 12, rng.Uint64()))
 		logPB := randomPB(rng, g)
 		for _, size := range []float64{1, 0.1, 0.01, 1e-9} {
@@ -4656,7 +4645,7 @@ func TestGuarantees(t *testing.T) {
 
 // Both sides of guarantees 1 to 3, of the evidence bounds and of the certificate against sums over all trajectories.
 func TestGuaranteesByDefinition(t *testing.T) {
-	onDAGs(t, func(t *testing.T, rng *rand.Rand, g *gfn.Graph) {
+	onDAGs(func(rng *rand.Rand, g *gfn.Graph) {
 		P, P2, logPB, n := randomPF(rng, g), randomPF(rng, g), randomPB(rng, g), g.Len()
 		V := g.Value(P, g.RewardF(P, logPB, g.LogZ()))
 		A := g.Advantage(V, g.RewardF(P, logPB, g.LogZ()))
@@ -4720,7 +4709,7 @@ func TestGuaranteesByDefinition(t *testing.T) {
 
 // Guarantee 4 against sums over all trajectories, with guides by endpoint that are not normalised.
 func TestGuidingByDefinition(t *testing.T) {
-	onDAGs(t, func(t *testing.T, rng *rand.Rand, g *gfn.Graph) {
+	onDAGs(func(rng *rand.Rand, g *gfn.Graph) {
 		logPF, logPB, all := randomPF(rng, g), randomPB(rng, g), trajectories(g)
 		guides, to, ρ := make([][]float64, g.Len()), make([][]float64, g.Len()), make([]float64, g.Len())
 		for x := range guides {
@@ -4762,7 +4751,7 @@ func TestGuidingByDefinition(t *testing.T) {
 // Two trajectories attain the certificate: PF = (¾, ¼) and the target (¼, ¾) have residuals log 9 apart and total
 // variation ½ = tanh(¼ log 9), whatever log Z is. Residuals within 0.04 certify 0.01.
 func TestResidualCertificate(t *testing.T) {
-	g := enumerate(t, fork())
+	g := enumerate(fork())
 	logPB := g.Backward(gfn.UniformPB)
 	b := gfn.ResidualCertificate(g, []float64{math.Log(0.75), math.Log(0.25), 0, 0}, logPB)
 	require.Equal(t, "residual certificate", b.Name)
@@ -4771,7 +4760,7 @@ func TestResidualCertificate(t *testing.T) {
 	b = gfn.ResidualCertificate(g, normalised([]float64{0, math.Log(3) + 0.04, 0, 0}, g.FStart), logPB)
 	require.InDelta(t, math.Tanh(0.01), b.Right, 1e-14)
 	require.Less(t, b.Left, 0.01)
-	g = enumerate(t, dag(t, "nodes=1")) // one state, one trajectory
+	g = enumerate(dag("nodes=1")) // one state, one trajectory
 	b = gfn.ResidualCertificate(g, g.Forward(gfn.UniformPF), nil)
 	require.Equal(t, []float64{0, 0}, []float64{b.Left, b.Right})
 }
@@ -4818,10 +4807,10 @@ func TestCheckKeepsTheWorst(t *testing.T) {
 // finite sides, and KL(PF ‖ PB R/Z*) of the uniform policy is ½ log ½ + ½ (log ½ + 1000).
 func TestGuaranteesOfTinyRewards(t *testing.T) {
 	for _, scale := range []float64{500, 1e5} {
-		g := enumerate(t, wordsOf(3, 2, []float64{0, -scale, -2 * scale, -scale / 3, 0, -scale, 5, -2 * scale}))
+		g := enumerate(wordsOf(3, 2, []float64{0, -scale, -2 * scale, -scale / 3, 0, -scale, 5, -2 * scale}))
 		requireHolds(t, gfn.Check(g, 12, 1))
 	}
-	g := enumerate(t, wordsOf(1, 2, []float64{0, -1000}))
+	g := enumerate(wordsOf(1, 2, []float64{0, -1000}))
 	b := gfn.MarginalGap(g, g.Forward(gfn.UniformPF), g.Backward(gfn.UniformPB))
 	closeTo(t, 500-math.Log(2), b.Left, 1e-12)
 	closeTo(t, 500-math.Log(2), b.Right, 1e-12)
@@ -4832,7 +4821,7 @@ func TestGuaranteesOfTinyRewards(t *testing.T) {
 func improvement(
 	t *testing.T, edges [][2]int, ends [2]int, choose func(node, k int) (p, p2, logPB float64),
 ) (bounds []gfn.Bound, H float64) {
-	g := enumerate(t, must(gfn.NewExplicit(edges, map[int]float64{ends[0]: 1, ends[1]: 1}, -50)))
+	g := enumerate(must(gfn.NewExplicit(edges, map[int]float64{ends[0]: 1, ends[1]: 1}, -50)))
 	p, p2, logPB := make([]float64, len(g.FAction)), make([]float64, len(g.FAction)), make([]float64, len(g.BAction))
 	for e, row := range g.From {
 		if k := g.Back[e]; k >= 0 {
@@ -4926,7 +4915,7 @@ func TestEditingBoundsAreAttained(t *testing.T) {
 	for length := 1; length <= 4; length++ {
 		logR, seed := slices.Repeat([]float64{-300}, 1<<length), make([]int, length)
 		logR[len(logR)-1] = 0
-		g := enumerate(t, wordsOf(length, 2, logR))
+		g := enumerate(wordsOf(length, 2, logR))
 		asSeed, other := sampler(g, func(int) int { return 0 }), sampler(g, func(int) int { return 1 })
 		for _, c := range [][3]float64{{0, 0.5, 0}, {0.3, 0.1, 0.4}, {0.8, 3, 0.4}, {1, 0.5, 0}} {
 			fair := asSeed
@@ -4940,7 +4929,7 @@ func TestEditingBoundsAreAttained(t *testing.T) {
 		}
 	}
 	// From ABAB to BABA are two edits and four changed letters.
-	g := enumerate(t, wordsOf(4, 2, make([]float64, 16)))
+	g := enumerate(wordsOf(4, 2, make([]float64, 16)))
 	swap := newEditing(g, sampler(g, func(at int) int { return 1 - at%2 }), 1, 0, 0, []int{0, 1, 0, 1})
 	b := gfn.Editing(g, swap.e, swap.seed)[0]
 	require.InDeltaSlice(t, []float64{2, 4}, []float64{b.Left, b.Right}, 1e-6)
@@ -4949,7 +4938,7 @@ func TestEditingBoundsAreAttained(t *testing.T) {
 // Bounds of spec §8 against their sides by definition, on random samplers. Without its exponent the third would fail.
 func TestEditingBounds(t *testing.T) {
 	broken, factor := 0, 1.0
-	onEditors(t, func(t *testing.T, _ *rand.Rand, c editing) {
+	onEditors(func(_ *rand.Rand, c editing) {
 		var lev, hamming, edited, sampled float64
 		law := c.exact()
 		pf := c.LogTerminating(c.logPF)
@@ -4998,10 +4987,10 @@ func TestEditingBounds(t *testing.T) {
 // trajectories: with the given flows F, with those of the exits, R(s)/PF(sf|s), and with F(s) R̂(s), R̂ = 1 where R
 // is not defined.
 func TestControlByDefinition(t *testing.T) {
-	onDAGs(t, func(t *testing.T, rng *rand.Rand, g *gfn.Graph) {
+	onDAGs(func(rng *rand.Rand, g *gfn.Graph) {
 		exits := rng.IntN(2) == 0
 		if exits {
-			g = enumerate(t, everyExit(rng, g))
+			g = enumerate(everyExit(rng, g))
 		}
 		logPF, logPB, logF, α := randomPF(rng, g), randomPB(rng, g), normal(rng, g.Len()), math.Exp(rng.NormFloat64())
 		byExit, shaped := make([]float64, g.Len()), slices.Clone(logF)
@@ -5045,7 +5034,7 @@ path consistency,soft Q-learning,forward-looking,random policy value,random poli
 		"sequence:length=3,tokens=ABC,order=any":    exact,
 		"explicit":                                  "random policy bias",
 	} {
-		g, names := enumerate(t, parse(t, spec)), []string(nil)
+		g, names := enumerate(parse(spec)), []string(nil)
 		few, many := gfn.Check(g, 9, 1), gfn.Check(g, 20, 1)
 		requireHolds(t, append(gfn.Check(g, 3, 2), many...))
 		for i, b := range few {
@@ -5058,7 +5047,7 @@ path consistency,soft Q-learning,forward-looking,random policy value,random poli
 		require.InDelta(t, 0, named(gfn.Check(g, 3, 1), "evidence lower bound").Slack(), 1e-9, "the third is an oracle")
 		require.Less(t, named(gfn.Check(g, 2, 1), "improvement, KL").Left, 0.1, "the second step is short")
 	}
-	onDAGs(t, func(t *testing.T, _ *rand.Rand, g *gfn.Graph) {
+	onDAGs(func(_ *rand.Rand, g *gfn.Graph) {
 		requireHolds(t, gfn.UniformValue(g))
 	})
 }
@@ -5109,7 +5098,7 @@ func requireSoft(t *testing.T, g *gfn.Graph, logPB []float64, α float64) {
 // Soft values on random DAGs, the grid and structures: the corrected reward samples R/Z* for any PB,
 // the uncorrected one n(x)R(x); V(s0) = α log of the sum.
 func TestSoftValue(t *testing.T) {
-	onDAGs(t, func(t *testing.T, rng *rand.Rand, g *gfn.Graph) {
+	onDAGs(func(rng *rand.Rand, g *gfn.Graph) {
 		for _, α := range []float64{0.1, 0.5, 1, 3} {
 			requireSoft(t, g, randomPB(rng, g), α)
 		}
@@ -5117,13 +5106,13 @@ func TestSoftValue(t *testing.T) {
 	for _, spec := range []string{
 		small[0], "dag:nodes=3,samples=20", "dag:nodes=4,samples=20", "sequence:length=4,tokens=ABC,order=ends",
 	} {
-		g := enumerate(t, parse(t, spec))
+		g := enumerate(parse(spec))
 		for _, α := range []float64{0.3, 1, 2} {
 			requireSoft(t, g, g.Backward(gfn.UniformPB), α)
 			requireSoft(t, g, randomPB(rand.New(rand.NewPCG(4, 4)), g), α)
 		}
 	}
-	g := enumerate(t, fork())
+	g := enumerate(fork())
 	r := g.SoftReward(nil, g.LogR, 1)
 	r[2], r[3] = math.Inf(-1), math.Inf(-1) // no reward is within reach: a policy nevertheless
 	v, logPF := g.SoftValue(r, 2)
@@ -5143,7 +5132,7 @@ func TestSoftBias(t *testing.T) {
 		{"dag:nodes=4,samples=20", 0.01, 1}, {"explicit", 0.01, 1}, {"sequence:length=4,tokens=ABC,order=append", 0, 1e-10},
 		{"sequence:length=4,tokens=ABC,order=ends", 0, 1e-10}, {"sequence:length=4,tokens=ABC,order=any", 0, 1e-10},
 	} {
-		g := enumerate(t, parse(t, c.spec))
+		g := enumerate(parse(c.spec))
 		_, logPF := g.SoftValue(g.SoftReward(nil, g.LogR, 1), 1)
 		tv := gfn.TV(g.LogTerminating(logPF), g.LogTarget())
 		n := g.LogTrajectories()
@@ -5297,9 +5286,9 @@ func (m control) actor(logπ, q []float64) (sum float64) {
 // log F and Q = α log F PF the inconsistency of a part is −α times its residual; PCL is α² SubTB, SQL α² DB and
 // π-SQL α² MDB. FL-DB is in the table of objectives, as soft Q-learning with a shaped reward.
 func TestControlIsBalance(t *testing.T) {
-	onDAGs(t, func(t *testing.T, rng *rand.Rand, g *gfn.Graph) {
+	onDAGs(func(rng *rand.Rand, g *gfn.Graph) {
 		for _, α := range []float64{0.4, 1, 2.5} {
-			b, v, d := sampled(t, rng, enumerate(t, everyExit(rng, g)), true)
+			b, v, d := sampled(t, rng, enumerate(everyExit(rng, g)), true)
 			copy(v.LogPF, randomPolicy(rng, b.FStart))
 			for _, pair := range [][2]gfn.Objective{
 				{gfn.SubTB(0), gfn.PCL(0, α)}, {gfn.SubTB(0.8), gfn.PCL(0.8, α)}, {gfn.DB, gfn.SQL(α)}, {gfn.MDB, gfn.PiSQL(α)},
@@ -5318,7 +5307,7 @@ func TestControlIsBalance(t *testing.T) {
 // SAC is two critics by their targets, and the actor by the lesser one. The actor's loss is 0 at the softmax of Q/α,
 // and its gradient in log π is right whatever Σ π is.
 func TestSACByDefinition(t *testing.T) {
-	onDAGs(t, func(t *testing.T, rng *rand.Rand, g *gfn.Graph) {
+	onDAGs(func(rng *rand.Rand, g *gfn.Graph) {
 		for _, α := range []float64{0.4, 1, 2.5} {
 			b, v, d := sampled(t, rng, g, true)
 			copy(v.LogPF, randomPolicy(rng, b.FStart))
@@ -5365,7 +5354,7 @@ func TestSACByDefinition(t *testing.T) {
 // SoftState of the action values of any policy is its value E[Σ r − α log π], by exact evaluation; the
 // larger critic does not matter.
 func TestSoftState(t *testing.T) {
-	onDAGs(t, func(t *testing.T, rng *rand.Rand, g *gfn.Graph) {
+	onDAGs(func(rng *rand.Rand, g *gfn.Graph) {
 		const α = 0.6
 		logPF := randomPF(rng, g)
 		r := g.SoftReward(randomPB(rng, g), g.LogR, α)
@@ -5391,15 +5380,15 @@ func TestSoftState(t *testing.T) {
 // ---- random policy evaluation (spec §7) ----
 
 // independent are environments on which g does not depend on the path.
-func independent(t *testing.T) (envs map[string]gfn.Env) {
-	envs = map[string]gfn.Env{"hypergrid": parse(t, "hypergrid:dim=5,height=2"), "dag": parse(t, "dag:nodes=2")}
+func independent() (envs map[string]gfn.Env) {
+	envs = map[string]gfn.Env{"hypergrid": parse("hypergrid:dim=5,height=2"), "dag": parse("dag:nodes=2")}
 	for seed := range uint64(10) {
 		rng := rand.New(rand.NewPCG(seed, 7))
 		envs[fmt.Sprint("tree ", seed)] = randomTree(rng, 3+rng.IntN(30))
 	}
 	for _, order := range []string{"append", "ends", "any"} {
-		envs[order] = parse(t, "sequence:length=4,tokens=ABC,order="+order)
-		envs[order+", length=10"] = parse(t, "sequence:length=10,tokens=AB,order="+order)
+		envs[order] = parse("sequence:length=4,tokens=ABC,order=" + order)
+		envs[order+", length=10"] = parse("sequence:length=10,tokens=AB,order=" + order)
 	}
 	return envs
 }
@@ -5438,26 +5427,26 @@ func TestLogG(t *testing.T) {
 		agree++
 		require.NoError(t, err)
 	}
-	onDAGs(t, func(t *testing.T, _ *rand.Rand, g *gfn.Graph) { try(g) })
+	onDAGs(func(_ *rand.Rand, g *gfn.Graph) { try(g) })
 	require.Greater(t, differ, 5)
 	require.Greater(t, agree, 5)
-	for name, env := range independent(t) {
+	for name, env := range independent() {
 		if !strings.Contains(name, "length=10") { // of 10! paths
-			try(enumerate(t, env))
+			try(enumerate(env))
 		}
 	}
 	for _, spec := range []string{
 		"hypergrid", "hypergrid:dim=3,height=4", "hypergrid:height=3", "dag:nodes=3", "explicit",
 	} {
 		differ = 0
-		try(enumerate(t, parse(t, spec)))
+		try(enumerate(parse(spec)))
 		require.Equal(t, 1, differ, spec)
 	}
 	// A(1) = 12 and A(2) = 11: by way of 1 and of 2 log g(3) differs by 0.09
 	edges := append(slices.Repeat([][2]int{{1, 4}, {2, 5}}, 10), [][2]int{{1, 4}, {0, 1}, {0, 2}, {1, 3}, {2, 3}}...)
 	close := must(gfn.NewExplicit(edges, map[int]float64{3: 1, 4: 1, 5: 1}, -50))
-	require.Error(t, failure(enumerate(t, close).LogG(nil)))
-	_, err := enumerate(t, parse(t, "hypergrid:height=8")).LogG(nil)
+	require.Error(t, failure(enumerate(close).LogG(nil)))
+	_, err := enumerate(parse("hypergrid:height=8")).LogG(nil)
 	// A = 3 away from the edges: 3·3/2·3/2 by way of 1,1, where both coordinates have grown, and 3·3·3/2 by way of 2,0
 	require.EqualError(t, err,
 		`gfn: g depends on the path: log g of "2,1" is 1.90954 by way of "1,1" and 2.60269 by way of "2,0"`)
@@ -5465,8 +5454,8 @@ func TestLogG(t *testing.T) {
 
 // In a batch of any trajectories, and of single states, log g is what it is on the graph.
 func TestLogGOfBatches(t *testing.T) {
-	for name, env := range independent(t) {
-		g := enumerate(t, env)
+	for name, env := range independent() {
+		g := enumerate(env)
 		want := must(g.LogG(nil))
 		b := draw(t, env, gfn.UniformPF, 3, gfn.Sampling{})
 		ends := [][]int{}
@@ -5482,7 +5471,7 @@ func TestLogGOfBatches(t *testing.T) {
 			closeTo(t, want, got[row], 1e-12, name)
 		}
 	}
-	b := batchOf(parse(t, "hypergrid:height=8"))
+	b := batchOf(parse("hypergrid:height=8"))
 	for _, path := range [][]int{{0, 0, 1, 2}, {0, 1, 0, 2}} {
 		require.NoError(t, b.Walk(path))
 	}
@@ -5514,9 +5503,9 @@ func TestRandomPolicyEvaluation(t *testing.T) {
 		closeTo(t, math.Log(sum), logV[0], 1e-10)
 		return logG, logV, logPF, err
 	}
-	onDAGs(t, func(t *testing.T, _ *rand.Rand, g *gfn.Graph) { anywhere(g) })
-	for name, env := range independent(t) {
-		g := enumerate(t, env)
+	onDAGs(func(_ *rand.Rand, g *gfn.Graph) { anywhere(g) })
+	for name, env := range independent() {
+		g := enumerate(env)
 		logG, logV, logPF, err := anywhere(g)
 		require.NoError(t, err, name)
 		p, target, d := g.LogTerminating(logPF), g.LogTarget(), g.LogVisits(g.Forward(gfn.UniformPF))
@@ -5540,7 +5529,7 @@ func TestRandomPolicyEvaluation(t *testing.T) {
 // Where g depends on the path the policy is biased; go test -run RandomPolicyBias -v . prints by how much.
 func TestRandomPolicyBias(t *testing.T) {
 	for _, spec := range small {
-		g := enumerate(t, parse(t, spec))
+		g := enumerate(parse(spec))
 		_, logPF, err := g.RandomPolicyEvaluation()
 		tv := gfn.TV(g.LogTerminating(logPF), g.LogTarget())
 		t.Logf("%-42s TV %.3g, %v", spec, tv, err)
@@ -5564,7 +5553,7 @@ func TestLargeG(t *testing.T) {
 		rewards[2*i+1] = 1 + float64(i%7)
 	}
 	rewards[2*steps] = 1
-	g := enumerate(t, must(gfn.NewExplicit(edges, rewards, -50)))
+	g := enumerate(must(gfn.NewExplicit(edges, rewards, -50)))
 	logG := must(g.LogG(nil))
 	closeTo(t, steps*math.Ln2, slices.Max(logG), 1e-12)
 	require.True(t, math.IsInf(math.Exp(slices.Max(logG)), 1))
@@ -5604,7 +5593,7 @@ func rpe(b *gfn.Batch, logV, logGR []float64) (loss float64) {
 
 // RPE against its definition; its cotangents by central differences; 0 at the values.
 func TestRPE(t *testing.T) {
-	onDAGs(t, func(t *testing.T, rng *rand.Rand, g *gfn.Graph) {
+	onDAGs(func(rng *rand.Rand, g *gfn.Graph) {
 		b, v, d := sampled(t, rng, g, true)
 		require.NoError(t, b.AddChildren())
 		v.Reset(b, true)
@@ -5661,15 +5650,15 @@ func TestValuePolicy(t *testing.T) {
 		b.Evaluate(p, nil) // some rows, and then some more
 		require.InDeltaSlice(t, b.Forward(g.Policy(want)), b.LogPF, 1e-10)
 	}
-	onDAGs(t, func(t *testing.T, rng *rand.Rand, g *gfn.Graph) { try(g, rng) })
-	for _, env := range independent(t) {
-		if g := enumerate(t, env); g.Len() < 2000 {
+	onDAGs(func(rng *rand.Rand, g *gfn.Graph) { try(g, rng) })
+	for _, env := range independent() {
+		if g := enumerate(env); g.Len() < 2000 {
 			try(g, rand.New(rand.NewPCG(1, 1)))
 		}
 	}
 	// a broken environment is for the batch to report
 	var b gfn.Batch
-	b.Reset(alter(parse(t, "hypergrid:height=4"), func(e *variant) {
+	b.Reset(alter(parse("hypergrid:height=4"), func(e *variant) {
 		e.backward = func(dst, _ []int) []int { return dst }
 	}))
 	require.Error(t, b.Sample(gfn.ValuePolicy(func(*gfn.States, int, int, []float64) {}), 9, gfn.Sampling{}))
@@ -5698,10 +5687,10 @@ func TestPathIndependent(t *testing.T) {
 		env            gfn.Env
 		beyond, within string
 	}{
-		{parse(t, "hypergrid:dim=2,height=4"), unknown, depends},
-		{promising{parse(t, "hypergrid:dim=2,height=4"), true}, "", depends},
+		{parse("hypergrid:dim=2,height=4"), unknown, depends},
+		{promising{parse("hypergrid:dim=2,height=4"), true}, "", depends},
 		{tree, unknown, ""}, {promising{tree, false}, unknown, ""}, {promising{tree, true}, "", ""},
-		{parse(t, "sequence:length=4,order=ends"), "", ""},
+		{parse("sequence:length=4,order=ends"), "", ""},
 	} {
 		for limit, want := range map[int]string{0: c.beyond, 1000: c.within} {
 			if tr, err := start(c.env, limit); want != "" {
@@ -5714,17 +5703,17 @@ func TestPathIndependent(t *testing.T) {
 		}
 	}
 	promised := 0
-	for name, env := range independent(t) {
+	for name, env := range independent() {
 		if gfn.TraitsOf(env).PathIndependent {
 			promised++
-			require.NoError(t, failure(enumerate(t, env).LogG(nil)), name)
+			require.NoError(t, failure(enumerate(env).LogG(nil)), name)
 		}
 	}
 	require.Equal(t, 6, promised)
 
 	var lists [2][][]float64 // and the numbers are those of an enumerated space
 	for i, limit := range []int{0, 1 << 20} {
-		tr := must(start(parse(t, "sequence:length=5,tokens=ACGT,order=any"), limit))
+		tr := must(start(parse("sequence:length=5,tokens=ACGT,order=any"), limit))
 		require.NoError(t, tr.Run(context.Background(), nil))
 		require.Equal(t, limit > 0, tr.Graph != nil)
 		require.False(t, math.IsNaN(tr.Curve[0].ELBO))
@@ -5736,7 +5725,7 @@ func TestPathIndependent(t *testing.T) {
 // An environment whose backward actions do not lead back is an error, not an endless walk.
 func TestLogGEnds(t *testing.T) {
 	broken := true
-	stays := promising{alter(parse(t, "hypergrid:height=4"), func(e *variant) {
+	stays := promising{alter(parse("hypergrid:height=4"), func(e *variant) {
 		undo := e.undo
 		e.undo = func(s []int, b int) int {
 			if broken {
@@ -5801,7 +5790,7 @@ func (c editing) prefix(s []int, x int) (p []float64, top, flag float64) {
 
 // onEditors runs a test on many random samplers, some of them nearly deterministic, with noise of any size and none,
 // and with settings inside and at the ends of their ranges.
-func onEditors(t *testing.T, test func(t *testing.T, rng *rand.Rand, c editing)) {
+func onEditors(test func(rng *rand.Rand, c editing)) {
 	for i := range uint64(300) {
 		rng := rand.New(rand.NewPCG(i, 8))
 		length, letters := 1+rng.IntN(4), 2+rng.IntN(3)
@@ -5809,7 +5798,7 @@ func onEditors(t *testing.T, test func(t *testing.T, rng *rand.Rand, c editing))
 		for i := range logR {
 			logR[i] *= size // the larger, the more is up to a single word
 		}
-		g := enumerate(t, wordsOf(length, letters, logR))
+		g := enumerate(wordsOf(length, letters, logR))
 		logPF, sharp := normal(rng, len(g.FAction)), []float64{0.3, 2, 20}[rng.IntN(3)]
 		for e := range logPF {
 			logPF[e] *= sharp
@@ -5832,13 +5821,13 @@ func onEditors(t *testing.T, test func(t *testing.T, rng *rand.Rand, c editing))
 		for t := range seed {
 			seed[t] = rng.IntN(letters)
 		}
-		test(t, rng, newEditing(g, logPF, δ, σ, λ, seed))
+		test(rng, newEditing(g, logPF, δ, σ, λ, seed))
 	}
 }
 
 // The law of the edits, against the sum over every way of flagging and drawing.
 func TestEditorByDefinition(t *testing.T) {
-	onEditors(t, func(t *testing.T, _ *rand.Rand, c editing) {
+	onEditors(func(_ *rand.Rand, c editing) {
 		want := map[string]float64{}
 		T := len(c.seed)
 		var from func(s []int, t int, p float64)
@@ -5874,7 +5863,7 @@ func TestEditorByDefinition(t *testing.T) {
 func TestEditorSampled(t *testing.T) {
 	const n = 20000
 	i := 0
-	onEditors(t, func(t *testing.T, _ *rand.Rand, c editing) {
+	onEditors(func(_ *rand.Rand, c editing) {
 		if i++; i%12 > 0 {
 			return
 		}
@@ -5937,15 +5926,15 @@ func TestEditorErrors(t *testing.T) {
 		return failure(gfn.NewEditor(env, gfn.UniformPF, δ, σ, λ))
 	}
 	require.NoError(t, editor(words, 0, 0, 0))
-	require.NoError(t, editor(gfn.Tabular(enumerate(t, words)), 1, 5, 0.999))
+	require.NoError(t, editor(gfn.Tabular(enumerate(words)), 1, 5, 0.999))
 	refusals{
 		{editor(words, 1.5, 0, 0), "delta is 1.5"}, {editor(words, math.NaN(), 0, 0), "delta is NaN"},
 		{editor(words, 0, -1, 0), "sigma is -1"},
 		{editor(words, 0, math.Inf(1), 0), "sigma is +Inf"}, {editor(words, 0, 0, 1), "lambda is 1"},
-		{editor(parse(t, "hypergrid"), 0, 0, 0), "HyperGrid"},
-		{editor(parse(t, "sequence:order=ends,length=2"), 0, 0, 0), "order=ends"},
+		{editor(parse("hypergrid"), 0, 0, 0), "HyperGrid"},
+		{editor(parse("sequence:order=ends,length=2"), 0, 0, 0), "order=ends"},
 		{editor(gfn.Fixture(), 0, 0, 0), "Explicit"},
-		{editor(parse(t, "sequence:order=any,length=2"), 0, 0, 0), "order=any"},
+		{editor(parse("sequence:order=any,length=2"), 0, 0, 0), "order=any"},
 	}.check(t)
 	e := must(gfn.NewEditor(words, gfn.UniformPF, 1, 0, 0))
 	for _, seed := range [][]int{{0, 1}, {0, 1, 2}} {
@@ -6044,7 +6033,7 @@ func (was before) advantages(
 // Networks begin apart from each other, and targets as what they follow. Tabular ones begin as uniform policies and
 // values of 0.
 func TestNetworksBegin(t *testing.T) {
-	env := parse(t, "hypergrid:dim=2,height=3,r0=0.1")
+	env := parse("hypergrid:dim=2,height=3,r0=0.1")
 	for method, pair := range map[string][2]string{"rl-b": {"f", "fb"}, "sac": {"q1", "q2"}} {
 		c := quick(method)
 		nets := trainer(t, env, c).Nets()
@@ -6065,7 +6054,7 @@ func TestNetworksBegin(t *testing.T) {
 func TestBackwardPolicyLearns(t *testing.T) {
 	c := quick("tb-b")
 	c.Clip, c.Replay = 0, 0
-	tr := trainer(t, parse(t, small[0]), c)
+	tr := trainer(t, parse(small[0]), c)
 	was, _ := step(t, tr)
 	b, d := tr.Batch(), new(gfn.Flows)
 	was.eval("pb", b)
@@ -6080,7 +6069,7 @@ func TestExplorationInTraining(t *testing.T) {
 	c := quick("tb-u")
 	c.Seed, c.Replay, c.Epsilon, c.EpsilonEnd, c.Temperature = 3, 0, 0.8, 0.2, 2
 	c.LR = 0.1
-	tr := trainer(t, parse(t, small[0]), c)
+	tr := trainer(t, parse(small[0]), c)
 	for k := range 8 {
 		b := batchOf(tr.Env)
 		ε := 0.8 - 0.6*float64(k)/12
@@ -6095,7 +6084,7 @@ func TestExplorationInTraining(t *testing.T) {
 func TestReplay(t *testing.T) {
 	c := quick("sac")
 	c.Replay, c.Iterations = 30, 5 // 16, then 8 new ones an iteration
-	tr, fresh := trainer(t, parse(t, "hypergrid:dim=2,height=3,r0=0.1"), c), 16
+	tr, fresh := trainer(t, parse("hypergrid:dim=2,height=3,r0=0.1"), c), 16
 	var last [][]int
 	only := map[string]int{}
 	for range c.Iterations {
@@ -6128,7 +6117,7 @@ func TestGuideInTraining(t *testing.T) {
 		if c.Tabular, c.Guide = true, guide; guide == "none" {
 			c.Method, c.Guide = "rl-b", "auto"
 		}
-		tr := trainer(t, parse(t, small[0]), c)
+		tr := trainer(t, parse(small[0]), c)
 		was, _ := step(t, tr)
 		pb[guide] = tr.Nets()["pb"].Params
 		require.NotEqual(t, was.nets["pb"].Params, pb[guide])
@@ -6149,7 +6138,7 @@ func TestPolicyGradientSettings(t *testing.T) {
 				c := quick("rl-b")
 				c.Centring, c.BackwardStep, c.Lambda, c.LambdaV = name, backward, λ, 0.4
 				c.Clip, c.LogZ, c.Schedule = 0, 0.5, "constant"
-				tr := trainer(t, parse(t, small[0]), c)
+				tr := trainer(t, parse(small[0]), c)
 				step(t, tr) // so that the critics are not at their start
 				was, loss := step(t, tr)
 				check := func(policy string, b *gfn.Batch, way gfn.Direction, a []float64) {
@@ -6187,7 +6176,7 @@ func TestPolicyGradientSettings(t *testing.T) {
 func TestTrustRegionTraining(t *testing.T) {
 	c := quick("rl-t")
 	c.KL, c.Schedule = 0.4, "linear"
-	tr := trainer(t, parse(t, small[0]), c)
+	tr := trainer(t, parse(small[0]), c)
 	for range 6 {
 		step(t, tr)
 	}
@@ -6201,7 +6190,7 @@ func TestTrustRegionTraining(t *testing.T) {
 	require.Equal(t, was.nets["pf"].Params, tr.Nets()["pf"].Params)
 
 	// Evaluations report the mean over the steps that were accepted.
-	tr = trainer(t, parse(t, small[0]), c)
+	tr = trainer(t, parse(small[0]), c)
 	for _, s := range []gfn.TrustStep{{true, 1, 0.02, 0, 0}, {}, {true, 0.5, 0.01, 0, 0}, {}} {
 		tr.Note(s)
 	}
@@ -6221,7 +6210,7 @@ func TestClipAndSchedules(t *testing.T) {
 	require.InDeltaSlice(t, []float64{0.6, 0.8}, g, 1e-15)
 	c := quick("tb-b")
 	c.Clip = 1e-3
-	tr := trainer(t, parse(t, small[0]), c)
+	tr := trainer(t, parse(small[0]), c)
 	step(t, tr)
 	for _, n := range tr.Nets() {
 		require.InEpsilon(t, 1e-4, math.Sqrt(dot(n.M, n.M)), 1e-9)
@@ -6238,7 +6227,7 @@ func TestClipAndSchedules(t *testing.T) {
 	// All rates follow the schedule: the third step of four is half of what Adam's moments say.
 	c = quick("rl-b")
 	c.Iterations, c.Schedule, c.LR, c.LRV, c.LRZ = 4, "linear", 0.003, 0.007, 0.11
-	tr = trainer(t, parse(t, small[0]), c)
+	tr = trainer(t, parse(small[0]), c)
 	step(t, tr)
 	step(t, tr)
 	var was [][]float64
@@ -6266,7 +6255,7 @@ func TestMethods(t *testing.T) {
 	require.Panics(t, func() { gfn.PCL(-1, 1) })
 	clear(gfn.Methods()) // it is the caller's
 	rng := rand.New(rand.NewPCG(8, 8))
-	b, v, d := sampled(t, rng, enumerate(t, everyExit(rng, enumerate(t, randomDAG(rng, 8)))), true)
+	b, v, d := sampled(t, rng, enumerate(everyExit(rng, enumerate(randomDAG(rng, 8)))), true)
 	require.NoError(t, b.AddChildren())
 	v.Reset(b, true)
 	v.LogRhat, v.LogG, v.Next = normal(rng, b.Len()), normal(rng, b.Len()), normal(rng, b.Len())
@@ -6320,7 +6309,7 @@ func TestPaperNumbers(t *testing.T) {
 	for spec, rate := range map[string]float64{"hypergrid": 0.1, "sequence": 0.1, "dag:nodes=2": 1} {
 		c := gfn.DefaultConfig("rl-u")
 		want := c
-		c.Paper(parse(t, spec))
+		c.Paper(parse(spec))
 		want.Batch, want.Hidden, want.Layers, want.HiddenV, want.LayersV = 128, 256, 4, 256, 2
 		want.LR, want.LRV, want.LRZ, want.Schedule = 1e-3, 5e-3, rate, "constant"
 		want.Lambda, want.LambdaV, want.Centring, want.LogZ, want.KL = 0.99, 1, "batch", 0, 0.01
@@ -6330,12 +6319,12 @@ func TestPaperNumbers(t *testing.T) {
 		"hypergrid:r0=0.01": gfn.ExitCapped{Cap: 1e-5, Threshold: math.Log(0.01)},
 		"dag:nodes=2":       gfn.ExitCapped{Cap: 1e-10, Threshold: 75},
 	} {
-		require.Equal(t, guide, gfn.TraitsOf(parse(t, spec)).Guide, spec)
+		require.Equal(t, guide, gfn.TraitsOf(parse(spec)).Guide, spec)
 	}
 	c := gfn.DefaultConfig("rl-g")
-	require.Equal(t, &gfn.Replayed{Capacity: 1_000_000}, must(gfn.NewTrainer(parse(t, "sequence"), c)).Guide())
+	require.Equal(t, &gfn.Replayed{Capacity: 1_000_000}, must(gfn.NewTrainer(parse("sequence"), c)).Guide())
 	c.Guide = "exit"
-	require.Equal(t, gfn.ExitCapped{Cap: 1e-5, Threshold: 0}, must(gfn.NewTrainer(parse(t, "sequence"), c)).Guide())
+	require.Equal(t, gfn.ExitCapped{Cap: 1e-5, Threshold: 0}, must(gfn.NewTrainer(parse("sequence"), c)).Guide())
 	require.Equal(t, 0.9, gfn.DefaultConfig("subeb").LambdaV)
 	table := gfn.DefaultTable()
 	require.Equal(t, []float64{3, 10, 1e-3}, []float64{table.Beta, table.RMax, table.RMin})
@@ -6347,7 +6336,7 @@ func TestSubEBStep(t *testing.T) {
 	for method, other := range map[string]string{"subeb": "rl-u", "subeb-b": "rl-b"} {
 		c := gfn.DefaultConfig(method)
 		c.Batch, c.Hidden, c.HiddenV, c.Layers, c.LayersV, c.LogZ, c.LambdaV = 20, 4, 4, 1, 1, 0.5, 0.8
-		env := parse(t, "hypergrid:dim=2,height=3,r0=0.1")
+		env := parse("hypergrid:dim=2,height=3,r0=0.1")
 		tr := trainer(t, env, c)
 		c.Method = other
 		λReturns := trainer(t, env, c)
@@ -6381,7 +6370,7 @@ func TestControlStep(t *testing.T) {
 		if method == "mdb" || method == "fldb" { // which have no temperature
 			α = 1
 		}
-		tr := trainer(t, parse(t, "hypergrid:dim=2,height=3,r0=0.1"), c)
+		tr := trainer(t, parse("hypergrid:dim=2,height=3,r0=0.1"), c)
 		for range 2 {
 			table, _ := tr.Policies()
 			was, _ := step(t, tr)
@@ -6447,7 +6436,7 @@ func TestRPEStep(t *testing.T) {
 	for _, spec := range []string{"sequence:length=3,tokens=AB,order=any", "sequence:length=3,tokens=ABC,order=append"} {
 		c := gfn.DefaultConfig("rpe")
 		c.Batch, c.HiddenV, c.LayersV = 5, 4, 1
-		tr := trainer(t, parse(t, spec), c)
+		tr := trainer(t, parse(spec), c)
 		require.Len(t, tr.Nets(), 1)
 		g := tr.Graph
 		logG := must(g.LogG(nil))
@@ -6511,11 +6500,11 @@ func TestConfigReportsEveryProblem(t *testing.T) {
 	require.Equal(t, wrong, fields(c.Validate()))
 	c = gfn.DefaultConfig("tb-u")
 	c.Tabular, c.Limit = true, 10
-	_, err = gfn.NewTrainer(parse(t, small[0]), c)
+	_, err = gfn.NewTrainer(parse(small[0]), c)
 	require.Equal(t, []string{"Tabular true"}, fields(err))
 	c = gfn.DefaultConfig("tb-u")
 	c.Hidden, c.Layers = 1<<14, 2
-	_, err = gfn.NewTrainer(parse(t, small[0]), c)
+	_, err = gfn.NewTrainer(parse(small[0]), c)
 	require.Equal(t, []string{"Hidden 16384"}, fields(err))
 }
 
@@ -6532,7 +6521,7 @@ func TestControlErrors(t *testing.T) {
 		for _, limit := range []int{0, 1000} {
 			c := gfn.DefaultConfig(method)
 			c.Limit = limit
-			_, err := gfn.NewTrainer(parse(t, "sequence:length=4,tokens=ABC,order=ends,reward=table,file="+abcTable(t)), c)
+			_, err := gfn.NewTrainer(parse("sequence:length=4,tokens=ABC,order=ends,reward=table,file="+abcTable(t)), c)
 			require.ErrorContains(t, err, "gfn: Config.Method = "+method+": "+want)
 		}
 	}
@@ -6545,7 +6534,7 @@ func TestControlErrors(t *testing.T) {
 
 // Misuse is an error of one line.
 func TestTrainerErrors(t *testing.T) {
-	grid := parse(t, "hypergrid:dim=2,height=8")
+	grid := parse("hypergrid:dim=2,height=8")
 	for _, env := range []gfn.Env{nil, (*gfn.HyperGrid)(nil)} { // the second is what a constructor returns with an error
 		require.EqualError(t, failure(gfn.NewTrainer(env, quick("tb-u"))), "gfn: the environment is nil")
 	}
@@ -6561,7 +6550,7 @@ func (e shifted) Undo(s []int, b int) int { s[b] = max(0, s[b]-2); return b }
 
 // NewTrainer checks environments of others, and those of the package no more.
 func TestNewTrainerChecks(t *testing.T) {
-	grid := parse(t, "hypergrid:dim=2,height=8")
+	grid := parse("hypergrid:dim=2,height=8")
 	for _, limit := range []int{0, 100} {
 		c := quick("tb-b")
 		c.Limit = limit
@@ -6599,7 +6588,7 @@ func TestParallelPanics(t *testing.T) {
 	}
 	// features that turn wrong in training
 	wrong := false
-	env := alter(parse(t, "hypergrid:dim=2,height=8"), func(e *variant) {
+	env := alter(parse("hypergrid:dim=2,height=8"), func(e *variant) {
 		features := e.features
 		e.features = func(dst, s []int) []int {
 			if wrong {
@@ -6620,7 +6609,7 @@ func TestParallelPanics(t *testing.T) {
 // A trainer refuses a second goroutine while one is at work.
 func TestOneGoroutine(t *testing.T) {
 	var entered, leave chan bool
-	env := alter(parse(t, "hypergrid:dim=2,height=8"), func(e *variant) {
+	env := alter(parse("hypergrid:dim=2,height=8"), func(e *variant) {
 		reward := e.reward
 		e.reward = func(s []int) float64 {
 			if entered != nil {
@@ -6689,7 +6678,7 @@ func TestStepsAreChecked(t *testing.T) {
 		}
 		c := quick(method)
 		c.LR, c.LRV, c.Schedule, c.Clip = 1e200, 1e200, "constant", 0
-		check(trainer(t, gridFor(t, method), c))
+		check(trainer(t, gridFor(method), c))
 	}
 	// an infinite loss that has no gradient in PF, which has no choice
 	c := quick("tb-u")
@@ -6697,7 +6686,7 @@ func TestStepsAreChecked(t *testing.T) {
 	check(trainer(t, line(), c))
 	// a finite loss whose gradient has no finite square
 	c.LogZ, c.Layers = 0, 1
-	tr := trainer(t, gridFor(t, "tb-u"), c)
+	tr := trainer(t, gridFor("tb-u"), c)
 	weights, pf := 16*16, tr.Nets()["pf"].Params
 	pf[weights] = 1e200              // the first hidden unit
 	clear(pf[weights+c.Hidden:][:3]) // no output reads it
@@ -6714,7 +6703,7 @@ func TestMemoryIsForeseen(t *testing.T) {
 		{512, "sequence:length=100000", "Hidden 512"},
 		{8, "sequence:length=100000,tokens=AB,reward=motif", "Batch 64"}, {8, "sequence:length=20000,order=any", "Batch 64"},
 	} {
-		c, env := gfn.DefaultConfig("tb-u"), parse(t, of.spec)
+		c, env := gfn.DefaultConfig("tb-u"), parse(of.spec)
 		c.Hidden, c.Batch = of.hidden, 64
 		var before, after runtime.MemStats
 		runtime.ReadMemStats(&before)
@@ -6726,7 +6715,7 @@ func TestMemoryIsForeseen(t *testing.T) {
 	}
 	c := quick("tb-u") // long trajectories of few states are no reason
 	c.Batch = 1 << 24
-	trainer(t, parse(t, "hypergrid:dim=2,height=100"), c)
+	trainer(t, parse("hypergrid:dim=2,height=100"), c)
 }
 
 // ---- determinism and checkpoints ----
@@ -6764,11 +6753,11 @@ func ran(t testing.TB, env gfn.Env, c gfn.Config) *gfn.Trainer {
 }
 
 // gridFor is a grid, or for rpe, which has none, words.
-func gridFor(t testing.TB, method string) gfn.Env {
+func gridFor(method string) gfn.Env {
 	if method == "rpe" {
-		return parse(t, "sequence:length=4,tokens=ABC,order=any")
+		return parse("sequence:length=4,tokens=ABC,order=any")
 	}
-	return parse(t, "hypergrid:dim=2,height=8,r0=0.1")
+	return parse("hypergrid:dim=2,height=8,r0=0.1")
 }
 
 // requireSame compares two trainers bit for bit, but for seconds and workers.
@@ -6810,14 +6799,14 @@ func TestWorkersDoNotMatter(t *testing.T) {
 	}
 	for _, method := range methodNames() {
 		c := quick(method)
-		want := same(gridFor(t, method), c)
+		want := same(gridFor(method), c)
 		c.Seed = 1
-		require.NotEqual(t, want.Lists(), ran(t, gridFor(t, method), c).Lists(), "the seed is used")
+		require.NotEqual(t, want.Lists(), ran(t, gridFor(method), c).Lists(), "the seed is used")
 	}
 	for _, method := range []string{"rl-b", "rl-t", "db-b", "fm"} {
 		c := quick(method)
 		c.Hidden, c.HiddenV, c.Iterations, c.EvalEvery = 160, 160, 3, 1
-		same(parse(t, "hypergrid:dim=2,height=16,r0=0.1"), c)
+		same(parse("hypergrid:dim=2,height=16,r0=0.1"), c)
 	}
 }
 
@@ -6831,7 +6820,7 @@ func TestSteadyStateAllocations(t *testing.T) {
 	for _, method := range []string{"tb-u", "db-b", "fm", "rl-u"} {
 		c := gfn.DefaultConfig(method)
 		c.Hidden, c.HiddenV, c.Batch, c.Workers = 64, 64, 64, 1
-		tr := trainer(t, parse(t, "hypergrid:dim=2,height=8,r0=0.1"), c)
+		tr := trainer(t, parse("hypergrid:dim=2,height=8,r0=0.1"), c)
 		const steps = 100
 		var before, after runtime.MemStats
 		for i := range 300 + steps {
@@ -6848,7 +6837,7 @@ func TestSteadyStateAllocations(t *testing.T) {
 // Curves begin with the untrained sampler, which is evaluated once.
 func TestCurvesBeginUntrained(t *testing.T) {
 	c := quick("tb-b")
-	env := gridFor(t, "tb-b")
+	env := gridFor("tb-b")
 	fresh := trainer(t, env, c)
 	want := must(fresh.Evaluate(t.Context()))
 	for _, every := range []int{0, 5, 100} {
@@ -6875,12 +6864,12 @@ func TestCurvesBeginUntrained(t *testing.T) {
 func TestResumeAtAnyIteration(t *testing.T) {
 	for _, spec := range []string{"hypergrid:dim=2,height=8,r0=0.1", "sequence:length=4,tokens=ABC,order=ends"} {
 		for i, method := range methodNames() {
-			if !applies(method, enumerate(t, parse(t, spec))) {
+			if !applies(method, enumerate(parse(spec))) {
 				continue
 			}
 			c := quick(method)
 			c.Tabular = i%2 == 0
-			want := trainer(t, parse(t, spec), c)
+			want := trainer(t, parse(spec), c)
 			files := [][]byte{saved(t, want)}
 			require.NoError(t, want.Run(context.Background(), func(float64, *gfn.Evaluation) {
 				files = append(files, saved(t, want))
@@ -6954,7 +6943,7 @@ func altered(t *testing.T, tr *gfn.Trainer, change func(s *safetensors)) []byte 
 func TestCheckpointIsSafetensors(t *testing.T) {
 	c := quick("sql")
 	c.Layers, c.Alpha = 1, 1
-	tr := ran(t, gridFor(t, "sql"), c)
+	tr := ran(t, gridFor("sql"), c)
 	s := must(readSafetensors(saved(t, tr)))
 	var names []string
 	var values []float64
@@ -7031,7 +7020,7 @@ func TestDamagedCheckpoints(t *testing.T) {
 	}
 	newer := altered(t, tr, func(s *safetensors) { s.header["__metadata__"]["gfn"] = "10" })
 	require.EqualError(t, failure(load(newer, nil, nil)), `gfn: checkpoint: format version "10"; this program reads "9"`)
-	foreign := parse(t, "hypergrid:dim=2,height=4")
+	foreign := parse("hypergrid:dim=2,height=4")
 	require.ErrorContains(t, failure(load(file, foreign, nil)), `it was trained on "explicit`)
 	more := func(c *gfn.Config) { c.Batch++ }
 	require.ErrorContains(t, failure(load(file, nil, more)), "only Iterations, EvalEvery, Workers and Limit")
@@ -7103,7 +7092,7 @@ func TestCheckpointsAreBounded(t *testing.T) {
 	c := quick("tb-u")
 	c.Hidden, c.Layers, c.Limit = 1, 1, 0
 	forged := func(spec, old, now string, change func(c *gfn.Config)) (*gfn.Trainer, error) {
-		return load(altered(t, trainer(t, parse(t, spec), c), recorded(t, old, now)), nil, change)
+		return load(altered(t, trainer(t, parse(spec), c), recorded(t, old, now)), nil, change)
 	}
 	const most = 1 << 21
 	tr := must(forged("hypergrid:dim=2,height=1449", `"Limit":0`, `"Limit":2099601`, nil)) // so many states
@@ -7120,7 +7109,7 @@ func TestCheckpointsAreBounded(t *testing.T) {
 // A state with a number that is not finite is neither saved, and so not over a good one, nor loaded.
 func TestNaNIsNotSaved(t *testing.T) {
 	const after = " is not finite after iteration 12: continue from an earlier checkpoint"
-	tr := ran(t, parse(t, "hypergrid"), quick("sql"))
+	tr := ran(t, parse("hypergrid"), quick("sql"))
 	good := saved(t, tr)
 	bad := altered(t, tr, put("target.pf.1.bias", 1, math.NaN()))
 	require.ErrorContains(t, failure(load(bad, nil, nil)), "gfn: target.pf.1.bias"+after)
@@ -7155,7 +7144,7 @@ func (g otherGrid) LogReward(s []int) float64 { return g.logReward(s) }
 
 // A checkpoint is for the rewards that it was trained on, whatever the environment calls itself.
 func TestCheckpointKnowsItsRewards(t *testing.T) {
-	grid := parse(t, "hypergrid:dim=2,height=8,r0=0.1")
+	grid := parse("hypergrid:dim=2,height=8,r0=0.1")
 	other := func(logReward func(s []int) float64) gfn.Env { return otherGrid{grid, logReward} }
 	words := func(first, second int) gfn.Env { // they have no spec
 		return must(gfn.NewSequence(2, "AB", gfn.Append, gfn.WordReward{LogR: func(word []int) float64 {
@@ -7255,7 +7244,7 @@ func asked(t *testing.T, n int) context.Context {
 func TestInterruptedExactEvaluation(t *testing.T) {
 	c := quick("rl-b")
 	c.Workers, c.Iterations = 2, 3
-	tr := ran(t, parse(t, "hypergrid:dim=2,height=16"), c) // four blocks of 64
+	tr := ran(t, parse("hypergrid:dim=2,height=16"), c) // four blocks of 64
 	want := must(tr.Evaluate(t.Context()))
 	for n := range 8 {
 		require.ErrorIs(t, failure(tr.Evaluate(asked(t, n))), context.Canceled, "after %d", n)
@@ -7267,7 +7256,7 @@ func TestInterruptedExactEvaluation(t *testing.T) {
 func TestInterruptedEvaluation(t *testing.T) {
 	c := quick("rl-b")
 	c.Limit, c.EvalSamples, c.Iterations, c.EvalEvery = 0, 3*256, 4, 2
-	env := parse(t, small[0])
+	env := parse(small[0])
 	want := ran(t, env, c)
 	require.Len(t, want.Curve, 3)
 	const batches = 4 + 3*3 // one for each iteration, three for each evaluation
@@ -7303,7 +7292,7 @@ func TestCheckpointFindsItsFile(t *testing.T) {
 	}
 	t.Chdir(here)
 	write(here, text)
-	tr := trainer(t, parse(t, "explicit:file=g.txt"), quick("tb-u"))
+	tr := trainer(t, parse("explicit:file=g.txt"), quick("tb-u"))
 	require.NoError(t, tr.SaveFile(name))
 	absent := fmt.Sprintf("%s: gfn: checkpoint: its data, a file \"g.txt\" with CRC-32 %08x, is neither here nor in %q",
 		name, crc32.ChecksumIEEE([]byte(text)), there)
@@ -7323,7 +7312,7 @@ func TestCheckpointFindsItsFile(t *testing.T) {
 		require.EqualError(t, failure(gfn.LoadFile(name, nil, nil)), absent)
 	}
 	write(here, other)
-	env := parse(t, "explicit:file=g.txt")
+	env := parse("explicit:file=g.txt")
 	require.ErrorContains(t, failure(gfn.LoadFile(name, env, nil)), "it was trained on", "another file")
 }
 
@@ -7388,12 +7377,12 @@ func TestLearnedAgainstExact(t *testing.T) {
 				for _, spec := range append(slices.Clone(small), "random") {
 					env := dag
 					if spec != "random" {
-						env = parse(t, spec)
+						env = parse(spec)
 					}
 					if testing.Short() && strings.HasPrefix(spec, "dag:nodes=4") {
 						continue
 					}
-					if !applies(method, enumerate(t, env)) {
+					if !applies(method, enumerate(env)) {
 						t.Logf("%-10s %-42s not applicable", method, spec)
 						continue
 					}
@@ -7415,7 +7404,7 @@ func TestLearnedAtTemperature(t *testing.T) {
 		for _, α := range []float64{0.5, 2} {
 			c := gfn.DefaultConfig(method)
 			c.Iterations, c.Batch, c.EvalEvery, c.Workers, c.Tabular, c.LR, c.LRV, c.Alpha = 500, 32, 0, 1, true, 0.05, 0.05, α
-			e := ran(t, parse(t, "hypergrid:dim=2,height=4,r0=0.1"), c).Curve[0]
+			e := ran(t, parse("hypergrid:dim=2,height=4,r0=0.1"), c).Curve[0]
 			require.Less(t, e.TV, 0.01, "%s, α %v", method, α)
 			require.InDelta(t, e.LogZExact, e.LogZ, 0.01)
 		}
@@ -7462,7 +7451,7 @@ func BenchmarkIteration(b *testing.B) {
 				continue // no grid is for it
 			}
 			b.Run(on.spec+"/"+method, func(b *testing.B) {
-				c, env := gfn.DefaultConfig(method), parse(b, on.spec)
+				c, env := gfn.DefaultConfig(method), parse(on.spec)
 				c.Paper(env)
 				iterations(b, env, c)
 			})
@@ -7475,7 +7464,7 @@ func BenchmarkIteration(b *testing.B) {
 func BenchmarkCost(b *testing.B) {
 	run := func(height, batch, width int) {
 		b.Run(fmt.Sprintf("height=%d/batch=%d/width=%d", height, batch, width), func(b *testing.B) {
-			c, env := gfn.DefaultConfig("tb-u"), parse(b, fmt.Sprintf("hypergrid:dim=2,height=%d,r0=0.01", height))
+			c, env := gfn.DefaultConfig("tb-u"), parse(fmt.Sprintf("hypergrid:dim=2,height=%d,r0=0.01", height))
 			c.Paper(env)
 			c.Batch, c.Layers, c.Hidden = batch, 2, width
 			iterations(b, env, c)
