@@ -23,10 +23,10 @@ func (t *Trainer) Lists() (all [][]float64) {
 // Replayed returns the trajectories that are replayed, oldest first, as lists of actions.
 func (t *Trainer) Replayed() [][]int { return t.replay }
 
-// Memories returns the actions of the replay, the endpoints of the guide and the modes found.
-func (t *Trainer) Memories() [][]int32 {
-	replay, guide, modes := t.memories()
-	return [][]int32{replay, guide, modes}
+// Memories returns the trajectories of the replay, the endpoints of the guide and the modes found.
+func (t *Trainer) Memories() [][][]int {
+	c := t.record()
+	return [][][]int{c.Replay, c.Guide, c.Modes}
 }
 
 // Parallel is how work is shared.

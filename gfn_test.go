@@ -275,7 +275,7 @@ func ExampleLoad() {
 	if err := t.Save(&file); err != nil {
 		panic(err)
 	}
-	again, err := gfn.Load(&file, ".", nil, func(c *gfn.Config) { c.Iterations = 40 })
+	again, err := gfn.Load(&file, ".", nil, func(c *gfn.Running) { c.Iterations = 40 })
 	if err != nil {
 		panic(err)
 	}
@@ -6218,7 +6218,7 @@ func TestClipAndSchedules(t *testing.T) {
 	for schedule, want := range map[string][]float64{
 		"constant": {1, 1, 1, 1, 1}, "linear": {1, 0.75, 0.5, 0, 0}, "cosine": {1, (1 + math.Sqrt(0.5)) / 2, 0.5, 0, 0},
 	} {
-		c := gfn.Config{Schedule: schedule, Iterations: 100}
+		c := gfn.Config{Schedule: schedule, Running: gfn.Running{Iterations: 100}}
 		for i, at := range []int{0, 25, 50, 100, 150} {
 			require.InDelta(t, want[i], c.Rate(at), 1e-15, "%s at %d", schedule, at)
 		}
@@ -6540,7 +6540,7 @@ func TestTrainerErrors(t *testing.T) {
 	}
 	const zero = "gfn: Config has neither Schedule nor LR: start from DefaultConfig(method)"
 	require.EqualError(t, failure(gfn.NewTrainer(grid, gfn.Config{})), zero)
-	require.EqualError(t, failure(gfn.NewTrainer(grid, gfn.Config{Method: "tb-u", Iterations: 100})), zero)
+	require.EqualError(t, failure(gfn.NewTrainer(grid, gfn.Config{Method: "tb-u", Batch: 100})), zero)
 }
 
 // shifted embeds an environment of the package and has a wrong Undo of its own.
@@ -6834,7 +6834,7 @@ func TestSteadyStateAllocations(t *testing.T) {
 	}
 }
 
-// Curves begin with the untrained sampler, which is evaluated once.
+// Curves begin with the untrained sampler, which is evaluated once. Later points have the mean loss since the one before.
 func TestCurvesBeginUntrained(t *testing.T) {
 	c := quick("tb-b")
 	env := gridFor("tb-b")
@@ -6842,7 +6842,16 @@ func TestCurvesBeginUntrained(t *testing.T) {
 	want := must(fresh.Evaluate(t.Context()))
 	for _, every := range []int{0, 5, 100} {
 		c.EvalEvery = every
-		tr := ran(t, env, c)
+		tr, sum, n := trainer(t, env, c), 0.0, 0.0
+		require.NoError(t, tr.Run(t.Context(), func(loss float64, e *gfn.Evaluation) {
+			if !math.IsNaN(loss) {
+				sum, n = sum+loss, n+1
+			}
+			if e != nil {
+				require.True(t, math.Float64bits(sum/n) == math.Float64bits(e.Loss) || n == 0 && math.IsNaN(e.Loss))
+				sum, n = 0, 0
+			}
+		}))
 		var iterations []float64
 		for _, e := range tr.Curve {
 			iterations = append(iterations, e.Iteration)
@@ -6876,7 +6885,7 @@ func TestResumeAtAnyIteration(t *testing.T) {
 			}))
 			require.Len(t, files, 2+c.Iterations) // at iteration 0 before its evaluation and after it
 			for n, file := range files {
-				got := must(load(file, nil, func(c *gfn.Config) { c.Workers = 2 }))
+				got := must(load(file, nil, func(c *gfn.Running) { c.Workers = 2 }))
 				got.ShortMemory()
 				require.Equal(t, max(0, n-1), got.Iteration)
 				require.NoError(t, got.Run(context.Background(), nil))
@@ -6892,7 +6901,7 @@ func saved(t testing.TB, tr *gfn.Trainer) []byte {
 	return file.Bytes()
 }
 
-func load(file []byte, env gfn.Env, change func(*gfn.Config)) (*gfn.Trainer, error) {
+func load(file []byte, env gfn.Env, change func(*gfn.Running)) (*gfn.Trainer, error) {
 	return gfn.Load(bytes.NewReader(file), "", env, change)
 }
 
@@ -6947,17 +6956,15 @@ func TestCheckpointIsSafetensors(t *testing.T) {
 	s := must(readSafetensors(saved(t, tr)))
 	var names []string
 	var values []float64
-	end, memories := 0, tr.Memories()
+	end := 0
 	for _, line := range strings.Split(fmt.Sprintf(`
-pf.1.weight F64[16 16], pf.1.bias F64[16], pf.2.weight F64[16 3], pf.2.bias F64[3],
-pf.1.weight.m F64[16 16], pf.1.bias.m F64[16], pf.2.weight.m F64[16 3], pf.2.bias.m F64[3],
-pf.1.weight.v F64[16 16], pf.1.bias.v F64[16], pf.2.weight.v F64[16 3], pf.2.bias.v F64[3],
-target.pf.1.weight F64[16 16], target.pf.1.bias F64[16], target.pf.2.weight F64[16 3], target.pf.2.bias F64[3],
-logz F64[1], logz.m F64[1], logz.v F64[1],
-curve F64[4 %d], replay I32[%d], guide I32[0 2], modes I32[%d 2]`,
-		binary.Size(gfn.Evaluation{})/8, len(memories[0]), len(memories[2])/2), ",") {
-		name, kind, _ := strings.Cut(strings.TrimSpace(line), " ")
-		require.Equal(t, kind, fmt.Sprint(s.header[name]["dtype"], s.header[name]["shape"]), name)
+pf.1.weight [16 16], pf.1.bias [16], pf.2.weight [16 3], pf.2.bias [3],
+pf.1.weight.m [16 16], pf.1.bias.m [16], pf.2.weight.m [16 3], pf.2.bias.m [3],
+pf.1.weight.v [16 16], pf.1.bias.v [16], pf.2.weight.v [16 3], pf.2.bias.v [3],
+target.pf.1.weight [16 16], target.pf.1.bias [16], target.pf.2.weight [16 3], target.pf.2.bias [3],
+logz [1], logz.m [1], logz.v [1], curve [4 %d]`, binary.Size(gfn.Evaluation{})/8), ",") {
+		name, shape, _ := strings.Cut(strings.TrimSpace(line), " ")
+		require.Equal(t, "F64"+shape, fmt.Sprint(s.header[name]["dtype"], s.header[name]["shape"]), name)
 		place, floats := s.tensor(name)
 		require.Equal(t, end, place[0], name)
 		end, names, values = place[1], append(names, name), append(values, floats...)
@@ -6966,9 +6973,12 @@ curve F64[4 %d], replay I32[%d], guide I32[0 2], modes I32[%d 2]`,
 	require.Len(t, s.header, 1+len(names))
 	parameters := slices.Concat(tr.Lists()...)
 	require.Equal(t, parameters, values[:len(parameters)])
-	var integers bytes.Buffer
-	binary.Write(&integers, binary.LittleEndian, slices.Concat(memories...))
-	require.Equal(t, integers.Bytes(), s.data[len(s.data)-integers.Len():])
+	var record struct{ Replay, Guide, Modes [][]int }
+	trainer := s.header["__metadata__"]["trainer"].(string)
+	require.NoError(t, json.Unmarshal([]byte(trainer), &record))
+	require.Equal(t, tr.Memories(), [][][]int{record.Replay, record.Guide, record.Modes})
+	require.NotEmpty(t, record.Replay)
+	require.NotEmpty(t, record.Modes)
 
 	_, w1 := s.tensor("pf.1.weight")
 	_, h := s.tensor("pf.1.bias")
@@ -6988,12 +6998,13 @@ curve F64[4 %d], replay I32[%d], guide I32[0 2], modes I32[%d 2]`,
 	}
 
 	_, curve := s.tensor("curve")
-	trainer := s.header["__metadata__"]["trainer"].(string)
-	columns := regexp.MustCompile(`\w+":0`).FindAllString(trainer[strings.Index(trainer, `"Columns"`):], -1)
+	since, _, _ := strings.Cut(trainer[strings.Index(trainer, `"Since"`):], `,"Replay"`)
+	columns := regexp.MustCompile(`\w+":[-\d]`).FindAllString(since, -1)
 	for i, e := range tr.Curve {
 		row := curve[i*len(columns):][:len(columns)]
 		for name, want := range map[string]float64{"Iteration": e.Iteration, "TV": e.TV, "StepKL": e.StepKL} {
-			require.Equal(t, math.Float64bits(want), math.Float64bits(row[slices.Index(columns, name+`":0`)]), name)
+			column := slices.IndexFunc(columns, func(c string) bool { return strings.HasPrefix(c, name+`"`) })
+			require.Equal(t, math.Float64bits(want), math.Float64bits(row[column]), name)
 		}
 	}
 }
@@ -7018,14 +7029,13 @@ func TestDamagedCheckpoints(t *testing.T) {
 	for _, foreign := range []string{"PNG and so on", "\x02\x00\x00\x00\x00\x00\x00\x00{}", string(file) + " "} {
 		require.EqualError(t, failure(load([]byte(foreign), nil, nil)), broken)
 	}
-	newer := altered(t, tr, func(s *safetensors) { s.header["__metadata__"]["gfn"] = "10" })
-	require.EqualError(t, failure(load(newer, nil, nil)), `gfn: checkpoint: format version "10"; this program reads "9"`)
+	newer := altered(t, tr, func(s *safetensors) { s.header["__metadata__"]["gfn"] = "11" })
+	require.EqualError(t, failure(load(newer, nil, nil)), `gfn: checkpoint: format version "11"; this program reads "10"`)
 	foreign := parse("hypergrid:dim=2,height=4")
 	require.ErrorContains(t, failure(load(file, foreign, nil)), `it was trained on "explicit`)
-	more := func(c *gfn.Config) { c.Batch++ }
-	require.ErrorContains(t, failure(load(file, nil, more)), "only Iterations, EvalEvery, Workers and Limit")
-	_, err := load(file, nil, func(c *gfn.Config) { c.Iterations, c.EvalEvery, c.Workers, c.Limit = 50, 7, 2, 9 })
-	require.NoError(t, err)
+	change := gfn.Running{Iterations: 50, EvalEvery: 7, Workers: 2, Limit: 9}
+	changed := must(load(file, nil, func(c *gfn.Running) { *c = change }))
+	require.Equal(t, change, changed.Config.Running)
 }
 
 // recorded replaces a part of a checkpoint's record.
@@ -7037,11 +7047,11 @@ func recorded(t *testing.T, old, now string) func(s *safetensors) {
 	}
 }
 
-// put replaces a number in the data, counted in its own size from the end of a tensor.
-func put[N uint32 | float64](name string, back int, value N) func(s *safetensors) {
+// put replaces the last number of a tensor.
+func put(name string, value float64) func(s *safetensors) {
 	return func(s *safetensors) {
 		place, _ := s.tensor(name)
-		binary.Encode(s.data[place[1]-back*binary.Size(value):], binary.LittleEndian, value)
+		binary.Encode(s.data[place[1]-8:], binary.LittleEndian, value)
 	}
 }
 
@@ -7052,7 +7062,7 @@ func TestForgedCheckpoints(t *testing.T) {
 		require.ErrorContains(t, failure(load(altered(t, tr, change), nil, nil)), want)
 	}
 	require.Equal(t, saved(t, tr), altered(t, tr, func(*safetensors) {}))
-	const tensors, claim, large = "its tensors do not fit its configuration", "numbers in", "parameters together must"
+	const tensors, large = "its tensors do not fit its configuration", "parameters together must"
 	for _, change := range [][3]string{
 		{`"Hidden":2`, `"Hidden":3`, tensors}, {`"Hidden":2`, `"Hidden":60000`, large},
 		{`"Layers":1`, `"Layers":9`, tensors}, {`"Layers":1`, `"Layers":-1`, "Config.Layers = -1"},
@@ -7063,46 +7073,36 @@ func TestForgedCheckpoints(t *testing.T) {
 		{`"Spec":"explicit`, `"Spec":"explicit\u001b`, `its environment, "explicit\x1b", is not part`},
 		{`"Method":"`, `"Method":"\u001b`, `its configuration: "gfn: Config.Method = \x1bdb-b: must`},
 		{`"Rewards":[`, `"Rewards":[1,`, "it was trained on other rewards"},
-		{`"Lengths":[`, `"Lengths":[30,`, tensors}, {`"Lengths":[`, `"Lengths":[1`, claim},
-		{`"Lengths":[`, `"Lengths":[-`, claim}, {`"Lengths":[`, `"Lengths":[100000000000`, claim},
+		{`"Replay":[[`, `"Replay":[[],[`, "no actions, not even the exit"},
+		{`"Replay":[[`, `"Replay":[[9,`, "is not legal"}, {`"Replay":[[`, `"Replay":[ [`, tensors},
+		{`"Modes":null`, `"Modes":[[0,0]]`, "a recorded state of 2 numbers"},
 	} {
 		refused(tr, change[2], recorded(t, change[0], change[1]))
-	}
-	lengths := []int{binary.Size(tr.Curve) / 8}
-	for _, list := range tr.Memories() {
-		lengths = append(lengths, len(list))
-	}
-	written := func(lengths []int) string { return `"Lengths":` + strings.ReplaceAll(fmt.Sprint(lengths), " ", ",") }
-	for i := range lengths {
-		forged := slices.Clone(lengths)
-		forged[i] += 1 << 60 / 30 * 30
-		refused(tr, claim, recorded(t, written(lengths), written(forged)))
 	}
 	refused(tr, tensors, func(s *safetensors) { s.header["more"] = s.header["logz"] })
 	refused(tr, tensors, func(s *safetensors) { s.header["logz"] = s.header["logz.m"] })
 	refused(tr, tensors, func(s *safetensors) { s.data = append(s.data, 0) })
 	refused(tr, tensors, func(s *safetensors) { s.data = s.data[1:] })
-	refused(tr, "no actions, not even the exit", put("replay", 1, uint32(0)))
-	refused(tr, "is not legal", put("replay", 2, uint32(9)))
-	refused(tiny(t, "rl-g"), "a recorded state", put("guide", 1, uint32(9999)))
+	refused(tr, tensors, func(s *safetensors) { s.header["curve"]["shape"] = []int{1 << 60, 30} })
+	refused(tiny(t, "rl-g"), "a recorded state", recorded(t, `"Guide":[[`, `"Guide":[[9999],[`))
 }
 
 // What a checkpoint asks for counts up to the reader's own limits.
 func TestCheckpointsAreBounded(t *testing.T) {
 	c := quick("tb-u")
 	c.Hidden, c.Layers, c.Limit = 1, 1, 0
-	forged := func(spec, old, now string, change func(c *gfn.Config)) (*gfn.Trainer, error) {
+	forged := func(spec, old, now string, change func(c *gfn.Running)) (*gfn.Trainer, error) {
 		return load(altered(t, trainer(t, parse(spec), c), recorded(t, old, now)), nil, change)
 	}
 	const most = 1 << 21
 	tr := must(forged("hypergrid:dim=2,height=1449", `"Limit":0`, `"Limit":2099601`, nil)) // so many states
 	require.True(t, tr.Graph == nil)
 	require.Equal(t, most, tr.Config.Limit)
-	tr = must(forged("hypergrid", `"Workers":1`, `"Workers":1024`, func(c *gfn.Config) { c.Limit = 64 }))
+	tr = must(forged("hypergrid", `"Workers":1`, `"Workers":1024`, func(c *gfn.Running) { c.Limit = 64 }))
 	require.Equal(t, 64, tr.Graph.Len(), "a limit of the reader's own")
 	require.Equal(t, gfn.DefaultConfig("").Workers, tr.Config.Workers)
 	_, err := forged("hypergrid:dim=2,height=100", `"Tabular":false`, `"Tabular":true`,
-		func(c *gfn.Config) { c.Limit = 1e4 })
+		func(c *gfn.Running) { c.Limit = 1e4 })
 	require.ErrorContains(t, err, "networks of 30003 parameters together must have at most")
 }
 
@@ -7111,7 +7111,7 @@ func TestNaNIsNotSaved(t *testing.T) {
 	const after = " is not finite after iteration 12: continue from an earlier checkpoint"
 	tr := ran(t, parse("hypergrid"), quick("sql"))
 	good := saved(t, tr)
-	bad := altered(t, tr, put("target.pf.1.bias", 1, math.NaN()))
+	bad := altered(t, tr, put("target.pf.1.bias", math.NaN()))
 	require.ErrorContains(t, failure(load(bad, nil, nil)), "gfn: target.pf.1.bias"+after)
 	for _, list := range tr.Lists() { // parameters, moments, target networks, log Z
 		last := &list[len(list)-1]

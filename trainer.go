@@ -12,7 +12,6 @@ import (
 	"io"
 	"iter"
 	"math"
-	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -356,10 +355,11 @@ func (n *Net) evalBatch(b *Batch, dst []float64) []float64 {
 // Config says how to train. [DefaultConfig] gives every field its documented default;
 // [Config.Validate] reports everything that is wrong. A field that a method does not use has no effect.
 type Config struct {
-	Method     string // a name of [Methods]
-	Iterations int
-	Batch      int    // trajectories of an iteration
-	Seed       uint64 // of everything random; equal seeds give equal numbers
+	Method string // a name of [Methods]
+	Running
+	Batch       int    // trajectories of an iteration
+	Seed        uint64 // of everything random; equal seeds give equal numbers
+	EvalSamples int    // trajectories of a sampled evaluation
 
 	// Hidden layers of the policies, of width Hidden, and of the networks of flows and critics, of width HiddenV. With
 	// Tabular each state has free parameters of its own in place of networks.
@@ -388,11 +388,14 @@ type Config struct {
 	BackwardStep string  // of PB: pg, its policy gradient; tb, down c(τ)² of the same walks
 	KL           float64 // ζ of [TrustRegion], nats
 	Guide        string  // of rl-g: exit, [ExitCapped] where R ≤ 1; replay, [Replayed]; auto, env's own or else replay
+}
 
-	Workers     int // goroutines; results do not depend on it
-	EvalEvery   int // iterations between evaluations; 0: at the end only
-	EvalSamples int // trajectories of a sampled evaluation
-	Limit       int // states up to which the space is enumerated, and evaluation is exact
+// Running is the part of a [Config] that may change when a run continues from a checkpoint.
+type Running struct {
+	Iterations int
+	EvalEvery  int // iterations between evaluations; 0: at the end only
+	Workers    int // goroutines; results do not depend on it
+	Limit      int // states up to which the space is enumerated, and evaluation is exact
 }
 
 const (
@@ -410,10 +413,11 @@ const (
 // steps want larger batches, for a better Fisher matrix.
 func DefaultConfig(method string) Config {
 	c := Config{
-		Method: method, Iterations: 4000, Batch: 32, Hidden: 256, Layers: 2, HiddenV: 256, LayersV: 2,
+		Method:  method,
+		Running: Running{Iterations: 4000, EvalEvery: 100, Workers: runtime.GOMAXPROCS(0), Limit: 1 << 21},
+		Batch:   32, EvalSamples: 10000, Hidden: 256, Layers: 2, HiddenV: 256, LayersV: 2,
 		LR: 3e-3, LRZ: 0.3, LRV: 1e-2, Schedule: "cosine", Temperature: 1, Alpha: 1,
 		Centring: "batch", LambdaV: 1, BackwardStep: "pg", KL: DefaultTrustRegion().KL, Guide: "auto",
-		Workers: runtime.GOMAXPROCS(0), EvalEvery: 100, EvalSamples: 10000, Limit: 1 << 21,
 	}
 	m, err := MethodByName(method)
 	if err != nil {
@@ -610,7 +614,7 @@ type Trainer struct {
 	// What evaluations report: modes sampled so far, if the environment defines modes, and sums since the last one.
 	mode  func(s []int) bool
 	found States
-	since sums
+	since Evaluation
 
 	busy int32 // 1 while a call goes on
 }
@@ -753,37 +757,27 @@ func (t *Trainer) fits(most int) error {
 	if t.Graph != nil {
 		return nil
 	}
-	rng, n := stream(0, 0, 0), max(c.Batch, sampled)
-	steps, bytes := 0, 0.0
-	for s, actions := range wander(t.Env, &rng) {
-		steps++
+	rng, n, bytes := stream(0, 0, 0), max(c.Batch, sampled), 0.0
+	s := make([]int, shape.Dim)
+	t.Env.Source(s)
+	for steps := 1; steps <= maxSteps; steps++ {
+		actions := t.Env.Forward(nil, s)
 		bytes += float64(n * (4*(shape.Dim+len(actions)+len(t.Env.Features(nil, s))) + 16*units))
 		if bytes > maxBatch {
 			want := fmt.Sprintf("the first %d steps of %d trajectories would already take %.0f GiB; "+
 				"shorter ones, or smaller networks, take less", steps, n, bytes/(1<<30))
 			return &FieldError{"Batch", fmt.Sprint(c.Batch), want}
 		}
+		if len(actions) == 0 {
+			return nil // [Batch.Sample] says what is wrong
+		}
+		a := actions[int(uniform01(&rng)*float64(len(actions)))]
+		if a == shape.Forward-1 {
+			return nil
+		}
+		t.Env.Step(s, a)
 	}
 	return nil
-}
-
-// wander yields the states of a trajectory of the uniform policy, with their actions. It gives up after 2²⁰ steps.
-func wander(env Env, rng *rand.PCG) iter.Seq2[[]int, []int] {
-	return func(yield func(s, actions []int) bool) {
-		s, actions, exit := make([]int, env.Shape().Dim), []int(nil), env.Shape().Forward-1
-		env.Source(s)
-		for range maxSteps {
-			actions = env.Forward(actions[:0], s)
-			if len(actions) == 0 || !yield(s, actions) {
-				return
-			}
-			a := actions[int(uniform01(rng)*float64(len(actions)))]
-			if a == exit {
-				return
-			}
-			env.Step(s, a)
-		}
-	}
 }
 
 // newGuide returns the guide PG that the configuration asks for. The cap of 1e-5 and the capacity of 10⁶ are the
@@ -857,7 +851,6 @@ func (t *Trainer) Step() (float64, error) {
 	t.Iteration++
 	t.Trajectories += b.Trajectories()
 	t.since.Loss += loss
-	t.since.Iterations++
 	t.TrainSeconds += time.Since(start).Seconds()
 	return loss, nil
 }
@@ -1159,22 +1152,15 @@ func (t *Trainer) reinforceBackward(loss float64) error {
 	return t.descend(loss, moved...)
 }
 
-// sums are over the iterations since the last evaluation, which reports their means.
-type sums struct {
-	Loss                             float64
-	Iterations                       int
-	Accepted, Rejected, Fraction, KL float64 // of trust-region steps
-}
-
-// note adds a trust-region step.
-func (l *sums) note(s TrustStep) {
+// note adds a trust-region step to the sums since the last evaluation.
+func (e *Evaluation) note(s TrustStep) {
 	if !s.Accepted {
-		l.Rejected++
+		e.Rejected++
 		return
 	}
-	l.Accepted++
-	l.Fraction += s.Fraction
-	l.KL += s.KL
+	e.Accepted++
+	e.StepFraction += s.Fraction
+	e.StepKL += s.KL
 }
 
 // ---- runs and evaluations ----
@@ -1195,7 +1181,7 @@ func (t *Trainer) Run(ctx context.Context, progress func(loss float64, e *Evalua
 				return err
 			}
 			t.Curve = append(t.Curve, e)
-			t.since = sums{}
+			t.since = Evaluation{}
 			progress(loss, &e)
 		} else if !math.IsNaN(loss) {
 			progress(loss, nil)
@@ -1290,16 +1276,19 @@ func (t *Trainer) Evaluate(ctx context.Context) (Evaluation, error) {
 
 // evaluation returns a point of the curve that has its training figures only. Means of nothing are 0/0, NaN.
 func (t *Trainer) evaluation() Evaluation {
-	found, since := math.NaN(), t.since
+	e, before := t.since, 0.0
+	if n := len(t.Curve); n > 0 {
+		before = t.Curve[n-1].Iteration
+	}
+	e.Iteration, e.Trajectories, e.TrainSeconds = float64(t.Iteration), float64(t.Trajectories), t.TrainSeconds
+	e.Loss /= e.Iteration - before
+	e.StepFraction /= e.Accepted
+	e.StepKL /= e.Accepted
+	e.ModesFound = math.NaN()
 	if t.mode != nil {
-		found = float64(t.found.Len())
+		e.ModesFound = float64(t.found.Len())
 	}
-	return Evaluation{
-		Iteration: float64(t.Iteration), Trajectories: float64(t.Trajectories), TrainSeconds: t.TrainSeconds,
-		Loss: since.Loss / float64(since.Iterations), ModesFound: found,
-		Accepted: since.Accepted, Rejected: since.Rejected,
-		StepFraction: since.Fraction / since.Accepted, StepKL: since.KL / since.Accepted,
-	}
+	return e
 }
 
 // EvaluateSampled returns the metrics of n sampled trajectories, for spaces of any size. With a graph, Samples compares
@@ -1417,6 +1406,8 @@ func (r replay) draw(n int, o Sampling) (drawn [][]int) {
 	return drawn
 }
 
+// ---- checkpoints ----
+
 // A checkpoint is a safetensors file, which other programs read too. In Python:
 //
 //	with safetensors.safe_open("checkpoint.gfn", "numpy") as f:
@@ -1425,38 +1416,31 @@ func (r replay) draw(n int, o Sampling) (drawn [][]int) {
 //
 // It begins with the length of its header in 8 bytes. The header is JSON text, padded with blanks. For each tensor it
 // gives dtype, shape and place (data_offsets) in the bytes that follow the header. There the tensors lie row-major,
-// without gaps, in the order of this list. All numbers are little endian.
+// without gaps, in the order of this list. All numbers are float64 (F64), little endian.
 //
-//	NET.l.weight              F64 [in, out]           W_l of an [MLP]; NET is pf, pb, f (log F or V), fb, q1, q2
-//	NET.l.bias                F64 [out]               b_l
-//	NET.l.weight.m, .v, …     F64                     Adam's moments of each of the two, in the same shape
-//	target.NET.l.weight, …    F64                     weights and biases of a target network
-//	logz, logz.m, logz.v      F64 [1]                 log Z and its moments
-//	curve                     F64 [evaluations, …]    a row for each [Evaluation]
-//	replay                    I32 [actions]           the replayed trajectories, each one its actions up to the exit
-//	guide                     I32 [endpoints, Dim]    the endpoints that a replay guide keeps, oldest first
-//	modes                     I32 [modes, Dim]        the modes sampled so far
+//	NET.l.weight              [in, out]           W_l of an [MLP]; NET is pf, pb, f (log F or V), fb, q1, q2
+//	NET.l.bias                [out]               b_l
+//	NET.l.weight.m, .v, …                         Adam's moments of each of the two, in the same shape
+//	target.NET.l.weight, …                        weights and biases of a target network
+//	logz, logz.m, logz.v      [1]                 log Z and its moments
+//	curve                     [evaluations, …]    a row for each [Evaluation]
 //
-// __metadata__ in the header has three texts: gfn, the version of this list; trainer, the exported fields below in
-// JSON; and crc32, the CRC-32 (IEEE) of the tensors' bytes followed by the text of trainer, in hexadecimal. The number
-// of Adam's steps is Iteration.
+// __metadata__ in the header has three texts: gfn, the version of this list; trainer, the fields below in JSON; and
+// crc32, the CRC-32 (IEEE) of the tensors' bytes followed by the text of trainer, in hexadecimal. The number of Adam's
+// steps is Iteration.
 type checkpoint struct {
 	Env                     identity
 	Rewards                 []float64 // their fingerprint
 	Config                  Config
 	Iteration, Trajectories int
 	TrainSeconds            float64
-	Since                   sums
-	Lengths                 [4]int     // of curve, replay, guide and modes, in numbers
-	Columns                 Evaluation // all 0: its names, in their order, are those of the curve's columns
-
-	header, data []byte // of a file that is read: the header, and the tensors' bytes
+	Since                   Evaluation // sums since the last evaluation; the curve's columns have its names, in its order
+	Replay                  [][]int    // the replayed trajectories, oldest first, each one its actions
+	Guide                   [][]int    // the endpoints that a replay guide keeps, oldest first
+	Modes                   [][]int    // the modes sampled so far
 }
 
-const checkpointVersion = "9"
-
-// figures is the number of numbers in an Evaluation.
-var figures = binary.Size(Evaluation{}) / 8
+const checkpointVersion = "10"
 
 // identity is what a checkpoint knows an environment by, beside its rewards' fingerprint.
 type identity struct {
@@ -1479,12 +1463,13 @@ func (d identity) String() string {
 // rewards returns a fingerprint of the environment's rewards: Σ u log R(s), with fixed weights 0 ≤ u < 1, over the
 // terminating states s of 16 fixed trajectories of the uniform policy, and log Z* if the space is enumerated.
 func (t *Trainer) rewards() []float64 {
-	rng, exit, sum := stream(0, 0, 1), t.Env.Shape().Forward-1, 0.0
-	for range 16 {
-		for s, actions := range wander(t.Env, &rng) {
-			if actions[len(actions)-1] == exit {
-				sum += uniform01(&rng) * t.Env.LogReward(s)
-			}
+	var b Batch
+	b.Reset(t.Env)
+	b.Sample(UniformPF, 16, Sampling{}) // if it fails, the states until there
+	rng, sum := stream(0, 0, 0), 0.0
+	for row, logR := range b.LogR {
+		if b.Exit(row) >= 0 {
+			sum += uniform01(&rng) * logR
 		}
 	}
 	if t.Graph == nil {
@@ -1493,16 +1478,15 @@ func (t *Trainer) rewards() []float64 {
 	return []float64{sum, t.Graph.LogZ()}
 }
 
-// tensor is a part of a checkpoint. Its values are []float64, []int32, or []Evaluation, which is a matrix of float64.
+// tensor is a named part of the data of a checkpoint. Its values are []float64, or []Evaluation, a matrix of float64.
 type tensor struct {
 	name   string
 	shape  []int
 	values any
 }
 
-// tensors lists the parts of a checkpoint: the trainer's own numbers, and its memories as lists of integers. Save
-// writes their values, and Load reads them to where they are.
-func (t *Trainer) tensors(replay, guide, modes []int32) (all []tensor) {
+// tensors lists the trainer's numbers. Save writes them, and Load reads them to where they are.
+func (t *Trainer) tensors() (all []tensor) {
 	add := func(name string, values any, shape ...int) { all = append(all, tensor{name, shape, values}) }
 	network := func(r role, n *Net, params []float64, prefix, suffix string) {
 		for l := 1; l < len(n.Sizes); l++ {
@@ -1512,7 +1496,7 @@ func (t *Trainer) tensors(replay, guide, modes []int32) (all []tensor) {
 			add(name+".bias"+suffix, b, n.Sizes[l])
 		}
 	}
-	for _, r := range t.Method.roles() {
+	for _, r := range t.roles {
 		n := t.net[r]
 		network(r, n, n.Params, "", "")
 		network(r, n, n.M, "", ".m")
@@ -1524,35 +1508,51 @@ func (t *Trainer) tensors(replay, guide, modes []int32) (all []tensor) {
 	add("logz", t.logZ[:], 1)
 	add("logz.m", t.adamZ.M, 1)
 	add("logz.v", t.adamZ.V, 1)
-	add("curve", t.Curve, len(t.Curve), figures)
-	dim := t.Env.Shape().Dim
-	add("replay", replay, len(replay))
-	add("guide", guide, len(guide)/dim, dim)
-	add("modes", modes, len(modes)/dim, dim)
+	add("curve", t.Curve, len(t.Curve), binary.Size(Evaluation{})/8)
 	return all
 }
 
-// header returns the header of a checkpoint. sum is the CRC-32 of the tensors' bytes, and size their number. The same
-// trainer always has the same header: JSON sorts the names. So Load compares headers as bytes.
-func header(c checkpoint, tensors []tensor, sum uint32) (text []byte, size int, err error) {
+// record returns what a checkpoint holds of t beside its tensors.
+func (t *Trainer) record() *checkpoint {
+	c := &checkpoint{
+		Env: identify(t.Env), Rewards: t.rewards(), Config: t.Config,
+		Iteration: t.Iteration, Trajectories: t.Trajectories, TrainSeconds: t.TrainSeconds, Since: t.since,
+		Replay: t.replay,
+	}
+	if r, ok := t.guide.(*Replayed); ok {
+		for _, row := range r.order {
+			c.Guide = append(c.Guide, r.index.State(nil, int(row)))
+		}
+	}
+	for row := range t.found.Len() {
+		c.Modes = append(c.Modes, t.found.State(nil, row))
+	}
+	return c
+}
+
+// file returns the checkpoint of a record and the tensors of t. There is only one: JSON sorts the names.
+func (t *Trainer) file(c *checkpoint) ([]byte, error) {
 	trainer, err := json.Marshal(c)
 	if err != nil {
-		return nil, 0, fmt.Errorf("gfn: checkpoint: %w", err)
+		return nil, fmt.Errorf("gfn: checkpoint: %w", err)
 	}
-	entries := map[string]any{"__metadata__": map[string]string{
-		"gfn": checkpointVersion, "trainer": string(trainer),
-		"crc32": fmt.Sprintf("%08x", crc32.Update(sum, crc32.IEEETable, trainer)),
-	}}
-	for _, x := range tensors {
-		dtype, end := "F64", size+binary.Size(x.values)
-		if _, integers := x.values.([]int32); integers {
-			dtype = "I32"
-		}
-		entries[x.name] = map[string]any{"dtype": dtype, "shape": x.shape, "data_offsets": []int{size, end}}
-		size = end
+	var data []byte
+	header := map[string]any{}
+	for _, x := range t.tensors() {
+		begin := len(data)
+		data, _ = binary.Append(data, binary.LittleEndian, x.values)
+		header[x.name] = map[string]any{"dtype": "F64", "shape": x.shape, "data_offsets": []int{begin, len(data)}}
 	}
-	text, err = json.Marshal(entries)
-	return append(text, strings.Repeat(" ", -len(text)&7)...), size, err
+	header["__metadata__"] = map[string]string{
+		"gfn": checkpointVersion, "trainer": string(trainer), "crc32": checksum(data, trainer),
+	}
+	text, err := json.Marshal(header)
+	text = append(text, strings.Repeat(" ", -len(text)&7)...)
+	return slices.Concat(binary.LittleEndian.AppendUint64(nil, uint64(len(text))), text, data), err
+}
+
+func checksum(data, trainer []byte) string {
+	return fmt.Sprintf("%08x", crc32.Update(crc32.ChecksumIEEE(data), crc32.IEEETable, trainer))
 }
 
 // usable keeps a bad state from replacing a good file, from being read and from being evaluated. It returns an error if
@@ -1560,7 +1560,7 @@ func header(c checkpoint, tensors []tensor, sum uint32) (text []byte, size int, 
 // network's outputs overflow.
 func (t *Trainer) usable() error {
 	logPF := tensor{name: "log PF(s0)", values: t.source().Forward(t.PF())}
-	for _, x := range append(t.tensors(nil, nil, nil), logPF) {
+	for _, x := range append(t.tensors(), logPF) {
 		list, _ := x.values.([]float64)
 		if slices.ContainsFunc(list, func(v float64) bool { return !finite(v) }) {
 			return fmt.Errorf("gfn: %s is not finite after iteration %d: "+
@@ -1580,23 +1580,11 @@ func (t *Trainer) Save(w io.Writer) error {
 	if err := t.usable(); err != nil {
 		return err
 	}
-	replay, guide, modes := t.memories()
-	tensors := t.tensors(replay, guide, modes)
-	var data []byte
-	for _, x := range tensors {
-		data, _ = binary.Append(data, binary.LittleEndian, x.values)
-	}
-	text, _, err := header(checkpoint{
-		Env: identify(t.Env), Rewards: t.rewards(), Config: t.Config,
-		Iteration: t.Iteration, Trajectories: t.Trajectories, TrainSeconds: t.TrainSeconds,
-		Since:   t.since,
-		Lengths: [4]int{len(t.Curve) * figures, len(replay), len(guide), len(modes)},
-	}, tensors, crc32.ChecksumIEEE(data))
+	file, err := t.file(t.record())
 	if err != nil {
 		return err
 	}
-	length := binary.LittleEndian.AppendUint64(nil, uint64(len(text)))
-	_, err = w.Write(slices.Concat(length, text, data))
+	_, err = w.Write(file)
 	return err
 }
 
@@ -1631,7 +1619,7 @@ func WriteFile(path string, write func(io.Writer) error) error {
 }
 
 // LoadFile is [Load] from a file and its directory; the error names the file.
-func LoadFile(path string, env Env, change func(*Config)) (*Trainer, error) {
+func LoadFile(path string, env Env, change func(*Running)) (*Trainer, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, err
@@ -1650,13 +1638,17 @@ func LoadFile(path string, env Env, change func(*Config)) (*Trainer, error) {
 // The environment must have the recorded spec, or type if its [Traits] have none, shape and rewards. Rewards are
 // compared by log Z*, if the space is enumerated, and by log R on fixed trajectories, to nine digits.
 //
-// change, unless it is nil, may alter Iterations, EvalEvery, Workers and Limit. The recorded Workers and Limit count up
-// to those of [DefaultConfig], and networks must fit in the file. So a file decides on no more memory than its reader
-// would spend by default, or than is in proportion to its size.
+// change may alter what is [Running]; nil leaves it. The recorded Workers and Limit count up to those of
+// [DefaultConfig], and networks must fit in the file. So a file decides on no more memory than its reader would spend by
+// default, or than is in proportion to its size.
 //
 // The error says whether the data is not a whole checkpoint, or of another version, or of another environment.
-func Load(r io.Reader, dir string, env Env, change func(*Config)) (*Trainer, error) {
-	c, err := readCheckpoint(r)
+func Load(r io.Reader, dir string, env Env, change func(*Running)) (*Trainer, error) {
+	file, err := io.ReadAll(r)
+	if err != nil {
+		return nil, err
+	}
+	c, data, err := readCheckpoint(file)
 	if err != nil {
 		return nil, err
 	}
@@ -1680,17 +1672,11 @@ func Load(r io.Reader, dir string, env Env, change func(*Config)) (*Trainer, err
 	config, own := c.Config, DefaultConfig("")
 	config.Workers, config.Limit = min(config.Workers, own.Workers), min(config.Limit, own.Limit)
 	if change != nil {
-		change(&config)
+		change(&config.Running)
 	}
-	same := config
-	same.Iterations, same.EvalEvery = c.Config.Iterations, c.Config.EvalEvery
-	same.Workers, same.Limit = c.Config.Workers, c.Config.Limit
-	if same != c.Config {
-		return nil, errors.New("gfn: checkpoint: only Iterations, EvalEvery, Workers and Limit may differ from its own")
-	}
-	t, err := newTrainer(env, config, len(c.data)/8)
+	t, err := newTrainer(env, config, len(data)/8)
 	if err == nil {
-		err = c.restore(t)
+		err = t.restore(c, file, data)
 	}
 	if err != nil {
 		return nil, err
@@ -1698,51 +1684,51 @@ func Load(r io.Reader, dir string, env Env, change func(*Config)) (*Trainer, err
 	return t, nil
 }
 
-// readCheckpoint reads a file to its end and compares its checksum. What the file claims may still be wrong.
-func readCheckpoint(r io.Reader) (*checkpoint, error) {
-	file, err := io.ReadAll(r)
-	if err != nil {
-		return nil, err
-	}
+// readCheckpoint returns the record of a file and the bytes of its tensors, of the right checksum. What the file claims
+// may still be wrong.
+func readCheckpoint(file []byte) (c *checkpoint, data []byte, err error) {
 	broken := errors.New("gfn: checkpoint: not a gfn checkpoint, or truncated or damaged")
 	if len(file) < 8 || binary.LittleEndian.Uint64(file) > uint64(len(file)-8) {
-		return nil, broken
+		return nil, nil, broken
 	}
 	end := 8 + binary.LittleEndian.Uint64(file)
-	c := &checkpoint{header: file[8:end], data: file[end:]}
+	data = file[end:]
 	var h struct {
 		Metadata struct{ GFN, Trainer, CRC32 string } `json:"__metadata__"`
 	}
-	if json.Unmarshal(c.header, &h) != nil || h.Metadata.GFN == "" {
-		return nil, broken
+	if json.Unmarshal(file[8:end], &h) != nil || h.Metadata.GFN == "" {
+		return nil, nil, broken
 	}
 	if v := h.Metadata.GFN; v != checkpointVersion {
-		return nil, fmt.Errorf("gfn: checkpoint: format version %q; this program reads %q", v, checkpointVersion)
+		return nil, nil, fmt.Errorf("gfn: checkpoint: format version %q; this program reads %q", v, checkpointVersion)
 	}
 	trainer := []byte(h.Metadata.Trainer)
-	sum := crc32.Update(crc32.ChecksumIEEE(c.data), crc32.IEEETable, trainer)
-	if h.Metadata.CRC32 != fmt.Sprintf("%08x", sum) || json.Unmarshal(trainer, c) != nil {
-		return nil, broken
+	if h.Metadata.CRC32 != checksum(data, trainer) || json.Unmarshal(trainer, &c) != nil || c == nil {
+		return nil, nil, broken
 	}
-	return c, nil
+	return c, data, nil
 }
 
-// restore gives t the recorded numbers. A file may claim anything, also with a right checksum. So lists must fit into
-// the file before they are made, and the header must be the one that t itself would write: then every tensor has its
-// place and its size, and none is missing or left over.
-func (c *checkpoint) restore(t *Trainer) error {
-	n, dim := c.Lengths, t.Env.Shape().Dim
-	if slices.Min(n[:]) < 0 || slices.Max(n[:]) > len(c.data) || n[0]%figures+n[2]%dim+n[3]%dim != 0 {
-		return fmt.Errorf("gfn: checkpoint: damaged: lists of %d numbers in %d bytes", n, len(c.data))
+// restore gives t the numbers of a file. A file may claim anything, also with a right checksum. So it must be the file
+// that t, with these numbers, would write for its record: then every tensor has its place and its size, and none is
+// missing or left over.
+func (t *Trainer) restore(c *checkpoint, file, data []byte) error {
+	misfit := errors.New("gfn: checkpoint: its tensors do not fit its configuration: damaged, or of another version")
+	fixed := 0
+	for _, x := range t.tensors() {
+		fixed += binary.Size(x.values)
 	}
-	t.Curve = make([]Evaluation, n[0]/figures)
-	replay, guide, modes := make([]int32, n[1]), make([]int32, n[2]), make([]int32, n[3])
-	tensors := t.tensors(replay, guide, modes)
-	text, size, err := header(*c, tensors, crc32.ChecksumIEEE(c.data))
-	counts := min(c.Iteration, c.Trajectories, c.Since.Iterations)
-	valid := bytes.Equal(text, c.header) && size == len(c.data) && counts >= 0
-	if err != nil || !valid {
-		return errors.New("gfn: checkpoint: its tensors do not fit its configuration: damaged, or of another version")
+	t.Curve = make([]Evaluation, max(0, len(data)-fixed)/binary.Size(Evaluation{})) // the rest
+	for _, x := range t.tensors() {
+		n, err := binary.Decode(data, binary.LittleEndian, x.values)
+		if err != nil {
+			return misfit
+		}
+		data = data[n:]
+	}
+	own, err := t.file(c)
+	if err != nil || !bytes.Equal(own, file) || min(c.Iteration, c.Trajectories) < 0 {
+		return misfit
 	}
 	is, was := t.rewards(), c.Rewards
 	for i := range min(len(is), len(was)) { // a reader may enumerate less
@@ -1751,18 +1737,12 @@ func (c *checkpoint) restore(t *Trainer) error {
 			return fmt.Errorf(other, is, was)
 		}
 	}
-	data := bytes.NewReader(c.data)
-	for _, x := range tensors {
-		if err := binary.Read(data, binary.LittleEndian, x.values); err != nil {
-			return err
-		}
-	}
 	t.Iteration, t.Trajectories, t.TrainSeconds, t.since = c.Iteration, c.Trajectories, c.TrainSeconds, c.Since
 	for _, r := range t.roles { // Adam's steps, one in each iteration
 		t.net[r].T = t.Iteration
 	}
 	t.adamZ.T = t.Iteration
-	return cmp.Or(t.usable(), t.recall(replay, guide, modes))
+	return cmp.Or(t.usable(), t.recall(c))
 }
 
 // readRecorded returns the file of a name and a checksum from the current directory or else from dir. It opens regular
@@ -1780,59 +1760,35 @@ func readRecorded(name, dir string, sum uint32) (source, error) {
 		name, sum, dir)
 }
 
-// memories returns the tensors replay, guide and modes: what training remembers beside numbers. Indices that are built
-// from them are not recorded.
-func (t *Trainer) memories() (replay, guide, modes []int32) {
-	for _, actions := range t.replay {
-		for _, a := range actions {
-			replay = append(replay, int32(a))
-		}
-	}
-	if r, ok := t.guide.(*Replayed); ok {
-		dim := r.index.Shape.Dim
-		for _, x := range r.order {
-			guide = append(guide, r.index.state[int(x)*dim:][:dim]...)
-		}
-	}
-	return replay, guide, t.found.state
-}
-
-// recall fills t's memories from such tensors, in the order in which training filled them, so that what follows is the
-// same bit for bit. An environment may panic at a state that is not its own. Here, where states come from a file, that
-// is an error.
-func (t *Trainer) recall(replay, guide, modes []int32) (err error) {
+// recall fills t's memories in the order in which training filled them, so that what follows is the same bit for bit.
+// An environment may panic at a state that is not its own. Here, where states come from a file, that is an error.
+func (t *Trainer) recall(c *checkpoint) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			err = fmt.Errorf("gfn: checkpoint: damaged: a recorded state is not the environment's: %v", p)
 		}
 	}()
-	dim, b := t.Env.Shape().Dim, new(Batch)
-	for len(replay) > 0 {
+	var b Batch
+	for _, actions := range c.Replay {
 		b.Reset(t.Env)
-		n := 1 + slices.Index(replay, int32(b.Shape.Forward-1)) // 0, which Walk refuses, where there is no exit
-		actions := integers(replay[:n])
 		if err := b.Walk(actions); err != nil {
 			return err
 		}
-		t.replay = append(t.replay, actions)
-		replay = replay[n:]
 	}
-	for s := range slices.Chunk(modes, dim) {
-		t.found.Add(integers(s))
+	t.replay = c.Replay
+	for _, s := range slices.Concat(c.Modes, c.Guide) {
+		if len(s) != t.found.Shape.Dim {
+			return fmt.Errorf("gfn: checkpoint: damaged: a recorded state of %d numbers", len(s))
+		}
+	}
+	for _, s := range c.Modes {
+		t.found.Add(s)
 	}
 	if r, ok := t.guide.(*Replayed); ok {
-		for s := range slices.Chunk(guide, dim) {
-			r.add(t.Env, integers(s))
+		for _, s := range c.Guide {
+			r.add(t.Env, s)
 		}
-		return cmp.Or(t.found.err, r.index.err)
+		err = r.index.err
 	}
-	return t.found.err
-}
-
-func integers(list []int32) []int {
-	all := make([]int, len(list))
-	for i, v := range list {
-		all[i] = int(v)
-	}
-	return all
+	return cmp.Or(t.found.err, err)
 }

@@ -896,19 +896,20 @@ var list = []place{
 		m("the weights for those of the target", "t.target[r].Params", "t.net[r].Params"),
 		m("weights as [out, in]", "w, n.Sizes[l-1], n.Sizes[l])", "w, n.Sizes[l], n.Sizes[l-1])"),
 	}},
-	{"trainer.go", "header", []mutant{
-		m("offsets one byte late", "[]int{size, end}", "[]int{size + 1, end + 1}"),
-		m("integers as floats", `dtype = "I32"`, ""),
-		m("a checksum of the record alone", "crc32.Update(sum, ", "crc32.Update(0, "),
+	{"trainer.go", "Trainer.file", []mutant{
+		m("offsets one byte late", "[]int{begin, len(data)}", "[]int{begin + 1, len(data) + 1}"),
+	}},
+	{"trainer.go", "checksum", []mutant{
+		m("of the record alone", "crc32.ChecksumIEEE(data)", "0"),
+		m("of the tensors alone", "crc32.IEEETable, trainer)", "crc32.IEEETable, nil)"),
 	}},
 	{"trainer.go", "Load", []mutant{
-		m("anything may change", "same != c.Config", "false"),
 		m("of any environment", "is != c.Env", "is != is"),
 		m("the checkpoint's limit", "min(config.Limit, own.Limit)", "config.Limit"),
-		m("networks that the file cannot hold", "len(c.data)/8", "maxParameters"),
+		m("networks that the file cannot hold", "len(data)/8", "maxParameters"),
 	}},
 	{"trainer.go", "readCheckpoint", []mutant{
-		m("any checksum", `h.Metadata.CRC32 != fmt.Sprintf("%08x", sum)`, "sum == 0"),
+		m("any checksum", "h.Metadata.CRC32 != checksum(data, trainer)", `h.Metadata.CRC32 == ""`),
 		m("any version", "v != checkpointVersion", "false"),
 	}},
 	{"trainer.go", "Trainer.usable", []mutant{
@@ -920,19 +921,22 @@ var list = []place{
 	}},
 	{"trainer.go", "Trainer.rewards", []mutant{
 		m("without log Z*", "[]float64{sum, t.Graph.LogZ()}", "[]float64{sum}"),
-		m("trajectories without rewards", "uniform01(&rng) * t.Env", "0 * uniform01(&rng) * t.Env"),
+		m("trajectories without rewards", "uniform01(&rng) * logR", "0 * uniform01(&rng) * logR"),
 	}},
-	{"trainer.go", "checkpoint.restore", []mutant{
-		m("lists of fewer numbers than none", "slices.Min(n[:]) < 0", "false"),
-		m("lists that the file cannot hold", "slices.Max(n[:]) > len(c.data)", "false"),
-		m("counts below 0", "counts >= 0", "counts < 1<<30"),
-		m("bytes that are no tensor's", "size == len(c.data)", "size <= len(c.data)"),
+	{"trainer.go", "Trainer.restore", []mutant{
+		m("counts below 0", "min(c.Iteration, c.Trajectories) < 0", "false"),
+		m("counts of 0", "min(c.Iteration, c.Trajectories) < 0", "min(c.Iteration, c.Trajectories) < 1"),
+		m("bytes that are no tensor's", "!bytes.Equal(own, file)", "len(own) == 0"),
+	}},
+	{"trainer.go", "Trainer.record", []mutant{
+		m("the sums forgotten", ", Since: t.since", ""),
 	}},
 	{"trainer.go", "Trainer.recall", []mutant{
-		m("trajectories that end at another action", "b.Shape.Forward-1", "b.Shape.Forward-2"),
-		m("only the last trajectory", "append(t.replay, actions)", "append(t.replay[:0], actions)"),
-		m("the modes forgotten", "t.found.Add(integers(s))", "_ = s"),
-		m("the guide's endpoints forgotten", "r.add(t.Env, integers(s))", "_ = s"),
+		m("trajectories of any actions", "b.Walk(actions); err != nil", "b.Walk(actions); false && err != nil"),
+		m("no trajectory", "t.replay = c.Replay", ""),
+		m("the modes forgotten", "t.found.Add(s)", "_ = s"),
+		m("the guide's endpoints forgotten", "r.add(t.Env, s)", "_ = s"),
+		m("states of any length", "len(s) != t.found.Shape.Dim", "false"),
 	}},
 	{"grad.go", "Graph.RewardF", []mutant{
 		m("no log Z", "r[e] += logZ", "r[e] += 0 * logZ"),
@@ -1617,8 +1621,9 @@ var list = []place{
 		m("one iteration ahead", "float64(iteration)/", "float64(iteration+1)/"),
 	}},
 	{"trainer.go", "Trainer.evaluation", []mutant{
-		m("mean KL over all steps", "since.KL / since.Accepted", "since.KL / (since.Accepted + since.Rejected)"),
-		m("loss a sum", "since.Loss / float64(since.Iterations)", "since.Loss"),
+		m("loss over all iterations", "before = t.Curve[n-1].Iteration", ""),
+		m("mean KL over all steps", "e.StepKL /= e.Accepted", "e.StepKL /= e.Accepted + e.Rejected"),
+		m("loss a sum", "e.Loss /= e.Iteration - before", "_ = before"),
 	}},
 	{"trainer.go", "Trainer.EvaluateSampled", []mutant{
 		m("ELBO of the last trajectory", "e.ELBO += ", "e.ELBO = "),

@@ -62,35 +62,35 @@ func (a *training) start(checkpoint string) (*gfn.Trainer, error) {
 
 // resume returns the trainer of a checkpoint. Other flags than those that may differ must say what the checkpoint says.
 func (a *training) resume(checkpoint string) (*gfn.Trainer, error) {
-	var was gfn.Config
-	t, err := a.load(checkpoint, func(c *gfn.Config) {
-		was = *c
-		a.override(*c)
-		c.Iterations, c.EvalEvery, c.Workers, c.Limit = a.Iterations, a.EvalEvery, a.Workers, a.Limit
+	var was gfn.Running
+	t, err := a.load(checkpoint, func(r *gfn.Running) {
+		was = *r
+		a.override(gfn.Config{Running: was})
+		*r = a.Running
 	})
 	if err != nil {
 		return nil, err
 	}
-	is, spec := a.Config, t.Spec()
-	is.Iterations, is.EvalEvery, is.Workers, is.Limit = was.Iterations, was.EvalEvery, was.Workers, was.Limit
+	a.override(t.Config)
+	spec := t.Spec()
 	if given, ok := a.given["env"]; ok {
 		env, _ := gfn.ParseEnv(given)
 		spec = gfn.TraitsOf(env).Spec // empty if there is no such environment
 	}
-	if is != was || spec != t.Spec() {
+	if a.Config != t.Config || spec != t.Spec() {
 		return nil, usagef("only -iters -workers -eval-every -limit -out -json may differ from the checkpoint; " +
 			"leave the others out")
 	}
-	if a.Iterations != was.Iterations && was.Schedule != "constant" && t.Iteration > 0 {
+	if a.Iterations != was.Iterations && a.Schedule != "constant" && t.Iteration > 0 {
 		fmt.Fprintf(a.stderr, "-iters %d in place of %d stretches the %s schedule: the rates jump, and this is no "+
 			"run of %[1]d from the start; a run to be lengthened wants -schedule constant\n",
-			a.Iterations, was.Iterations, was.Schedule)
+			a.Iterations, was.Iterations, a.Schedule)
 	}
 	return t, nil
 }
 
 // load returns the trainer of a checkpoint. change may change the configuration before the trainer is made.
-func (c *call) load(path string, change func(*gfn.Config)) (*gfn.Trainer, error) {
+func (c *call) load(path string, change func(*gfn.Running)) (*gfn.Trainer, error) {
 	if info, err := os.Stat(path); err != nil || info.IsDir() {
 		return nil, usagef("%s is no file; name a checkpoint, such as %s that train -out DIR writes", path, checkpointName)
 	}
