@@ -123,9 +123,8 @@ func (r GridReward) factors(x, height int) (outer, inner float64) {
 // with exits capped at 1e-5 where R(x) ≤ R0.
 type HyperGrid struct {
 	base
-	height       int
-	reward       GridReward
-	outer, inner []float64 // by coordinate value: the factors of the products of R1 and R2
+	height int
+	reward GridReward
 }
 
 // NewHyperGrid returns the grid with dim ≥ 1 coordinates and height ≥ 2 values of each. The error names the
@@ -151,13 +150,12 @@ func NewHyperGrid(dim, height int, reward GridReward) (*HyperGrid, error) {
 	}
 	if !reward.Cosine {
 		g.traits.Mode = func(s []int) bool {
-			return !slices.ContainsFunc(s, func(x int) bool { return g.inner[x] == 0 })
+			return !slices.ContainsFunc(s, func(x int) bool { _, inner := reward.factors(x, height); return inner == 0 })
 		}
 	}
 	positive := 0 // values of a coordinate; R > 0 where all coordinates have such values: inner is 1 only where outer is
 	for x := range height {
 		outer, inner := reward.factors(x, height)
-		g.outer, g.inner = append(g.outer, outer), append(g.inner, inner)
 		if r0+r1*outer+r2*inner > 0 {
 			positive++
 		}
@@ -192,7 +190,8 @@ func (g *HyperGrid) Features(dst, s []int) []int { return oneHot(dst, s, g.heigh
 func (g *HyperGrid) LogReward(s []int) float64 {
 	outer, inner := 1.0, 1.0
 	for _, x := range s {
-		outer, inner = outer*g.outer[x], inner*g.inner[x]
+		o, i := g.reward.factors(x, g.height)
+		outer, inner = outer*o, inner*i
 	}
 	return logFloored(g.reward.R0+g.reward.R1*outer+g.reward.R2*inner, g.reward.Floor)
 }
@@ -202,15 +201,17 @@ func (g *HyperGrid) Format(s []int) string {
 	return strings.ReplaceAll(strings.Trim(fmt.Sprint(s), "[]"), " ", ",")
 }
 
-// wordSet is the K^L words of length L over K tokens. A word lists token numbers 0…K−1; where it may be unfinished,
-// K stands for an empty slot.
-type wordSet struct {
+// Words are the K^L words of length L over K tokens. A word lists token numbers 0…K−1; where it may be unfinished, K
+// stands for an empty slot.
+type Words struct {
 	length int
 	tokens []rune
 }
 
-func newWordSet(length int, tokens string) (wordSet, error) {
-	w := wordSet{length, []rune(tokens)}
+// NewWords returns the words of length ≥ 1 over tokens, distinct printable characters other than blank , ; - # " and
+// combining marks. The error names the argument that is wrong.
+func NewWords(length int, tokens string) (Words, error) {
+	w := Words{length, []rune(tokens)}
 	k := len(w.tokens)
 	distinct := len(slices.Compact(slices.Sorted(slices.Values(w.tokens)))) == k
 	// A comma stands between the keys of a spec, or ';' between fields, '-' for an empty slot, '#' before a comment.
@@ -227,10 +228,10 @@ func newWordSet(length int, tokens string) (wordSet, error) {
 }
 
 // count returns K^L.
-func (w wordSet) count() float64 { return math.Pow(float64(len(w.tokens)), float64(w.length)) }
+func (w Words) count() float64 { return math.Pow(float64(len(w.tokens)), float64(w.length)) }
 
 // index returns the number of a full word in lexical order of its tokens.
-func (w wordSet) index(word []int) (n int) {
+func (w Words) index(word []int) (n int) {
 	for _, k := range word {
 		n = n*len(w.tokens) + k
 	}
@@ -238,7 +239,7 @@ func (w wordSet) index(word []int) (n int) {
 }
 
 // word is the inverse of index.
-func (w wordSet) word(index int) []int {
+func (w Words) word(index int) []int {
 	word := make([]int, w.length)
 	for i := range slices.Backward(word) {
 		word[i], index = index%len(w.tokens), index/len(w.tokens)
@@ -247,7 +248,7 @@ func (w wordSet) word(index int) []int {
 }
 
 // Parse returns the token numbers of a full word.
-func (w wordSet) Parse(text string) ([]int, error) {
+func (w Words) Parse(text string) ([]int, error) {
 	letters := []rune(text)
 	if len(letters) != w.length {
 		return nil, fmt.Errorf("gfn: word %q has %d letters, want %d", text, len(letters), w.length)
@@ -262,12 +263,12 @@ func (w wordSet) Parse(text string) ([]int, error) {
 }
 
 // read is Parse of a field of a file.
-func (w wordSet) read(f field) ([]int, error) {
+func (w Words) read(f field) ([]int, error) {
 	word, err := w.Parse(f.text)
 	return word, f.wrong(err)
 }
 
-func (w wordSet) format(word []int) string {
+func (w Words) format(word []int) string {
 	letters := make([]rune, len(word))
 	for i, k := range word {
 		if letters[i] = '-'; k < len(w.tokens) {
@@ -278,7 +279,7 @@ func (w wordSet) format(word []int) string {
 }
 
 // filled returns the number of slots that hold a token.
-func (w wordSet) filled(word []int) (n int) {
+func (w Words) filled(word []int) (n int) {
 	for _, k := range word {
 		if k < len(w.tokens) {
 			n++
@@ -288,26 +289,23 @@ func (w wordSet) filled(word []int) (n int) {
 }
 
 // Order is the way in which a [Sequence] is built.
-type Order int
+type Order string
 
 // The orders, with the number n(x) of trajectories to a word of length L.
 const (
-	Append   Order = iota // left to right, n(x) = 1: the graph is a tree
-	Ends                  // at either end, n(x) = 2^L
-	AnyOrder              // any empty slot, n(x) = L!
+	Append   Order = "append" // left to right, n(x) = 1: the graph is a tree
+	Ends     Order = "ends"   // at either end, n(x) = 2^L
+	AnyOrder Order = "any"    // any empty slot, n(x) = L!
 )
 
-var orderNames = []string{Append: "append", Ends: "ends", AnyOrder: "any"}
-
-// WordReward is the reward of the full words of a [Sequence], which are given as token numbers. Its functions are pure,
-// safe for concurrent use, and do not keep word.
+// WordReward is a reward of words. Its functions are pure, safe for concurrent use, and do not keep word.
 type WordReward struct {
-	LogR    func(word []int) float64 // log R, finite
-	Mode    func(word []int) bool    // is word a mode? nil where modes are not defined
-	Partial bool                     // LogR is defined on unfinished words, K in their empty slots: an intermediate reward
+	Words   Words
+	LogR    func(word []int) float64 // log R of a full word, finite
+	Mode    func(word []int) bool    // is a full word a mode? nil where modes are not defined
+	Partial bool                     // LogR is defined on unfinished words too: an intermediate reward
 
-	words wordSet // those it is defined on; the zero value: any
-	note  string  // see Traits
+	note string // see Traits
 }
 
 // Sequence builds words of length L over K tokens. A state has L entries, token numbers 0…K−1 and K for an empty
@@ -329,30 +327,26 @@ type WordReward struct {
 // either end, K by append, and 1 for a full word; B is n in any order, 2 at either end, and 1 by append.
 type Sequence struct {
 	base
-	wordSet
+	Words
 	order  Order
 	places int // the number of values of b
-	reward WordReward
+	logR   func(word []int) float64
 }
 
-// NewSequence returns the words of length ≥ 1 over tokens, distinct printable characters other than blank , ; - # "
-// and combining marks. The error names the argument that is wrong.
-func NewSequence(length int, tokens string, order Order, reward WordReward) (*Sequence, error) {
-	words, err := newWordSet(length, tokens)
-	of, k := reward.words, len(words.tokens)
-	err = cmp.Or(err,
-		want(order >= 0 && int(order) < len(orderNames), "sequence: order is %d, want Append, Ends or AnyOrder", int(order)),
+// NewSequence returns the words of a reward, built in an order. The error names the argument that is wrong.
+func NewSequence(order Order, reward WordReward) (*Sequence, error) {
+	length, k := reward.Words.length, len(reward.Words.tokens)
+	places := map[Order]int{Append: 1, Ends: 2, AnyOrder: length}[order]
+	err := cmp.Or(
+		want(length > 0, "sequence: reward has no Words"),
 		want(reward.LogR != nil, "sequence: reward has no LogR"),
-		want(of.length == 0 || of.length == length && len(of.tokens) == k,
-			"sequence: reward is of words of length %d over %d tokens, want length %d over %d",
-			of.length, len(of.tokens), length, k),
+		want(places > 0, "sequence: order is %q, want append, ends or any", order),
 	)
 	if err != nil {
 		return nil, err
 	}
-	places := []int{Append: 1, Ends: 2, AnyOrder: length}[order]
 	shape := Shape{Dim: length, Forward: places*k + 1, Backward: places, Features: length * k}
-	q := &Sequence{base{shape: shape}, words, order, places, reward}
+	q := &Sequence{base{shape: shape}, reward.Words, order, places, reward.LogR}
 	q.traits = Traits{
 		Mode: reward.Mode, LogStates: q.logStates(),
 		PathIndependent: true, Format: q.Format, Note: reward.note,
@@ -454,7 +448,7 @@ func (q *Sequence) Undo(s []int, b int) int {
 func (q *Sequence) Features(dst, s []int) []int { return oneHot(dst, s, q.empty()) }
 
 // LogReward implements [Env]: LogR of the [WordReward].
-func (q *Sequence) LogReward(s []int) float64 { return q.reward.LogR(s) }
+func (q *Sequence) LogReward(s []int) float64 { return q.logR(s) }
 
 // Editor edits words with an autoregressive sampler p (GFNSeqEditor, Ghari et al. 2024, spec §8), which is any forward
 // policy on a [Sequence] built in order [Append]. From left to right, x̂_<t being what is edited so far, letter t of
@@ -601,11 +595,9 @@ func DefaultTable() Table {
 // errors. The [Traits] of its words note how many scores lie below RMin and how many words are missing. The error names
 // the argument that is wrong, the line that is malformed or repeats a word, or the first missing word, or says that all
 // scores lie below RMin.
-func NewTableReward(r io.Reader, name string, length int, tokens string, t Table) (WordReward, error) {
-	words, err := newWordSet(length, tokens)
-	k := len(words.tokens)
-	err = cmp.Or(err,
-		want(words.count() <= maxTable, "sequence: %d^%d words in a table, want at most %d", k, length, maxTable),
+func NewTableReward(words Words, r io.Reader, name string, t Table) (WordReward, error) {
+	err := cmp.Or(
+		want(words.count() <= maxTable, "sequence: %.0f words in a table, want at most %d", words.count(), maxTable),
 		want(finite(t.Beta) && (t.Exp || t.Beta >= 0),
 			"sequence: beta is %v, want a finite number, not below 0 but with transform=exp", t.Beta),
 		want(finite(t.RMin) && t.RMin > 0, "sequence: rmin is %v, want a finite number above 0", t.RMin),
@@ -640,15 +632,16 @@ func NewTableReward(r io.Reader, name string, length int, tokens string, t Table
 	}
 	least := slices.Sorted(slices.Values(logR))[len(logR)-max(1, len(logR)/200)]
 	reward := WordReward{
+		Words: words,
 		LogR:  func(word []int) float64 { return logR[words.index(word)] },
 		Mode:  func(word []int) bool { return logR[words.index(word)] >= least },
-		words: words, note: note,
+		note:  note,
 	}
 	return reward, want(low < len(logR), "%s: all scores lie below rmin, %v; lower it, or use transform=exp", name, t.RMin)
 }
 
 // readScores reads the score of each word, by its number, and counts those that are missing.
-func readScores(file source, words wordSet, stead float64) (scores []float64, missing int, err error) {
+func readScores(file source, words Words, stead float64) (scores []float64, missing int, err error) {
 	scores = slices.Repeat([]float64{math.NaN()}, int(words.count()))
 	_, rows, err := file.table("word,score")
 	for _, row := range rows {
@@ -680,15 +673,16 @@ type Factor struct {
 	Weights []float64
 }
 
-// NewFactorReward returns the reward of a factor graph over the words of length L over K tokens,
+// NewFactorReward returns the reward of a factor graph over words,
 //
 //	log R(x) = β Σ_f f(x)
 //
-// Of an unfinished word the sum is over the factors whose slots are all set. A [Motif] and the [Ising] model are such.
-func NewFactorReward(factors []Factor, length, k int, beta float64) (WordReward, error) {
-	own, bound := make([]Factor, len(factors)), 0.0 // of |log R|
+// Of an unfinished word the sum is over the factors whose slots are all set. A motif has a factor for each
+// slot, and the [Ising] model one for each spin and bond.
+func NewFactorReward(words Words, factors []Factor, beta float64) (WordReward, error) {
+	own, bound, k := make([]Factor, len(factors)), 0.0, len(words.tokens) // bound of |log R|
 	for i, f := range factors {
-		if err := f.check(length, k); err != nil {
+		if err := f.check(words); err != nil {
 			return WordReward{}, fmt.Errorf("gfn: sequence: factor %d: %w", i, err)
 		}
 		own[i] = Factor{slices.Clone(f.Slots), slices.Clone(f.Weights)}
@@ -697,6 +691,7 @@ func NewFactorReward(factors []Factor, length, k int, beta float64) (WordReward,
 	err := cmp.Or(want(len(factors) > 0, "sequence: no factors, want one or more"),
 		want(finite(beta*bound), "sequence: beta is %v, and weights sum to at most %v: log R is not finite", beta, bound))
 	return WordReward{
+		Words: words,
 		LogR: func(word []int) float64 {
 			sum := 0.0
 			for _, f := range own {
@@ -705,7 +700,6 @@ func NewFactorReward(factors []Factor, length, k int, beta float64) (WordReward,
 			return beta * sum
 		},
 		Partial: true,
-		words:   wordSet{length, make([]rune, k)}, // whatever the tokens
 	}, err
 }
 
@@ -721,31 +715,21 @@ func (f Factor) value(word []int, k int) float64 {
 	return f.Weights[at]
 }
 
-// check says what is wrong with a factor of words of a length over k tokens.
-func (f Factor) check(length, k int) error {
+// check says what is wrong with a factor of words.
+func (f Factor) check(words Words) error {
 	for i, slot := range f.Slots {
-		if slot < 0 || slot >= length {
-			return fmt.Errorf("slot is %d, want 0 to %d", slot, length-1)
+		if slot < 0 || slot >= words.length {
+			return fmt.Errorf("slot is %d, want 0 to %d", slot, words.length-1)
 		}
 		if slices.Contains(f.Slots[:i], slot) {
 			return fmt.Errorf("slot %d stands twice", slot)
 		}
 	}
-	n, m := len(f.Weights), len(f.Slots)
+	n, m, k := len(f.Weights), len(f.Slots), len(words.tokens)
 	if n == 0 || m == 0 || float64(n) != math.Pow(float64(k), float64(m)) {
 		return fmt.Errorf("%d weights for slots %v, want %d^%d", n, f.Slots, k, m)
 	}
 	return nil
-}
-
-// Motif returns the factors of a position weight matrix, W[i][k] the weight of token k in slot i: one for each slot,
-//
-//	Σ_f f(x) = Σ_i W[i][x_i]
-func Motif(weights [][]float64) (factors []Factor) {
-	for i, row := range weights {
-		factors = append(factors, Factor{[]int{i}, row})
-	}
-	return factors
 }
 
 // Ising returns the factors of the Ising model on spins σ = −1, the first token, and +1, the second, with coupling J
@@ -793,7 +777,7 @@ func Torus(n int) (bonds [][]int) {
 }
 
 // drawFactors returns a factor for each list of slots, with weights uniform in [−1, 1).
-func drawFactors(slots [][]int, words wordSet, seed uint64) (factors []Factor, err error) {
+func drawFactors(slots [][]int, words Words, seed uint64) (factors []Factor, err error) {
 	rng, total, k := rand.NewPCG(seed, 0), 0.0, float64(len(words.tokens))
 	for _, of := range slots {
 		n := math.Pow(k, float64(len(of)))
@@ -809,26 +793,25 @@ func drawFactors(slots [][]int, words wordSet, seed uint64) (factors []Factor, e
 	return factors, nil
 }
 
-// parseMotif reads a line of K weights for each slot. Other formats, such as JASPAR's, have a line for each token.
-func parseMotif(file source, words wordSet) ([]Factor, error) {
-	var weights [][]float64
+// parseMotif reads a line of K weights for each slot, a factor. Other formats, such as JASPAR's, have a line for each
+// token.
+func parseMotif(file source, words Words) (factors []Factor, err error) {
 	k := len(words.tokens)
 	rows, err := file.records("")
 	for _, row := range rows {
 		last := row[min(k, len(row)-1)] // or the first that is too many
-		slot, err := parseAll(row, "weight", field.finite)
+		weights, err := parseAll(row, "weight", field.finite)
 		if err = cmp.Or(err, last.wrong(want(len(row) == k, "%d weights, want %d", len(row), k))); err != nil {
 			return nil, fmt.Errorf("%w: a line is a slot, with a weight for each of the tokens %s", err, string(words.tokens))
 		}
-		weights = append(weights, slot)
+		factors = append(factors, Factor{[]int{len(factors)}, weights})
 	}
-	n := len(weights)
-	return Motif(weights), cmp.Or(err, want(n == words.length,
-		"%s: %d lines of weights, want one for each of %d slots", file.name, n, words.length))
+	return factors, cmp.Or(err, want(len(factors) == words.length,
+		"%s: %d lines of weights, want one for each of %d slots", file.name, len(factors), words.length))
 }
 
 // parseFactors reads a line factor SLOT… : WEIGHT… for each factor.
-func parseFactors(file source, words wordSet) (factors []Factor, err error) {
+func parseFactors(file source, words Words) (factors []Factor, err error) {
 	const wanted = "factor SLOT… : WEIGHT…"
 	rows, err := file.records("")
 	for _, row := range rows {
@@ -839,7 +822,7 @@ func parseFactors(file source, words wordSet) (factors []Factor, err error) {
 		slots, err1 := parseAll(row[1:colon], "slot", field.number)
 		weights, err2 := parseAll(row[colon+1:], "weight", field.finite)
 		f := Factor{slots, weights}
-		if err := cmp.Or(err1, err2, line(row).wrong(f.check(words.length, len(words.tokens)))); err != nil {
+		if err := cmp.Or(err1, err2, line(row).wrong(f.check(words))); err != nil {
 			return nil, err
 		}
 		factors = append(factors, f)
@@ -847,11 +830,11 @@ func parseFactors(file source, words wordSet) (factors []Factor, err error) {
 	return factors, cmp.Or(err, want(len(factors) > 0, "%s: no factors, want lines %s", file.name, wanted))
 }
 
-// NewModesReward returns the reward that falls with the Hamming distance to the nearest of a set of words of length L
-// over K tokens, which are the modes:
+// NewModesReward returns the reward that falls with the Hamming distance to the nearest of a set of words, the modes:
 //
 //	log R(x) = −β min_m Hamming(x, m)
-func NewModesReward(modes [][]int, length, k int, beta float64) (WordReward, error) {
+func NewModesReward(words Words, modes [][]int, beta float64) (WordReward, error) {
+	length, k := words.length, len(words.tokens)
 	err := cmp.Or(want(len(modes) > 0, "sequence: no modes, want one or more"),
 		want(finite(beta) && beta >= 0, "sequence: beta is %v, want a finite number not below 0", beta))
 	for i, m := range modes {
@@ -860,10 +843,10 @@ func NewModesReward(modes [][]int, length, k int, beta float64) (WordReward, err
 			"sequence: mode %d is %v, want %d tokens from 0 to %d", i, m, length, k-1))
 	}
 	return WordReward{
+		Words:   words,
 		LogR:    func(word []int) float64 { return beta * float64(-nearest(modes, word, k)) },
 		Mode:    func(word []int) bool { return nearest(modes, word, k) == 0 },
 		Partial: true,
-		words:   wordSet{length, make([]rune, k)}, // whatever the tokens
 	}, err
 }
 
@@ -875,11 +858,11 @@ func ReadWords(r io.Reader, name string, q *Sequence) ([][]int, error) {
 	if len(file.text) > most {
 		return nil, fmt.Errorf("gfn: %s has more than %d bytes; split the list", name, most)
 	}
-	words, err := parseWords(file, q.wordSet)
+	words, err := parseWords(file, q.Words)
 	return words, cmp.Or(err, want(len(words) > 0, "%s has no words; write one on a line", name))
 }
 
-func parseWords(file source, words wordSet) (list [][]int, err error) {
+func parseWords(file source, words Words) (list [][]int, err error) {
 	rows, err := file.records("")
 	for _, f := range slices.Concat(rows...) {
 		word, err := words.read(f)
@@ -907,7 +890,7 @@ func nearest(modes [][]int, word []int, k int) int {
 }
 
 // drawModes returns n distinct words, uniform among all sets of n.
-func drawModes(n int, words wordSet, seed uint64) (modes [][]int, err error) {
+func drawModes(n int, words Words, seed uint64) (modes [][]int, err error) {
 	most := min(words.count(), float64(maxInputs/words.length))
 	if n < 1 || float64(n) > most {
 		return nil, fmt.Errorf("gfn: sequence: modes is %d, want 1 to %.0f", n, most)
@@ -1153,9 +1136,8 @@ func checkNames(names []field) error {
 // were given; a pair given twice is two edges. Nodes with a reward are terminating. Features are one-hot by node.
 type Explicit struct {
 	base
-	nodes   []int // node numbers, ascending
-	labels  []string
-	source  int // the index in nodes of s0; everything below is by such an index too
+	source  int
+	labels  []string // by node, as everything below
 	out, in [][]link
 	logR    []float64 // −Inf where not terminating
 }
@@ -1170,26 +1152,45 @@ func (l link) follow(s []int) (back int) { s[0] = l.node; return l.place }
 // from being a pointed DAG: one that the source does not reach, one on a cycle, or one without a reward that no edge
 // leaves.
 func NewExplicit(edges [][2]int, rewards map[int]float64, floor float64) (*Explicit, error) {
+	return newExplicit(edges, rewards, nil, floor)
+}
+
+// newExplicit is NewExplicit with labels of nodes, by default their numbers.
+func newExplicit(edges [][2]int, rewards map[int]float64, labels map[int]string, floor float64) (*Explicit, error) {
 	err := cmp.Or(want(len(rewards) > 0, "explicit: no rewards, want one or more"), wantFloor("explicit", floor))
-	nodes := slices.Sorted(maps.Keys(rewards))
-	for _, node := range nodes {
-		r := rewards[node]
-		err = cmp.Or(err, want(finite(r) && r >= 0, "explicit: reward of node %d is %v, want a number not below 0", node, r))
-	}
-	if err != nil {
-		return nil, err
-	}
+	nodes, zeros := slices.AppendSeq(slices.Sorted(maps.Keys(rewards)), maps.Keys(labels)), 0
 	for _, edge := range edges {
 		nodes = append(nodes, edge[:]...)
 	}
 	slices.Sort(nodes)
 	nodes = slices.Compact(nodes)
 	n := len(nodes)
-	e := &Explicit{nodes: nodes, out: make([][]link, n), in: make([][]link, n), logR: make([]float64, n)}
-	rank := map[int]int{}
+	e := &Explicit{out: make([][]link, n), in: make([][]link, n)}
+	rank, first := map[int]int{}, map[string]int{}
 	for i, node := range nodes {
-		rank[node] = i
-		e.labels = append(e.labels, strconv.Itoa(node))
+		label, named := labels[node]
+		r, terminating := rewards[node]
+		logR := math.Inf(-1)
+		if !named {
+			label = strconv.Itoa(node)
+		}
+		if terminating {
+			logR = logFloored(r, floor)
+		}
+		if terminating && r == 0 {
+			zeros++
+		}
+		other, twice := first[label]
+		err = cmp.Or(err,
+			want(finite(r) && r >= 0, "explicit: reward of node %d is %v, want a number not below 0", node, r),
+			want(!twice, "explicit: nodes %d and %d are both called %q", other, node, label),
+			want(label != "" && !strings.ContainsFunc(label, func(r rune) bool { return !unicode.IsPrint(r) }),
+				"explicit: node %d is called %q, want printable characters", node, label))
+		rank[node], first[label] = i, node
+		e.labels, e.logR = append(e.labels, label), append(e.logR, logR)
+	}
+	if err != nil {
+		return nil, err
 	}
 	e.traits.Format = e.Format
 	e.shape = Shape{Dim: 1, Forward: 1, Features: n} // an exit, and as many edges as a node has
@@ -1198,16 +1199,6 @@ func NewExplicit(edges [][2]int, rewards map[int]float64, floor float64) (*Expli
 		a, b := len(e.out[from]), len(e.in[to])
 		e.out[from], e.in[to] = append(e.out[from], link{to, b}), append(e.in[to], link{from, a})
 		e.shape.Forward, e.shape.Backward = max(e.shape.Forward, a+2), max(e.shape.Backward, b+1)
-	}
-	zeros := 0
-	for i, node := range nodes {
-		e.logR[i] = math.Inf(-1)
-		if r, ok := rewards[node]; ok {
-			e.logR[i] = logFloored(r, floor)
-			if r == 0 {
-				zeros++
-			}
-		}
 	}
 	if zeros > 0 {
 		e.traits.Note = fmt.Sprintf("R is 0 at %d of %d terminating nodes; their log R is the floor, %v",
@@ -1219,13 +1210,13 @@ func NewExplicit(edges [][2]int, rewards map[int]float64, floor float64) (*Expli
 // checkPointed finds the source, and returns a rule of a pointed DAG that e breaks.
 func (e *Explicit) checkPointed() error {
 	e.source = max(0, slices.IndexFunc(e.in, func(entering []link) bool { return len(entering) == 0 }))
-	st, err := walk(e, len(e.nodes), nil)
+	st, err := walk(e, len(e.labels), nil)
 	if err != nil {
 		return err
 	}
-	for i, node := range e.nodes {
+	for i, label := range e.labels {
 		if st.Row([]int{i}) < 0 {
-			return fmt.Errorf("gfn: explicit: node %d is not reached from the source, node %d", node, e.nodes[e.source])
+			return fmt.Errorf("gfn: explicit: node %s is not reached from the source, node %s", label, e.labels[e.source])
 		}
 	}
 	_, err = st.topological()
@@ -1308,38 +1299,11 @@ func parseExplicit(file source, floor float64) (*Explicit, error) {
 	if err != nil {
 		return nil, err
 	}
-	e, err := NewExplicit(edges, rewards, floor)
-	if err == nil {
-		err = e.setLabels(labels)
-	}
+	e, err := newExplicit(edges, rewards, labels, floor)
 	if err != nil {
 		return nil, fmt.Errorf("gfn: %s: %s", file.name, strings.TrimPrefix(err.Error(), "gfn: "))
 	}
 	return e, nil
-}
-
-// setLabels gives nodes their labels. The error names a node that is not in the graph, two nodes with one label, or a
-// label that cannot be printed.
-func (e *Explicit) setLabels(labels map[int]string) (err error) {
-	first := map[string]int{}
-	unusable := func(r rune) bool { return !unicode.IsPrint(r) }
-	for i, node := range e.nodes {
-		if label, named := labels[node]; named {
-			e.labels[i] = label
-			delete(labels, node)
-		}
-		label := e.labels[i]
-		j, twice := first[label]
-		first[label] = i
-		err = cmp.Or(err,
-			want(!twice, "nodes %d and %d are both called %q", e.nodes[j], node, label),
-			want(label != "" && !strings.ContainsFunc(label, unusable), "node %d is called %q, want printable characters",
-				node, label))
-	}
-	for _, node := range slices.Sorted(maps.Keys(labels)) {
-		err = cmp.Or(err, want(false, "node %d has a name, %q, but no edge and no reward", node, labels[node]))
-	}
-	return err
 }
 
 // maxNodes bounds the nodes of a [DAG], whose parent sets are entries of a state.
@@ -1356,7 +1320,8 @@ const maxNodes = 31
 // chose for their data.
 type DAG struct {
 	base
-	score DAGScore
+	names []string
+	score func(node int, parents uint32) float64
 	terms [1 << 16]atomic.Pointer[term] // a cache of terms of log R, each at one place
 }
 
@@ -1366,30 +1331,18 @@ type term struct {
 	value   float64
 }
 
-// DAGScore scores a graph as a sum over its nodes. Local is pure and safe for concurrent use.
-type DAGScore struct {
-	Local func(node int, parents uint32) float64 // the finite score of a node given its parents, bit u for node u
-
-	names []string // of the nodes; nil: any number
-}
-
-// NewDAG returns the graphs on 1 to 31 nodes. Local scores are cached.
-func NewDAG(nodes int, score DAGScore) (*DAG, error) {
-	of := len(score.names)
-	err := cmp.Or(
-		want(nodes >= 1 && nodes <= maxNodes, "dag: nodes is %d, want 1 to %d", nodes, maxNodes),
-		want(score.Local != nil, "dag: score has no Local"),
-		want(of == 0 || of == nodes, "dag: score is of %d nodes, want %d", of, nodes),
-	)
+// NewDAG returns the graphs on 1 to 31 nodes of these names. The score of a node given its parents, bit u for node u, is
+// finite, pure, and safe for concurrent use; such scores are cached.
+func NewDAG(names []string, score func(node int, parents uint32) float64) (*DAG, error) {
+	n := len(names)
+	err := cmp.Or(want(n >= 1 && n <= maxNodes, "dag: %d nodes, want 1 to %d", n, maxNodes),
+		want(score != nil, "dag: no score"))
 	if err != nil {
 		return nil, err
 	}
-	if score.names == nil {
-		score.names = nodeNames(nodes)
-	}
-	shape := Shape{Dim: nodes, Forward: nodes*nodes + 1, Backward: nodes * nodes, Features: nodes * nodes}
-	d := &DAG{base: base{shape: shape}, score: score}
-	d.traits = Traits{LogStates: logDAGs(nodes), Guide: ExitCapped{1e-10, 75}, Format: d.Format}
+	shape := Shape{Dim: n, Forward: n*n + 1, Backward: n * n, Features: n * n}
+	d := &DAG{base: base{shape: shape}, names: names, score: score}
+	d.traits = Traits{LogStates: logDAGs(n), Guide: ExitCapped{1e-10, 75}, Format: d.Format}
 	return d, nil
 }
 
@@ -1467,7 +1420,7 @@ func (d *DAG) term(v int, parents uint32) float64 {
 	place := &d.terms[(int(parents)*d.shape.Dim+v)%len(d.terms)]
 	t := place.Load()
 	if t == nil || t.parents != parents {
-		t = &term{parents, d.score.Local(v, parents) - d.score.Local(v, 0)}
+		t = &term{parents, d.score(v, parents) - d.score(v, 0)}
 		place.Store(t)
 	}
 	return t.value
@@ -1490,10 +1443,10 @@ func logDAGs(nodes int) float64 {
 // Format writes a graph in the notation of the R package bnlearn: [A][B][C|A:B] is A→C←B.
 func (d *DAG) Format(s []int) (text string) {
 	for v, parents := range s {
-		node, separator := d.score.names[v], "|"
+		node, separator := d.names[v], "|"
 		for u := range s {
 			if parents>>u&1 == 1 {
-				node += separator + d.score.names[u]
+				node += separator + d.names[u]
 				separator = ":"
 			}
 		}
@@ -1619,15 +1572,15 @@ func (d *Data) column(j int, columns string) (column []float64, mean float64) {
 //
 // R is never formed. It is AᵀA for the stacked rows A = (X − x̄; √(Nα_μ/(N+α_μ)) (x̄ − ν); √t I),
 // whose triangular factor gives the determinants. Products would lose every digit on collinear columns or large means.
-func NewBGe(d *Data, columns string, penalty float64) (DAGScore, error) {
+func NewBGe(d *Data, columns string, penalty float64) (score func(node int, parents uint32) float64, err error) {
 	n, N := len(d.Names), float64(len(d.Rows))
 	const αμ = 1.0
 	αw := float64(n + 2)
 	t := αμ * (αw - float64(n) - 1) / (αμ + 1)
-	err := cmp.Or(
+	err = cmp.Or(
 		want(n >= 1 && n <= maxNodes, "dag: %d columns, want 1 to %d", n, maxNodes),
-		want(slices.Contains(columnNames, columns), "dag: columns are %q, want one of %s",
-			columns, strings.Join(columnNames, ", ")),
+		want(slices.Contains([]string{"raw", "centred", "standardized"}, columns),
+			"dag: columns are %q, want one of raw, centred, standardized", columns),
 		want(N >= 1, "dag: no observations, want one or more"),
 		want(finite(penalty), "dag: penalty is %v, want a finite number", penalty),
 	)
@@ -1635,7 +1588,7 @@ func NewBGe(d *Data, columns string, penalty float64) (DAGScore, error) {
 		err = cmp.Or(err, want(len(x) == n, "dag: observation %d has %d numbers, want %d", i+1, len(x), n))
 	}
 	if err != nil {
-		return DAGScore{}, err
+		return nil, err
 	}
 	A := make([][]float64, n) // by column
 	for j := range A {
@@ -1643,7 +1596,7 @@ func NewBGe(d *Data, columns string, penalty float64) (DAGScore, error) {
 		column = append(column, math.Sqrt(N*αμ/(N+αμ))*mean)
 		squares := dot(column, column)
 		if !finite(squares) {
-			return DAGScore{}, fmt.Errorf("gfn: dag: the squares of %s sum to %v, want finite numbers that are not too large",
+			return nil, fmt.Errorf("gfn: dag: the squares of %s sum to %v, want finite numbers that are not too large",
 				d.Names[j], squares)
 		}
 		A[j] = append(column, make([]float64, n)...)
@@ -1653,17 +1606,14 @@ func NewBGe(d *Data, columns string, penalty float64) (DAGScore, error) {
 	for j := range A {
 		A[j] = slices.Clone(A[j][:n]) // the rest is 0
 	}
-	local := func(x int, parents uint32) float64 {
+	return func(x int, parents uint32) float64 {
 		l := float64(bits.OnesCount32(parents))
 		c := αw - float64(n) + l
 		logYY, logYX := logDets(A, parents, x)
 		return math.Log(αμ/(N+αμ))/2 + lnΓ((N+c+1)/2) - lnΓ((c+1)/2) - N/2*math.Log(math.Pi) + (c+l+1)/2*math.Log(t) +
 			(N+c)/2*logYY - (N+c+1)/2*logYX - penalty*l
-	}
-	return DAGScore{Local: local, names: d.Names}, nil
+	}, nil
 }
-
-var columnNames = []string{"raw", "centred", "standardized"}
 
 func lnΓ(x float64) float64 { y, _ := math.Lgamma(x); return y }
 
@@ -1909,11 +1859,11 @@ func setKey(keys *flag.FlagSet, item string) error {
 		keys.VisitAll(func(f *flag.Flag) { known = append(known, f.Name) })
 		return fmt.Errorf("unknown key %q, want one of %s", key, strings.Join(known, ", "))
 	}
-	if keys.Set(key, value) == nil {
-		return nil
+	wanted, _ := flag.UnquoteUsage(f) // int, float, … or one|of|these
+	if names := strings.Split(wanted, "|"); len(names) > 1 && !slices.Contains(names, value) || keys.Set(key, value) != nil {
+		return fmt.Errorf("%s is %q, want %s", key, value, wanted)
 	}
-	wanted, _ := flag.UnquoteUsage(f) // int, float, … or the names of a choice
-	return fmt.Errorf("%s is %q, want %s", key, value, wanted)
+	return nil
 }
 
 // Levenshtein returns the least number of letters to insert, delete or replace that makes b of a.
@@ -1948,28 +1898,6 @@ func EnvHelp() string {
 	return text.String()
 }
 
-// choice is the value of a key, one of a list of names.
-type choice struct {
-	of []string
-	is string
-}
-
-// String returns the name.
-func (c *choice) String() string { return c.is }
-
-// Set chooses a name.
-func (c *choice) Set(name string) error {
-	c.is = name
-	return want(slices.Contains(c.of, name), "%s: unknown", name)
-}
-
-// choiceKey declares a key whose value is one of names.
-func choiceKey(keys *flag.FlagSet, key, value string, names []string, usage string) *choice {
-	c := &choice{names, value}
-	keys.Var(c, key, "`"+strings.Join(names, "|")+"`"+usage)
-	return c
-}
-
 // fileKey declares the key file; [ParseEnv] reads the file before it builds the environment.
 func fileKey(keys *flag.FlagSet, usage string) *source {
 	f := new(source)
@@ -1984,10 +1912,10 @@ func gridKeys(keys *flag.FlagSet) func() (Env, error) {
 	keys.Float64Var(&r.R0, "r0", r.R0, "reward everywhere")
 	keys.Float64Var(&r.R1, "r1", r.R1, "factor of the outer band, or of the cosine term")
 	keys.Float64Var(&r.R2, "r2", r.R2, "factor of the inner band; the cosine reward has none")
-	reward := choiceKey(keys, "reward", "standard", []string{"standard", "cosine"}, ": bands, or ripples")
+	reward := keys.String("reward", "standard", "`standard|cosine`: bands, or ripples")
 	keys.Float64Var(&r.Floor, "floor", r.Floor, "log R (nats) where R = 0; a number below 0")
 	return func() (Env, error) {
-		r.Cosine = reward.is == "cosine"
+		r.Cosine = *reward == "cosine"
 		return NewHyperGrid(*dim, *height, r)
 	}
 }
@@ -1996,15 +1924,15 @@ func gridKeys(keys *flag.FlagSet) func() (Env, error) {
 // the reward that read makes of them and of β.
 func wordKeys(
 	keys *flag.FlagSet, reward string, length int, tokens string, beta float64,
-	read func(words wordSet, beta float64) (WordReward, error),
+	read func(words Words, beta float64) (WordReward, error),
 ) func() (Env, error) {
-	choiceKey(keys, "reward", "modes", []string{"modes", "motif", "ising", "factors", "table"}, "").is = reward
+	*keys.String("reward", "modes", "`modes|motif|ising|factors|table`") = reward
 	n := keys.Int("length", length, "letters of a word")
 	alphabet := keys.String("tokens", tokens, "alphabet: distinct characters other than blank , ; - # \"")
-	order := choiceKey(keys, "order", "append", orderNames, ": left to right, at either end, in any empty slot")
+	order := keys.String("order", "append", "`append|ends|any`: left to right, at either end, in any empty slot")
 	β := keys.Float64("beta", beta, "β of the reward")
 	return func() (Env, error) {
-		words, err := newWordSet(*n, *alphabet)
+		words, err := NewWords(*n, *alphabet)
 		if err != nil {
 			return nil, err
 		}
@@ -2012,7 +1940,7 @@ func wordKeys(
 		if err != nil {
 			return nil, err
 		}
-		return NewSequence(*n, *alphabet, Order(slices.Index(orderNames, order.is)), reward)
+		return NewSequence(Order(*order), reward)
 	}
 }
 
@@ -2020,15 +1948,13 @@ func modesKeys(keys *flag.FlagSet) func() (Env, error) {
 	file := fileKey(keys, "words, separated by blanks or line ends")
 	seed := keys.Uint64("seed", 0, "without file: seed of the draw")
 	n := keys.Int("modes", 4, "without file: number of words drawn")
-	return wordKeys(keys, "modes", 4, "ACGT", 1, func(words wordSet, beta float64) (r WordReward, err error) {
+	return wordKeys(keys, "modes", 4, "ACGT", 1, func(words Words, beta float64) (WordReward, error) {
 		modes, err := parseWords(*file, words)
 		if file.name == "" {
 			modes, err = drawModes(*n, words, *seed)
 		}
-		if err != nil {
-			return r, err
-		}
-		return NewModesReward(modes, words.length, len(words.tokens), beta)
+		reward, wrong := NewModesReward(words, modes, beta)
+		return reward, cmp.Or(err, wrong)
 	})
 }
 
@@ -2046,28 +1972,26 @@ func factorKeys(keys *flag.FlagSet) func() (Env, error) {
 // each list of slots.
 func drawnKeys(
 	keys *flag.FlagSet, reward, usage string,
-	parse func(source, wordSet) ([]Factor, error), slots func(length int) [][]int,
+	parse func(source, Words) ([]Factor, error), slots func(length int) [][]int,
 ) func() (Env, error) {
 	file, seed := fileKey(keys, usage), keys.Uint64("seed", 0, "without file: seed of the draw")
-	return wordKeys(keys, reward, 4, "ACGT", 1, func(words wordSet, beta float64) (r WordReward, err error) {
+	return wordKeys(keys, reward, 4, "ACGT", 1, func(words Words, beta float64) (WordReward, error) {
 		factors, err := parse(*file, words)
 		if file.name == "" {
 			factors, err = drawFactors(slots(words.length), words, *seed)
 		}
-		if err != nil {
-			return r, err
-		}
-		return NewFactorReward(factors, words.length, len(words.tokens), beta)
+		reward, wrong := NewFactorReward(words, factors, beta)
+		return reward, cmp.Or(err, wrong)
 	})
 }
 
 func isingKeys(keys *flag.FlagSet) func() (Env, error) {
-	lattice := choiceKey(keys, "lattice", "ring", []string{"ring", "square"}, ": bonds in a ring, or in an n×n torus")
+	lattice := keys.String("lattice", "ring", "`ring|square`: bonds in a ring, or in an n×n torus")
 	coupling, field := keys.Float64("coupling", 1, "J"), keys.Float64("field", 0, "h")
-	return wordKeys(keys, "ising", 9, "01", 1, func(words wordSet, beta float64) (WordReward, error) {
+	return wordKeys(keys, "ising", 9, "01", 1, func(words Words, beta float64) (WordReward, error) {
 		n, tokens, bonds := words.length, string(words.tokens), Ring(words.length)
 		err := want(len(words.tokens) == 2, "sequence: tokens are %q, want two, spin −1 and spin +1, such as 01", tokens)
-		if lattice.is == "square" {
+		if *lattice == "square" {
 			side := int(math.Sqrt(float64(n))) // exact for a square
 			bonds = Torus(side)
 			err = cmp.Or(err,
@@ -2076,23 +2000,23 @@ func isingKeys(keys *flag.FlagSet) func() (Env, error) {
 		if err != nil {
 			return WordReward{}, err
 		}
-		return NewFactorReward(Ising(n, bonds, *coupling, *field), n, 2, beta)
+		return NewFactorReward(words, Ising(n, bonds, *coupling, *field), beta)
 	})
 }
 
 func tableKeys(keys *flag.FlagSet) func() (Env, error) {
 	t := DefaultTable()
 	file := fileKey(keys, "needed: CSV with the header word,score and a line for every word")
-	transform := choiceKey(keys, "transform", "power", []string{"power", "exp"}, ": max(score, rmin)^β, or e^(β·score)")
+	transform := keys.String("transform", "power", "`power|exp`: max(score, rmin)^β, or e^(β·score)")
 	keys.Float64Var(&t.RMax, "rmax", t.RMax, "largest reward")
 	keys.Float64Var(&t.RMin, "rmin", t.RMin, "with transform=power: scores below it are raised to it")
 	keys.Float64Var(&t.Missing, "missing", t.Missing, "score of words that the file lacks; NaN: it lacks none")
-	return wordKeys(keys, "table", 4, "ACGT", t.Beta, func(words wordSet, beta float64) (r WordReward, err error) {
+	return wordKeys(keys, "table", 4, "ACGT", t.Beta, func(words Words, beta float64) (r WordReward, err error) {
 		if file.name == "" {
 			return r, errors.New("gfn: sequence: reward=table needs file, a CSV with the header word,score")
 		}
-		t.Beta, t.Exp = beta, transform.is == "exp"
-		return NewTableReward(bytes.NewReader(file.text), file.name, words.length, string(words.tokens), t)
+		t.Beta, t.Exp = beta, *transform == "exp"
+		return NewTableReward(words, bytes.NewReader(file.text), file.name, t)
 	})
 }
 
@@ -2103,31 +2027,27 @@ func dagKeys(keys *flag.FlagSet) func() (Env, error) {
 	edges := keys.Float64("edges", -1, "without file: expected edges of their graph; -1: as many as nodes")
 	noise := keys.Float64("noise", 0.1, "without file: standard deviation of a variable given its parents")
 	seed := keys.Uint64("seed", 0, "without file: seed of the draw")
-	columns := choiceKey(keys, "columns", "", columnNames, "; by default centred of a file, raw without one")
+	columns := keys.String("columns", "", "`raw|centred|standardized`; by default centred of a file, raw without one")
 	penalty := keys.Float64("penalty", 0, "log prior of a graph: −penalty for each edge")
 	return func() (Env, error) {
-		var data *Data
-		var err error
-		is := columns.is
+		data, err := ReadData(bytes.NewReader(file.text), file.name)
+		taken := "centred"
 		if file.name == "" {
 			expected := *edges
 			if expected == -1 {
 				expected = min(float64(*nodes), float64(*nodes*(*nodes-1))/2)
 			}
 			data, err = Simulate(*nodes, *samples, expected, *noise, *seed)
-			is = cmp.Or(is, "raw")
-		} else {
-			data, err = ReadData(bytes.NewReader(file.text), file.name)
-			is = cmp.Or(is, "centred")
+			taken = "raw"
 		}
 		if err != nil {
 			return nil, err
 		}
-		score, err := NewBGe(data, is, *penalty)
+		score, err := NewBGe(data, cmp.Or(*columns, taken), *penalty)
 		if err != nil {
 			return nil, err
 		}
-		return NewDAG(len(data.Names), score)
+		return NewDAG(data.Names, score)
 	}
 }
 

@@ -377,9 +377,11 @@ func ExampleSAC() {
 	// ∂/∂(Q/α) -8 = 2·2·2·(0 − 1)
 }
 
+func words(length int, tokens string) gfn.Words { return must(gfn.NewWords(length, tokens)) }
+
 // wordsOf returns the words of a length over the first letters of ABCD, appended; logR is by number in lexical order.
 func wordsOf(length, letters int, logR []float64) *gfn.Sequence {
-	q, err := gfn.NewSequence(length, "ABCD"[:letters], gfn.Append, gfn.WordReward{LogR: func(word []int) float64 {
+	q, err := gfn.NewSequence(gfn.Append, gfn.WordReward{Words: words(length, "ABCD"[:letters]), LogR: func(word []int) float64 {
 		i := 0
 		for _, k := range word {
 			i = letters*i + k
@@ -1232,7 +1234,7 @@ func TestWalk(t *testing.T) {
 // Rewards that a float64 does not hold: log E[R] and E[log R] are finite.
 func TestMeanLogReward(t *testing.T) {
 	logR := func(word []int) float64 { return 1000 + float64(2*word[0]+word[1]) }
-	env := must(gfn.NewSequence(2, "AB", gfn.Append, gfn.WordReward{LogR: logR}))
+	env := must(gfn.NewSequence(gfn.Append, gfn.WordReward{Words: words(2, "AB"), LogR: logR}))
 	c := quick("tb-u")
 	c.Limit = 0
 	tr, g := trainer(t, env, c), enumerate(env)
@@ -1642,7 +1644,7 @@ func TestWordRewards(t *testing.T) {
 const envTableText = "word,score\nAA,4\nAB,2\nBA,0\nBB,-3\n"
 
 func envTableReward(text string) (gfn.WordReward, error) {
-	return gfn.NewTableReward(strings.NewReader(text), "t.csv", 2, "AB", power(2, 1, 8))
+	return gfn.NewTableReward(words(2, "AB"), strings.NewReader(text), "t.csv", power(2, 1, 8))
 }
 
 // power is max(y, rmin)^beta, of words that all have a score, without modes.
@@ -1659,7 +1661,7 @@ func TestTableReward(t *testing.T) {
 		"another order": "word,score\nBB,-3\nBA,0\nAB,2\nAA,4\n",
 	} {
 		reward := must(envTableReward(text))
-		env := must(gfn.NewSequence(2, "AB", gfn.Append, reward))
+		env := must(gfn.NewSequence(gfn.Append, reward))
 		for word, r := range map[string]float64{"AA": 8, "AB": 2, "BA": 0.5, "BB": 0.5} {
 			s := must(env.Parse(word))
 			require.InDelta(t, math.Log(r), env.LogReward(s), 1e-15, "%s: %s", name, word)
@@ -1673,11 +1675,13 @@ type envZeros struct{}
 func (envZeros) Read(p []byte) (int, error) { clear(p); return len(p), nil }
 
 func TestMotifReward(t *testing.T) {
-	weights := [][]float64{{1, 2, 3}, {-4, 0.5, 10}}
-	reward := must(gfn.NewFactorReward(gfn.Motif(weights), 2, 3, 2))
-	weights[0][0] = 100 // the reward has its own
+	first, last := []float64{1, 2, 3}, []float64{-4, 0.5, 10}
+	motif := []gfn.Factor{{Slots: []int{0}, Weights: first}, {Slots: []int{1}, Weights: last}}
+	reward := must(gfn.NewFactorReward(words(2, "ABC"), motif, 2))
+	first[0] = 100 // the reward has its own
 	require.Equal(t, 3.0, reward.LogR([]int{0, 1}))
-	energy := must(gfn.NewFactorReward(gfn.Motif(weights[1:]), 1, 3, -2))
+	motif = []gfn.Factor{{Slots: []int{0}, Weights: last}}
+	energy := must(gfn.NewFactorReward(words(1, "ABC"), motif, -2))
 	require.Equal(t, 8.0, energy.LogR([]int{0}), "less is better")
 
 	// log Z* of independent slots is a sum over them; weights lie in [−1, 1).
@@ -1698,7 +1702,7 @@ func TestMotifReward(t *testing.T) {
 }
 
 func TestModesReward(t *testing.T) {
-	reward := must(gfn.NewModesReward([][]int{{0, 1, 1, 0}, {0, 0, 0, 0}}, 4, 2, 1.5))
+	reward := must(gfn.NewModesReward(words(4, "AB"), [][]int{{0, 1, 1, 0}, {0, 0, 0, 0}}, 1.5))
 	require.Equal(t, -3.0, reward.LogR([]int{1, 0, 0, 1}))
 	require.Equal(t, -4.5, reward.LogR([]int{1, 0, 1, 1}))
 
@@ -1865,13 +1869,17 @@ func init() {
 		n := keys.Int("n", 3, "number of coins")
 		pay := keys.Float64("pay", 1, "log R for each head")
 		return func() (gfn.Env, error) {
-			words, err := gfn.NewSequence(*n, "TH", gfn.Append, gfn.WordReward{LogR: func(word []int) (sum float64) {
+			throws, err := gfn.NewWords(*n, "TH")
+			if err != nil {
+				return nil, err
+			}
+			q, err := gfn.NewSequence(gfn.Append, gfn.WordReward{Words: throws, LogR: func(word []int) (sum float64) {
 				for _, k := range word {
 					sum += *pay * float64(k)
 				}
 				return sum
 			}})
-			return coins{words}, err
+			return coins{q}, err
 		}
 	})
 	gfn.Register("nothing", "builds none", func(*flag.FlagSet) func() (gfn.Env, error) {
@@ -1969,24 +1977,20 @@ func TestConstructorErrors(t *testing.T) {
 	refusals{
 		{failure(gfn.NewHyperGrid(math.MaxInt, math.MaxInt, gfn.DefaultGridReward())), "dim·height"},
 	}.check(t)
-	custom, scores := gfn.WordReward{LogR: func([]int) float64 { return 1 }}, must(envTableReward(envTableText))
-	words := func(length int, tokens string, order gfn.Order, r gfn.WordReward) error {
-		return failure(gfn.NewSequence(length, tokens, order, r))
-	}
+	greek := gfn.WordReward{Words: words(3, "αβ="), LogR: func([]int) float64 { return 1 }}
 	refusals{
-		{words(2, "AB", gfn.Order(3), custom), "order is 3"}, {words(2, "AB", gfn.Order(-1), custom), "order is -1"},
-		{words(2, "AB", gfn.Append, gfn.WordReward{}), "LogR"}, {words(3, "AB", gfn.Ends, scores), "length 2 over 2"},
-		{words(2, "ABC", gfn.Ends, scores), "length 2 over 2"},
+		{failure(gfn.NewSequence("up", greek)), `order is "up"`}, {failure(gfn.NewSequence("", greek)), `order is ""`},
+		{failure(gfn.NewSequence(gfn.Append, gfn.WordReward{Words: words(2, "AB")})), "LogR"},
+		{failure(gfn.NewSequence(gfn.AnyOrder, gfn.WordReward{LogR: greek.LogR})), "no Words"},
 	}.check(t)
 	for _, tokens := range []string{
 		"", "ABA", "A B", "A\tB", "A,B", "A;", "A-", "#A", `A"`, "A\xff", "A\u200b", "A\u00a0", "e\u0301a",
 		"\u0e01\u0e33\u0e34",
 	} {
-		refusals{{words(2, tokens, gfn.Append, custom), fmt.Sprintf("tokens are %q", tokens)}}.check(t)
+		refusals{{failure(gfn.NewWords(2, tokens)), fmt.Sprintf("tokens are %q", tokens)}}.check(t)
 	}
-	greek := must(gfn.NewSequence(3, "αβ=", gfn.Append, custom))
 	for _, word := range []string{"αβ", "αβαβ", "αβγ"} {
-		refusals{{failure(greek.Parse(word)), fmt.Sprintf("%q", word)}}.check(t)
+		refusals{{failure(greek.Words.Parse(word)), fmt.Sprintf("%q", word)}}.check(t)
 	}
 
 	explicit := func(rewards map[int]float64, floor float64) error {
@@ -2002,15 +2006,15 @@ func TestConstructorErrors(t *testing.T) {
 func TestRewardErrors(t *testing.T) {
 	nan, inf := math.NaN(), math.Inf(1)
 	factors := func(length, k int, beta float64, factors ...gfn.Factor) error {
-		return failure(gfn.NewFactorReward(factors, length, k, beta))
+		return failure(gfn.NewFactorReward(words(length, "ABCD"[:k]), factors, beta))
 	}
 	on := func(slots []int, weights ...float64) gfn.Factor { return gfn.Factor{Slots: slots, Weights: weights} }
 	fair := on([]int{0}, 1, 2)
-	modes := func(beta float64, words ...[]int) error {
-		return failure(gfn.NewModesReward(words, 2, 2, beta))
+	modes := func(beta float64, modes ...[]int) error {
+		return failure(gfn.NewModesReward(words(2, "AB"), modes, beta))
 	}
 	table := func(r io.Reader, length int, beta, rmin, rmax float64) error {
-		return failure(gfn.NewTableReward(r, "t.csv", length, "ABCD", power(beta, rmin, rmax)))
+		return failure(gfn.NewTableReward(words(length, "ABCD"), r, "t.csv", power(beta, rmin, rmax)))
 	}
 	refusals{
 		{factors(1, 2, 1), "factors"}, {factors(1, 2, nan, fair), "beta is NaN"},
@@ -2024,8 +2028,7 @@ func TestRewardErrors(t *testing.T) {
 		{factors(2, 2, 1, on([]int{0, 1}, 1, 2, 3)), "factor 0: 3 weights"},
 		{modes(1, []int{0, 1}, []int{0, 2}), "mode 1 is [0 2]"}, {modes(1, []int{0, -1}), "mode 0 is [0 -1]"},
 		{modes(1, []int{0}), "mode 0 is [0], want 2"}, {modes(1), "modes"}, {modes(-1, []int{0, 1}), "beta is -1"},
-		{table(nil, 0, 2, 1, 8), "length is 0"}, {table(nil, 12, 2, 1, 8), "4^12"},
-		{table(nil, 2, -1, 1, 8), "beta is -1"},
+		{table(nil, 12, 2, 1, 8), "16777216 words in a table"}, {table(nil, 2, -1, 1, 8), "beta is -1"},
 		{table(nil, 2, 2, 0, 8), "rmin is 0"}, {table(nil, 2, 2, 1, inf), "rmax is +Inf"},
 		{table(iotest.ErrReader(errors.New("broken")), 2, 2, 1, 8), "t.csv: broken"},
 		{table(envZeros{}, 2, 2, 1, 8), "64 MiB"},
@@ -2497,9 +2500,11 @@ func TestDAGMoves(t *testing.T) {
 	require.Equal(t, []int{3 * 31, 31*31 - 2}, dag("nodes=31,samples=2").Backward(nil, s))
 }
 
-func bge(penalty float64, rows ...[]float64) gfn.DAGScore {
-	names := []string{"A", "B", "C", "D", "E", "F"}[:len(rows[0])]
-	return must(gfn.NewBGe(&gfn.Data{Names: names, Rows: rows}, "raw", penalty))
+// A to F, the names of up to six nodes.
+var nodes = []string{"A", "B", "C", "D", "E", "F"}
+
+func bge(penalty float64, rows ...[]float64) func(node int, parents uint32) float64 {
+	return must(gfn.NewBGe(&gfn.Data{Names: nodes[:len(rows[0])], Rows: rows}, "raw", penalty))
 }
 
 // The score of one variable is ∫∫ Π N(x|μ, 1/w) N(μ|0, 1/(α_μ w)) Wishart(w|α_w, t) dμ dw,
@@ -2520,7 +2525,7 @@ func TestBGeIsTheMarginalLikelihood(t *testing.T) {
 			sum += f * top / steps * width / math.Sqrt(w) / steps
 		}
 	}
-	require.InDelta(t, math.Log(sum), bge(0, x[:1], x[1:2], x[2:]).Local(0, 0), 1e-6)
+	require.InDelta(t, math.Log(sum), bge(0, x[:1], x[1:2], x[2:])(0, 0), 1e-6)
 }
 
 // exactLogDet is log|R_YY| of spec §9 in exact arithmetic, but for the last logarithms:
@@ -2642,7 +2647,7 @@ func TestBGeFormula(t *testing.T) {
 			for parents := range 1 << n {
 				if parents>>v&1 == 0 {
 					want := joint[parents|1<<v] - joint[parents]
-					closeTo(t, want, score.Local(v, uint32(parents)), 1e-13, "%s, %d: %d given %b", name, len(rows), v, parents)
+					closeTo(t, want, score(v, uint32(parents)), 1e-13, "%s, %d: %d given %b", name, len(rows), v, parents)
 				}
 			}
 		}
@@ -2685,7 +2690,7 @@ func TestMarkovEquivalence(t *testing.T) {
 		if classes == 0 {
 			continue
 		}
-		env := must(gfn.NewDAG(n, bge(0.5, normalRows(3, n, 25)...)))
+		env := must(gfn.NewDAG(nodes[:n], bge(0.5, normalRows(3, n, 25)...)))
 		logR := map[string]float64{}
 		for _, s := range allDAGs(n) {
 			if want, ok := logR[pattern(s)]; ok {
@@ -2712,11 +2717,11 @@ func TestMarkovEquivalence(t *testing.T) {
 func TestDAGCache(t *testing.T) {
 	var asked sync.Map
 	local := func(v int, parents uint32) float64 { return math.Sin(float64(100*v) + float64(parents)) }
-	env := must(gfn.NewDAG(4, gfn.DAGScore{Local: func(v int, parents uint32) float64 {
+	env := must(gfn.NewDAG(nodes[:4], func(v int, parents uint32) float64 {
 		_, again := asked.LoadOrStore([2]int{v, int(parents)}, true)
 		require.False(t, again && parents > 0, "asked again for %d given %b", v, parents)
 		return local(v, parents)
-	}}))
+	}))
 	all := allDAGs(4)
 	check := func() {
 		for _, s := range all {
@@ -2732,7 +2737,7 @@ func TestDAGCache(t *testing.T) {
 	check()
 	check()
 
-	env = must(gfn.NewDAG(4, gfn.DAGScore{Local: local}))
+	env = must(gfn.NewDAG(nodes[:4], local))
 	var wg sync.WaitGroup
 	for range 4 {
 		wg.Go(check)
@@ -2742,9 +2747,9 @@ func TestDAGCache(t *testing.T) {
 
 	// More families than the cache holds: 14 · 3,000 of late nodes between questions after an early one, by turns at the
 	// same places.
-	wide := must(gfn.NewDAG(31, gfn.DAGScore{Local: func(v int, parents uint32) float64 {
+	wide := must(gfn.NewDAG(make([]string, 31), func(v int, parents uint32) float64 {
 		return float64(v+1) * float64(parents)
-	}}))
+	}))
 	big := make([]int, 31)
 	for k := range 3000 {
 		want := 0.0
@@ -2762,7 +2767,7 @@ func TestDAGCache(t *testing.T) {
 
 func TestDAGPenalty(t *testing.T) {
 	rows := normalRows(5, 3, 10)
-	plain, dear := must(gfn.NewDAG(3, bge(0, rows...))), must(gfn.NewDAG(3, bge(1.5, rows...)))
+	plain, dear := must(gfn.NewDAG(nodes[:3], bge(0, rows...))), must(gfn.NewDAG(nodes[:3], bge(1.5, rows...)))
 	for _, s := range allDAGs(3) {
 		closeTo(t, plain.LogReward(s)-1.5*float64(edges(s)), dear.LogReward(s), 1e-12, s)
 	}
@@ -2838,7 +2843,7 @@ func TestSimulate(t *testing.T) {
 	require.InDelta(t, 1+1.0/198, weights, 4*math.Sqrt(2.0/400))
 
 	d := must(gfn.Simulate(3, 5000, 2, 0.5, 7))
-	g := enumerate(must(gfn.NewDAG(3, must(gfn.NewBGe(d, "raw", 0)))))
+	g := enumerate(must(gfn.NewDAG(d.Names, must(gfn.NewBGe(d, "raw", 0)))))
 	best := slices.Index(g.LogR, slices.Max(g.LogR))
 	require.Equal(t, pattern(d.Graph), pattern(g.State(nil, best)))
 
@@ -2867,7 +2872,7 @@ func TestDeviation(t *testing.T) {
 // The exact posterior against sums over all graphs by slow definitions: what is reached by following edges, and the
 // three cases of a blanket.
 func TestMarginalsExact(t *testing.T) {
-	env := must(gfn.NewDAG(4, bge(0, normalRows(8, 4, 6)...)))
+	env := must(gfn.NewDAG(nodes[:4], bge(0, normalRows(8, 4, 6)...)))
 	g := enumerate(env)
 	m, want := env.Marginals(g, g.LogTarget()), env.Marginals(g, slices.Repeat([]float64{math.Inf(-1)}, g.Len()))
 	for _, s := range allDAGs(4) {
@@ -2902,20 +2907,19 @@ func TestMarginalsExact(t *testing.T) {
 }
 
 func TestDAGErrors(t *testing.T) {
-	score := gfn.DAGScore{Local: func(_ int, parents uint32) float64 { return math.Log(float64(parents)) }}
+	score := func(_ int, parents uint32) float64 { return math.Log(float64(parents)) }
 	table := func(penalty float64, names string, rows ...[]float64) error {
 		return failure(gfn.NewBGe(&gfn.Data{Names: strings.Fields(names), Rows: rows}, "raw", penalty))
 	}
 	refusals{
-		{failure(gfn.NewDAG(3, gfn.DAGScore{})), "score has no Local"}, {failure(gfn.NewDAG(32, score)), "nodes is 32"},
-		{failure(gfn.NewDAG(3, bge(0, []float64{1, 2}))), "score is of 2 nodes, want 3"},
+		{failure(gfn.NewDAG(nodes, nil)), "no score"}, {failure(gfn.NewDAG(make([]string, 32), score)), "32 nodes"},
 		{table(0, ""), "0 columns"}, {table(0, "A"), "no observations"},
 		{table(math.NaN(), "A", []float64{1}), "penalty is NaN"},
 		{table(0, "A", []float64{1}, []float64{1, 2}), "observation 2 has 2 numbers, want 1"},
 		{table(0, "A B", []float64{1, 1e200}, []float64{1, 2}), "the squares of B sum to +Inf"},
 		{table(0, "A", []float64{math.NaN()}), "the squares of A sum to NaN"},
 	}.check(t)
-	require.ErrorContains(t, gfn.CheckEnv(must(gfn.NewDAG(2, score))), "state [A][B]: log reward is NaN")
+	require.ErrorContains(t, gfn.CheckEnv(must(gfn.NewDAG(nodes[:2], score))), "state [A][B]: log reward is NaN")
 }
 
 func TestParseDAG(t *testing.T) {
@@ -2927,7 +2931,7 @@ func TestParseDAG(t *testing.T) {
 		require.NotEqual(t, logR(""), logR(spec), spec)
 	}
 	score := must(gfn.NewBGe(must(gfn.Simulate(5, 100, 5, 0.1, 0)), "raw", 0))
-	require.Equal(t, must(gfn.NewDAG(5, score)).LogReward([]int{0, 1, 3, 0, 2}), logR(""))
+	require.Equal(t, must(gfn.NewDAG(nodes[:5], score)).LogReward([]int{0, 1, 3, 0, 2}), logR(""))
 	require.Equal(t, "[A][Mek|A]", dag("file="+envFile(t, "d.tsv", "A\tMek\n1\t2\n")).Format([]int{0, 1}))
 }
 
@@ -6561,9 +6565,9 @@ func TestNewTrainerChecks(t *testing.T) {
 			require.ErrorContains(t, failure(gfn.NewTrainer(env, c)), want)
 		}
 		calls := 0
-		r := gfn.WordReward{LogR: func([]int) float64 { calls++; return 0 }}
+		r := gfn.WordReward{Words: words(4, "AB"), LogR: func([]int) float64 { calls++; return 0 }}
 		c.Tabular = limit > 0
-		trainer(t, must(gfn.NewSequence(4, "AB", gfn.Append, r)), c)
+		trainer(t, must(gfn.NewSequence(gfn.Append, r)), c)
 		require.Equal(t, []int{0, 32}[min(1, limit)], calls, "as enumeration needs: 16 words, tabular twice")
 	}
 }
@@ -7146,8 +7150,8 @@ func (g otherGrid) LogReward(s []int) float64 { return g.logReward(s) }
 func TestCheckpointKnowsItsRewards(t *testing.T) {
 	grid := parse("hypergrid:dim=2,height=8,r0=0.1")
 	other := func(logReward func(s []int) float64) gfn.Env { return otherGrid{grid, logReward} }
-	words := func(first, second int) gfn.Env { // they have no spec
-		return must(gfn.NewSequence(2, "AB", gfn.Append, gfn.WordReward{LogR: func(word []int) float64 {
+	pairs := func(first, second int) gfn.Env { // they have no spec
+		return must(gfn.NewSequence(gfn.Append, gfn.WordReward{Words: words(2, "AB"), LogR: func(word []int) float64 {
 			return float64(first*word[0] + second*word[1])
 		}}))
 	}
@@ -7160,8 +7164,8 @@ func TestCheckpointKnowsItsRewards(t *testing.T) {
 		{"scale", grid, other(func(s []int) float64 { return grid.LogReward(s) + 1e-8 }), true, true},
 		{"place", grid, other(func(s []int) float64 { return grid.LogReward([]int{s[0] ^ 1, s[1]}) }), true, true},
 		{"far", grid, other(func(s []int) float64 { return grid.LogReward(s) + float64(s[0]*s[1]/49) }), true, false},
-		{"the same words", words(1, 2), words(1, 2), false, false},
-		{"words", words(1, 2), words(2, 1), true, true},
+		{"the same words", pairs(1, 2), pairs(1, 2), false, false},
+		{"words", pairs(1, 2), pairs(2, 1), true, true},
 	} {
 		for limit, differs := range map[int]bool{100: c.enumerated, 0: c.walked} {
 			config := quick("tb-u")

@@ -1322,7 +1322,7 @@ var list = []place{
 		m("squares' mean without its root", "math.Sqrt(rms / ", "(rms / "),
 	}},
 	{"envs.go", "DAG.term", []mutant{
-		m("log R is not 0 at the empty graph", " - d.score.Local(v, 0)", ""),
+		m("log R is not 0 at the empty graph", " - d.score(v, 0)", ""),
 		m("nothing kept", "place.Store(t)", ""),
 		m("terms of other parents", " || t.parents != parents", ""),
 		m("one place for all nodes", "int(parents)*d.shape.Dim+v", "int(parents)*d.shape.Dim"),
@@ -1424,18 +1424,22 @@ var list = []place{
 	{"envs.go", "drawModes", []mutant{
 		m("words drawn twice", "!seen[text]", "true"),
 	}},
-	{"envs.go", "NewExplicit", []mutant{
+	{"envs.go", "newExplicit", []mutant{
 		m("no floor", "logFloored(r, floor)", "math.Log(r)"),
 		m("zeros not counted", "zeros++", ""),
 		m("all zeros accepted", "zeros < len(rewards)", "true"),
 		m("negative rewards accepted", "finite(r) && r >= 0", "finite(r)"),
+		m("labels of no node", "maps.Keys(labels))", "maps.Keys(map[int]string{}))"),
+		m("labels stand twice", "!twice,", "!twice || true,"),
+		m("no label", `label != "" &&`, ""),
+		m("control characters", " && !strings", " && true || !strings"),
 	}},
 	{"envs.go", "logFloored", []mutant{
 		m("a floor below all log rewards", "return math.Log(r)", "return max(math.Log(r), floor)"),
 	}},
 	{"envs.go", "NewHyperGrid", []mutant{
 		m("modes of the cosine reward", "!reward.Cosine", "true"),
-		m("states without reward not counted", "r0+r1*outer+r2*inner > 0", "true"),
+		m("states without reward not counted", "r0+r1*outer+r2*inner > 0", "outer+inner >= 0"),
 		m("R = 0 everywhere accepted", "positive > 0", "true"),
 	}},
 	{"envs.go", "NewTableReward", []mutant{
@@ -1506,7 +1510,7 @@ var list = []place{
 		m("no place", "f.wrong(want(", "(want("),
 		m("negative numbers", " && n >= 0", ""),
 	}},
-	{"envs.go", "wordSet.read", []mutant{
+	{"envs.go", "Words.read", []mutant{
 		m("no place of a word", "f.wrong(err)", "err"),
 	}},
 	{"envs.go", "checkNames", []mutant{
@@ -1529,12 +1533,6 @@ var list = []place{
 		m("no spec", "= p.spec,", "= t.Spec,"),
 		m("nothing but the spec", "TraitsOf(p.Env)", "Traits{}"),
 	}},
-	{"envs.go", "Explicit.setLabels", []mutant{
-		m("any node", "range slices.Sorted(maps.Keys(labels))", "range slices.Sorted(maps.Keys(labels))[:0]"),
-		m("labels stand twice", "!twice,", "!twice || true,"),
-		m("no label", `label != "" &&`, ""),
-		m("control characters", " && !strings", " && true || !strings"),
-	}},
 	{"trainer.go", "identify", []mutant{
 		m("the spec of the environment within", "TraitsOf(env)", "TraitsOf(Unwrap(env))"),
 	}},
@@ -1542,8 +1540,8 @@ var list = []place{
 		m("the default reward always", "|| slices.Contains(items, reward)", ""),
 		m("any name", "base == name && ", ""),
 	}},
-	{"envs.go", "choice.Set", []mutant{
-		m("any name", "slices.Contains(c.of, name)", "true"),
+	{"envs.go", "setKey", []mutant{
+		m("any name", "!slices.Contains(names, value)", "false"),
 	}},
 	{"envs.go", "Sequence.logStates", []mutant{
 		m("the empty word forgotten", "[]float64{0}", "[]float64{}"),
