@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"hash/crc32"
 	"io"
+	"iter"
 	"maps"
 	"math"
 	"math/big"
@@ -39,6 +40,20 @@ import (
 
 // ---- examples ----
 
+// must returns what comes without an error, failure the error; done wants none.
+func must[T any](v T, err error) T {
+	done(err)
+	return v
+}
+
+func failure[T any](_ T, err error) error { return err }
+
+func done(err error) {
+	if err != nil {
+		panic(err)
+	}
+}
+
 // fork is the smallest graph with a choice: 0 → 1 and 0 → 2, R(1) = 1, R(2) = 3, Z* = 4.
 func fork() gfn.Env {
 	return must(gfn.NewExplicit([][2]int{{0, 1}, {0, 2}}, map[int]float64{1: 1, 2: 3}, -50))
@@ -51,18 +66,13 @@ func line() gfn.Env {
 
 // backFrom returns a batch of one trajectory to each endpoint, drawn back uniformly, with its uniform policies.
 func backFrom(env gfn.Env, endpoints ...[]int) (*gfn.Batch, *gfn.Flows, *gfn.Flows) {
-	b := new(gfn.Batch)
-	b.Reset(env)
-	if err := b.SampleBackward(gfn.UniformPB, endpoints, gfn.Sampling{}); err != nil {
-		panic(err)
-	}
+	b := batchOf(env)
+	done(b.SampleBackward(gfn.UniformPB, endpoints, gfn.Sampling{}))
 	b.Evaluate(gfn.UniformPF, gfn.UniformPB)
-	v, d := new(gfn.Flows), new(gfn.Flows)
-	v.Reset(b, true)
+	v := cotangents(b, true)
 	copy(v.LogPF, b.LogPF)
 	copy(v.LogPB, b.LogPB)
-	d.Reset(b, true)
-	return b, v, d
+	return b, v, cotangents(b, true)
 }
 
 func ExampleTB() {
@@ -106,9 +116,7 @@ func ExampleVarGrad() {
 
 func ExampleFM() {
 	b, v, d := backFrom(fork(), []int{2})
-	if err := b.AddParents(); err != nil {
-		panic(err)
-	}
+	done(b.AddParents())
 	// out-flows e¹ of 0, half of it into 2, and e² of 2:
 	v.LogF[b.Row([]int{0})], v.LogF[b.Row([]int{2})] = 1, 2
 	// δ(2) = 1 − log 2 − 2, ε(2) = 2 − log 3; 0 has no parents and no exit
@@ -120,10 +128,7 @@ func ExampleFM() {
 }
 
 func ExampleEnumerate() {
-	g, err := gfn.Enumerate(gfn.Fixture(), 1000)
-	if err != nil {
-		panic(err)
-	}
+	g := must(gfn.Enumerate(gfn.Fixture(), 1000))
 	logPB := g.Backward(gfn.UniformPB)
 	p := g.LogTerminating(g.ForwardOf(logPB))
 	fmt.Printf("%d states, %d edges, Z* = %.0f\n", g.Len(), len(g.FAction), math.Exp(g.LogZ()))
@@ -134,19 +139,11 @@ func ExampleEnumerate() {
 }
 
 func ExampleTrainer() {
-	env, err := gfn.ParseEnv("hypergrid:dim=2,height=8,r0=0.1")
-	if err != nil {
-		panic(err)
-	}
+	env := must(gfn.ParseEnv("hypergrid:dim=2,height=8,r0=0.1"))
 	c := gfn.DefaultConfig("tb-u")
 	c.Tabular, c.LR, c.Iterations = true, 0.05, 1000
-	t, err := gfn.NewTrainer(env, c)
-	if err != nil {
-		panic(err)
-	}
-	if err := t.Run(context.Background(), nil); err != nil {
-		panic(err)
-	}
+	t := must(gfn.NewTrainer(env, c))
+	done(t.Run(context.Background(), nil))
 	e := t.Curve[len(t.Curve)-1]
 	fmt.Printf("TV below 0.001: %v, log Z %.3f, exact %.3f\n", e.TV < 0.001, e.LogZ, e.LogZExact)
 	// Output: TV below 0.001: true, log Z 3.109, exact 3.109
@@ -175,9 +172,7 @@ func ExamplePolicy() {
 	logZ := 0.0
 	for i := range uint64(2000) {
 		b.Reset(env)
-		if err := b.Sample(pf, 32, gfn.Sampling{Iteration: i}); err != nil {
-			panic(err)
-		}
+		done(b.Sample(pf, 32, gfn.Sampling{Iteration: i}))
 		b.Evaluate(pf, gfn.UniformPB)
 		v.LogPF, v.LogPB, v.LogZ = b.LogPF, b.LogPB, logZ
 		d.Reset(&b, false)
@@ -193,10 +188,7 @@ func ExamplePolicy() {
 			}
 		}
 	}
-	g, err := gfn.Enumerate(env, 100)
-	if err != nil {
-		panic(err)
-	}
+	g := must(gfn.Enumerate(env, 100))
 	tv := gfn.TV(g.LogTerminating(g.Forward(pf)), g.LogTarget())
 	fmt.Printf("TV below 0.001: %v, Z %.2f\n", tv < 0.001, math.Exp(logZ))
 	// Output: TV below 0.001: true, Z 112.00
@@ -204,14 +196,8 @@ func ExamplePolicy() {
 
 // A sampler of one's own against the exact target, beside what a perfect sampler of as many draws has.
 func ExampleGraph_Empirical() {
-	env, err := gfn.ParseEnv("hypergrid:dim=2,height=8")
-	if err != nil {
-		panic(err)
-	}
-	g, err := gfn.Enumerate(env, 64)
-	if err != nil {
-		panic(err)
-	}
+	env := must(gfn.ParseEnv("hypergrid:dim=2,height=8"))
+	g := must(gfn.Enumerate(env, 64))
 	rng := rand.New(rand.NewPCG(0, 0))
 	good, bad := make([]float64, g.Len()), make([]float64, g.Len()) // draws, by row
 	for range 10000 {
@@ -249,13 +235,8 @@ func (e explorer) Traits() gfn.Traits { return gfn.Traits{Guide: e} }
 func ExampleGuide() {
 	c := gfn.DefaultConfig("rl-g")
 	c.Tabular, c.Iterations, c.LR = true, 500, 0.02
-	t, err := gfn.NewTrainer(explorer{gfn.Fixture()}, c)
-	if err != nil {
-		panic(err)
-	}
-	if err := t.Run(context.Background(), nil); err != nil {
-		panic(err)
-	}
+	t := must(gfn.NewTrainer(explorer{gfn.Fixture()}, c))
+	done(t.Run(context.Background(), nil))
 	fmt.Printf("TV below 0.01: %v\n", t.Curve[len(t.Curve)-1].TV < 0.01)
 	// Output: TV below 0.01: true
 }
@@ -264,24 +245,12 @@ func ExampleGuide() {
 func ExampleLoad() {
 	c := gfn.DefaultConfig("tb-b")
 	c.Iterations, c.Hidden, c.EvalEvery = 20, 8, 10
-	t, err := gfn.NewTrainer(gfn.Fixture(), c)
-	if err != nil {
-		panic(err)
-	}
-	if err := t.Run(context.Background(), nil); err != nil {
-		panic(err)
-	}
+	t := must(gfn.NewTrainer(gfn.Fixture(), c))
+	done(t.Run(context.Background(), nil))
 	var file bytes.Buffer
-	if err := t.Save(&file); err != nil {
-		panic(err)
-	}
-	again, err := gfn.Load(&file, ".", nil, func(c *gfn.Running) { c.Iterations = 40 })
-	if err != nil {
-		panic(err)
-	}
-	if err := again.Run(context.Background(), nil); err != nil {
-		panic(err)
-	}
+	done(t.Save(&file))
+	again := must(gfn.Load(&file, ".", nil, func(c *gfn.Running) { c.Iterations = 40 }))
+	done(again.Run(context.Background(), nil))
 	fmt.Printf("%s on %s: %d iterations, %d evaluations\n", again.Config.Method, again.Spec(), again.Iteration,
 		len(again.Curve))
 	// Output: tb-b on explicit: 40 iterations, 5 evaluations
@@ -305,8 +274,8 @@ func ExampleSubEB() {
 // Two edges lead to the one end and one to the other; both have reward 1. At any temperature the uncorrected policy
 // takes each edge alike.
 func ExampleGraph_SoftValue() {
-	env, _ := gfn.NewExplicit([][2]int{{0, 1}, {0, 1}, {0, 2}}, map[int]float64{1: 1, 2: 1}, -50)
-	g, _ := gfn.Enumerate(env, 10)
+	env := must(gfn.NewExplicit([][2]int{{0, 1}, {0, 1}, {0, 2}}, map[int]float64{1: 1, 2: 1}, -50))
+	g := must(gfn.Enumerate(env, 10))
 	show := func(r []float64) {
 		v, logPF := g.SoftValue(r, 0.5)
 		p := g.LogTerminating(logPF)
@@ -320,7 +289,7 @@ func ExampleGraph_SoftValue() {
 }
 
 func ExampleMDB() {
-	env, _ := gfn.NewExplicit([][2]int{{0, 1}}, map[int]float64{0: 1, 1: 3}, -50)
+	env := must(gfn.NewExplicit([][2]int{{0, 1}}, map[int]float64{0: 1, 1: 3}, -50))
 	b, v, d := backFrom(env, []int{1})
 	// 0 goes on or exits, each with ½; 1 exits: log F(0) = log 1 − log ½, log F(1) = log 3
 	fmt.Printf("loss %.4f = (log 2 − log 2 − log 3)²\n", gfn.MDB(b, v, d))
@@ -381,17 +350,14 @@ func words(length int, tokens string) gfn.Words { return must(gfn.NewWords(lengt
 
 // wordsOf returns the words of a length over the first letters of ABCD, appended; logR is by number in lexical order.
 func wordsOf(length, letters int, logR []float64) *gfn.Sequence {
-	q, err := gfn.NewSequence(gfn.Append, gfn.WordReward{Words: words(length, "ABCD"[:letters]), LogR: func(word []int) float64 {
+	r := gfn.WordReward{Words: words(length, "ABCD"[:letters]), LogR: func(word []int) float64 {
 		i := 0
 		for _, k := range word {
 			i = letters*i + k
 		}
 		return logR[i]
-	}})
-	if err != nil {
-		panic(err)
-	}
-	return q
+	}}
+	return must(gfn.NewSequence(gfn.Append, r))
 }
 
 func ExampleEditor() {
@@ -435,9 +401,7 @@ func ExampleGraph_RandomPolicyEvaluation() {
 func ExampleRPE() {
 	env := must(gfn.NewExplicit([][2]int{{0, 1}, {0, 2}, {1, 3}}, map[int]float64{1: 1, 2: 3, 3: 5}, -50))
 	b, v, d := backFrom(env, []int{1})
-	if err := b.AddChildren(); err != nil {
-		panic(err)
-	}
+	done(b.AddChildren())
 	v.Reset(b, true)
 	d.Reset(b, true)
 	s0, one := b.Row([]int{0}), b.Row([]int{1})
@@ -503,10 +467,9 @@ func cotangents(b *gfn.Batch, state bool) *gfn.Flows {
 }
 
 // draw returns a batch of n trajectories of env.
-func draw(t testing.TB, env gfn.Env, pf gfn.Policy, n int, s gfn.Sampling) *gfn.Batch {
-	t.Helper()
+func draw(env gfn.Env, pf gfn.Policy, n int, s gfn.Sampling) *gfn.Batch {
 	b := batchOf(env)
-	require.NoError(t, b.Sample(pf, n, s))
+	done(b.Sample(pf, n, s))
 	return b
 }
 
@@ -947,7 +910,7 @@ func TestSampledFrequencies(t *testing.T) {
 			forward[actions] = math.Exp(pf)
 			backward[actions] = math.Exp(pb) * n / float64(len(ends))
 		}
-		b := draw(t, g.Env, g.Policy(logPF), 4*n, gfn.Sampling{Seed: seed})
+		b := draw(g.Env, g.Policy(logPF), 4*n, gfn.Sampling{Seed: seed})
 		requireFit(t, counts(b), forward, 4*n)
 		b.Reset(g.Env)
 		require.NoError(t, b.SampleBackward(g.BackwardPolicy(logPB), ends, gfn.Sampling{Seed: seed}))
@@ -961,7 +924,7 @@ func TestExploration(t *testing.T) {
 	g := enumerate(env)
 	logPF := []float64{math.Log(0.64), math.Log(0.32), math.Log(0.04), 0, 0, 0}
 	norm := math.Sqrt(0.64) + math.Sqrt(0.32) + math.Sqrt(0.04)
-	b := draw(t, env, g.Policy(logPF), 20000, gfn.Sampling{Seed: 3, Epsilon: 0.3, Temperature: 2})
+	b := draw(env, g.Policy(logPF), 20000, gfn.Sampling{Seed: 3, Epsilon: 0.3, Temperature: 2})
 	count, want := map[string]float64{}, map[string]float64{}
 	for i, p := range []float64{0.64, 0.32, 0.04} {
 		want[fmt.Sprint(i+1)] = 0.7*math.Sqrt(p)/norm + 0.1
@@ -977,7 +940,7 @@ func TestExploration(t *testing.T) {
 func TestBatch(t *testing.T) {
 	g := enumerate(parse("hypergrid:dim=2,height=8"))
 	evaluated := 0
-	b := draw(t, g.Env, func(st *gfn.States, lo, hi int, dst []float64) {
+	b := draw(g.Env, func(st *gfn.States, lo, hi int, dst []float64) {
 		evaluated += hi - lo
 		gfn.UniformPF(st, lo, hi, dst)
 	}, 50, gfn.Sampling{})
@@ -1011,7 +974,7 @@ func TestBatch(t *testing.T) {
 		return actionsOf(b, 1)
 	}
 	require.Equal(t, second([]int{0, 0}), second([]int{7, 7}))
-	twice := draw(t, g.Env, gfn.UniformPF, 20, gfn.Sampling{})
+	twice := draw(g.Env, gfn.UniformPF, 20, gfn.Sampling{})
 	require.NoError(t, twice.Sample(gfn.UniformPF, 20, gfn.Sampling{}))
 	same := 0
 	for i := range 20 {
@@ -1110,7 +1073,7 @@ func TestEmpirical(t *testing.T) {
 	var e gfn.Empirical
 	const runs = 100
 	for seed := range uint64(runs) {
-		b := draw(t, g.Env, oracle, 100, gfn.Sampling{Seed: seed})
+		b := draw(g.Env, oracle, 100, gfn.Sampling{Seed: seed})
 		e = empirical(g, b)
 		different, mean := map[string]bool{}, 0.0
 		for i := range b.Trajectories() {
@@ -1166,9 +1129,9 @@ func TestLogTerminating(t *testing.T) {
 	c := quick("tb-u")
 	c.Iterations, c.Batch, c.LR, c.Epsilon, c.Replay = 300, 32, 0.01, 0, 0
 	words := [][]int{{0, 0, 0, 0}, {0, 1, 0, 1}, {1, 1, 1, 0}, {1, 1, 1, 1}, {1, 0, 0, 0}}
-	exact := trainer(t, env, c)
+	exact := trainer(env, c)
 	c.Limit = 0
-	estimated := trainer(t, env, c)
+	estimated := trainer(env, c)
 	correlate := func(t *testing.T, tr *gfn.Trainer) (linear, rank float64, se []float64) {
 		logP, se, err := tr.LogTerminating(words, 200, 0)
 		require.NoError(t, err)
@@ -1206,7 +1169,7 @@ func actionsOf(b *gfn.Batch, i int) (actions []int) {
 // Trajectories are walked again by their actions. What is no trajectory leaves the batch as it was.
 func TestWalk(t *testing.T) {
 	env := parse("hypergrid:dim=2,height=3,r0=0.1")
-	b := draw(t, env, gfn.UniformPF, 20, gfn.Sampling{Seed: 3})
+	b := draw(env, gfn.UniformPF, 20, gfn.Sampling{Seed: 3})
 	again := batchOf(env)
 	for i := range b.Trajectories() {
 		require.NoError(t, again.Walk(actionsOf(b, i)))
@@ -1237,7 +1200,7 @@ func TestMeanLogReward(t *testing.T) {
 	env := must(gfn.NewSequence(gfn.Append, gfn.WordReward{Words: words(2, "AB"), LogR: logR}))
 	c := quick("tb-u")
 	c.Limit = 0
-	tr, g := trainer(t, env, c), enumerate(env)
+	tr, g := trainer(env, c), enumerate(env)
 	e := must(tr.EvaluateSampled(t.Context(), 400, 0)) // two batches
 	logPB := g.Backward(gfn.UniformPB)
 	m := g.Metrics(g.Forward(tr.PF()), logPB, 0)
@@ -1254,7 +1217,7 @@ func TestMeanLogReward(t *testing.T) {
 // Each batch of samples and each seed has streams of its own. So have the walks back that estimate log PF⊤, for each
 // object others than training has.
 func TestSampleStreams(t *testing.T) {
-	tr := trainer(t, parse("hypergrid:dim=2,height=8"), quick("tb-u"))
+	tr := trainer(parse("hypergrid:dim=2,height=8"), quick("tb-u"))
 	var seen, objects [][]int
 	for seed := range uint64(2) {
 		for b, err := range tr.Samples(t.Context(), 512, seed) {
@@ -1296,7 +1259,7 @@ func TestSampleStreams(t *testing.T) {
 func TestWalksBackHaveTheirOwnStreams(t *testing.T) {
 	c := gfn.DefaultConfig("rl-b")
 	c.Tabular, c.Batch = true, 2000 // uniform policies: prepend or append, and front or end, with ½ each
-	tr := trainer(t, parse("sequence:length=3,tokens=AB,order=ends"), c)
+	tr := trainer(parse("sequence:length=3,tokens=AB,order=ends"), c)
 	require.NoError(t, failure(tr.Step()))
 	there, back, same := tr.Batch(), tr.Back(), 0
 	for i := range c.Batch {
@@ -1310,64 +1273,6 @@ func TestWalksBackHaveTheirOwnStreams(t *testing.T) {
 }
 
 // ---- environments (spec §9) ----
-
-// envWalk visits every state of env by means of the eight methods alone, tests that Step and Undo are inverse at each,
-// and returns the states by their text with the number of trajectories to each.
-func envWalk(t *testing.T, env gfn.Env) (states map[string][]int, paths map[string]float64) {
-	t.Helper()
-	require.NoError(t, gfn.CheckEnv(env))
-	source := slices.Repeat([]int{99}, env.Shape().Dim) // Source overwrites what it finds
-	env.Source(source)
-	require.Empty(t, env.Backward(nil, source), "the source has parents")
-	states, paths = map[string][]int{fmt.Sprint(source): source}, map[string]float64{fmt.Sprint(source): 1}
-	inverse := func(s []int, a int, move, undo func([]int, int) int, legal func(dst, s []int) []int) (next []int) {
-		next = slices.Clone(s)
-		b := move(next, a)
-		require.Contains(t, legal(nil, next), b, "%d at %v", a, s)
-		back := slices.Clone(next)
-		require.Equal(t, a, undo(back, b), "%d at %v is not undone", a, s)
-		require.Equal(t, s, back, "%d at %v is not undone", a, s)
-		return next
-	}
-	for queue := [][]int{source}; len(queue) > 0; queue = queue[1:] {
-		s := queue[0]
-		for _, a := range env.Forward(nil, s) {
-			if a == env.Shape().Forward-1 {
-				continue
-			}
-			child := inverse(s, a, env.Step, env.Undo, env.Backward)
-			if key := fmt.Sprint(child); states[key] == nil {
-				states[key] = child
-				queue = append(queue, child)
-			}
-		}
-	}
-	var count func(s []int) float64
-	count = func(s []int) float64 {
-		n, ok := paths[fmt.Sprint(s)]
-		if !ok {
-			for _, b := range env.Backward(nil, s) {
-				n += count(inverse(s, b, env.Undo, env.Step, env.Forward))
-			}
-			paths[fmt.Sprint(s)] = n
-		}
-		return n
-	}
-	for _, s := range states {
-		count(s)
-	}
-	return states, paths
-}
-
-// must returns what a constructor makes, and failure why it makes nothing.
-func must[T any](v T, err error) T {
-	if err != nil {
-		panic(err)
-	}
-	return v
-}
-
-func failure[T any](_ T, err error) error { return err }
 
 // envFile writes a file and returns its path.
 func envFile(t testing.TB, name, text string) string {
@@ -1478,13 +1383,11 @@ func TestHyperGridMoves(t *testing.T) {
 	require.Equal(t, []int{1, 2}, env.Backward(nil, []int{0, 3, 1}))
 	require.Equal(t, []int{0, 7, 9}, env.Features(nil, []int{0, 3, 1}))
 	require.Equal(t, "0,3,1", env.Format([]int{0, 3, 1}))
-
-	states, paths := envWalk(t, env)
-	require.Len(t, states, 64)
-	require.Equal(t, 1680.0, paths["[3 3 3]"]) // 9! / (3!)³
+	require.NoError(t, gfn.CheckEnv(env))
 	g := enumerate(env)
 	require.Equal(t, 64, g.Len())
-	require.Len(t, g.FAction, 64+3*3*16) // an exit at every state, 3·16 edges along each coordinate
+	require.Len(t, g.FAction, 64+3*3*16, "an exit at every state, 3·16 edges along each coordinate")
+	closeTo(t, math.Log(1680), g.LogTrajectories()[g.Row([]int{3, 3, 3})], 1e-14, "9! / (3!)³")
 }
 
 // Every order on every word: the number of states and edges, and n(x) = 1, 2^L, L!
@@ -1506,33 +1409,20 @@ func TestSequenceCounts(t *testing.T) {
 		{3, "z", "append", 4, 1, 3 + 1},
 		{3, "z", "any", 8, 6, 12 + 1},
 	} {
-		name := fmt.Sprintf("%s %s %d", c.order, c.tokens, c.length)
-		spec := fmt.Sprintf("sequence:length=%d,tokens=%s,order=%s,modes=1", c.length, c.tokens, c.order)
-		env := gfn.Unwrap(parse(spec)).(*gfn.Sequence)
-		states, paths := envWalk(t, env)
-		require.Len(t, states, c.states, name)
-		words, edges := 0, 0
-		for key, s := range states {
-			forward := env.Forward(nil, s)
-			edges += len(forward)
-			word := env.Format(s)
-			if utf8.RuneCountInString(word) < c.length || strings.Contains(word, "-") {
-				require.NotContains(t, forward, env.Shape().Forward-1, "%s: %q exits", name, word)
-				continue
-			}
-			words++
-			require.Equal(t, []int{env.Shape().Forward - 1}, forward, "%s: %q", name, word)
-			require.Equal(t, c.paths, paths[key], "%s: n(%q)", name, word)
-			parsed := must(env.Parse(word))
-			require.Equal(t, s, parsed, "%s: %q", name, word)
-		}
-		require.Equal(t, math.Pow(float64(utf8.RuneCountInString(c.tokens)), float64(c.length)), float64(words), name)
-		require.Equal(t, c.edges, edges, name)
-
+		env := gfn.Unwrap(parse(fmt.Sprintf("sequence:length=%d,tokens=%s,order=%s,modes=1", c.length, c.tokens,
+			c.order))).(*gfn.Sequence)
+		name := env.Traits().Spec
+		require.NoError(t, gfn.CheckEnv(env), name)
 		g := enumerate(env)
-		require.Equal(t, c.states, g.Len(), name)
-		for _, row := range terminating(g) {
-			require.InDelta(t, math.Log(c.paths), g.LogTrajectories()[row], 1e-12, name)
+		require.Equal(t, []int{c.states, c.edges}, []int{g.Len(), len(g.FAction)}, name)
+		words, tokens := terminating(g), utf8.RuneCountInString(c.tokens)
+		require.Len(t, words, int(math.Pow(float64(tokens), float64(c.length))), name)
+		for _, row := range words {
+			word := env.Format(g.State(nil, row))
+			require.True(t, utf8.RuneCountInString(word) == c.length && !strings.Contains(word, "-"), "%s: %q", name, word)
+			require.EqualValues(t, g.FStart[row], g.Exit(row), "%s: %q only exits", name, word)
+			require.Equal(t, g.State(nil, row), must(env.Parse(word)), "%s: %q", name, word)
+			require.InDelta(t, math.Log(c.paths), g.LogTrajectories()[row], 1e-12, "%s: n(%q)", name, word)
 		}
 	}
 }
@@ -1556,8 +1446,9 @@ func TestSequenceMoves(t *testing.T) {
 	} {
 		env := gfn.Unwrap(parse("sequence:length=3,tokens=AB,modes=1,order=" + order)).(*gfn.Sequence)
 		require.Equal(t, gfn.Shape{Dim: 3, Forward: c.forward, Backward: c.backward, Features: 6}, env.Shape(), order)
-		states, _ := envWalk(t, env) // Undo is the inverse of Step
-		for _, s := range states {
+		g := enumerate(env)
+		for row := range g.Len() {
+			s := g.State(nil, row)
 			word, forward, backward, features := env.Format(s), []int(nil), []int(nil), []int(nil)
 			for a := range c.forward - 1 {
 				if len(word) < 3 || word[a/2] == '-' {
@@ -1587,53 +1478,63 @@ func TestSequenceMoves(t *testing.T) {
 	}
 }
 
-// Rewards of words by hand, from files: log R, and of unfinished words, with - in empty slots, log R̂. Where words
-// have modes, those are the words of log R = 0.
-func TestWordRewards(t *testing.T) {
-	const exp = "length=2,tokens=AB,reward=table,transform=exp,rmax=8,missing=1,beta=" // R = 8 e^{β(y − best)}
-	const energies = "word,score\nAA,-700\nAB,3\nBB,-1\n"
-	log8 := math.Log(8)
-	for _, c := range []struct {
-		keys, text string
-		modes      bool
-		logR       map[string]float64
-	}{
-		{"length=2,tokens=ABC,reward=motif,beta=2", "# slot 1\n1 2\t3\r\n\n-4 0.5 1e1 # slot 2\n", false,
-			map[string]float64{"AB": 3, "CC": 26, "BA": -4, "AA": -6, "A-": 2, "-B": 1}},
-		{"length=4,tokens=AB,reward=modes,beta=1.5", "# two words\r\nABBA\r\n\r\nAAAA # plain\n", true,
-			map[string]float64{"ABBA": 0, "AAAA": 0, "ABAA": -1.5, "BBBA": -1.5, "BABB": -4.5}},
-		{"length=3,tokens=AB,reward=modes", "AAA\nABB\n", true, // mismatches with the mode that fits best
-			map[string]float64{"---": 0, "B--": -1, "-B-": 0, "BB-": -1, "-BA": -1, "BBA": -2}},
-		{"length=3,tokens=AB,reward=factors,beta=2",
-			"factor 0 : 1 2 # A, B\n\nfactor 2 0 : 10 20\t30 40\r\nfactor 0 1 2 : 0 0 0 0 0 0 0 -500\n", false,
-			map[string]float64{"---": 0, "A--": 2, "B--": 4, "-A-": 0, "--A": 0, "A-A": 22, "B-A": 44, "A-B": 62,
-				"B-B": 84, "AAA": 22, "BAB": 84, "BBB": -916}},
-		{exp + "-2", energies, false,
-			map[string]float64{"AA": log8, "AB": log8 - 1406, "BB": log8 - 1398, "BA": log8 - 1402}},
-		{exp + "0.5", energies, false, map[string]float64{"AA": log8 - 351.5, "AB": log8, "BB": log8 - 2, "BA": log8 - 1}},
-		{exp + "0", energies, false, map[string]float64{"AA": log8, "AB": log8, "BB": log8, "BA": log8}},
-	} {
-		spec := "sequence:order=any,file=f.txt," + c.keys
-		parsed := must(gfn.ParseEnvText(spec, c.text))
-		require.NotZero(t, gfn.TraitsOf(parsed).Checksum)
-		env := gfn.Unwrap(parsed).(*gfn.Sequence)
-		for word, want := range c.logR {
-			var s []int
-			for _, letter := range word {
-				s = append(s, strings.IndexRune("ABC"[:env.Shape().Features/len(word)]+"-", letter))
+// cases yields the lines of a file of testdata that have columns, each with the last line before it that has none.
+func cases(name string) iter.Seq2[string, []string] {
+	return func(yield func(string, []string) bool) {
+		above := ""
+		for line := range strings.Lines(string(must(os.ReadFile("testdata/" + name)))) {
+			columns := strings.Split(strings.TrimSuffix(line, "\n"), " → ")
+			if len(columns) == 1 {
+				above = strings.TrimPrefix(columns[0], "# ")
+			} else if !yield(above, columns) {
+				return
 			}
-			rounding := 1e-12
-			if r := env.Traits().LogIntermediate; r != nil {
-				require.Equal(t, want, r(s), "%s: %s", spec, word)
-				rounding = 0
-			}
-			if strings.Contains(word, "-") {
+		}
+	}
+}
+
+// unescaped returns a text of a file of testdata, in which escapes are those of Go.
+func unescaped(text string) string {
+	return must(strconv.Unquote(`"` + strings.ReplaceAll(text, `"`, `\"`) + `"`))
+}
+
+// What testdata/rewards.txt says of files of rewards: log R of words, log R̂ of unfinished ones, log Z*, and notes of
+// what was raised. Where words have modes, those are the words of log R = 0.
+func TestRewardFiles(t *testing.T) {
+	for spec, columns := range cases("rewards.txt") {
+		env := must(gfn.ParseEnvText(spec, unescaped(columns[0])))
+		traits := gfn.TraitsOf(env)
+		for _, column := range columns[1:] {
+			what, value, _ := strings.Cut(column, " ")
+			if what == "note" {
+				require.Equal(t, value, traits.Note, "%s: %s", spec, columns[0])
 				continue
 			}
-			require.InDelta(t, want, env.LogReward(s), rounding, "%s: %s", spec, word)
-			require.False(t, math.Signbit(env.LogReward(s)) && want == 0, "log R of %s is −0", word)
-			if c.modes {
-				require.Equal(t, want == 0, env.Traits().Mode(s), word)
+			number, logarithm := strings.CutPrefix(value, "log ")
+			want := must(strconv.ParseFloat(number, 64))
+			if logarithm {
+				want = math.Log(want)
+			}
+			if what == "logZ" {
+				require.InDelta(t, want, enumerate(env).LogZ(), 1e-12, spec)
+				continue
+			}
+			var word []int
+			for _, letter := range what {
+				word = append(word, strings.IndexRune("ABC"[:env.Shape().Features/len(what)]+"-", letter))
+			}
+			rounding := 1e-12
+			if r := traits.LogIntermediate; r != nil {
+				require.Equal(t, want, r(word), "%s: %s", spec, what)
+				rounding = 0
+			}
+			if !strings.Contains(what, "-") {
+				got := env.LogReward(word)
+				require.InDelta(t, want, got, rounding, "%s: %s", spec, what)
+				require.False(t, math.Signbit(got) && want == 0, "log R of %s is −0", what)
+				if strings.Contains(spec, "=modes") {
+					require.Equal(t, want == 0, traits.Mode(word), what)
+				}
 			}
 		}
 	}
@@ -1647,32 +1548,15 @@ func envTableReward(text string) (gfn.WordReward, error) {
 	return gfn.NewTableReward(words(2, "AB"), strings.NewReader(text), "t.csv", power(2, 1, 8))
 }
 
-// power is max(y, rmin)^beta, of words that all have a score, without modes.
-func power(beta, rmin, rmax float64) gfn.Table {
-	return gfn.Table{Beta: beta, RMin: rmin, RMax: rmax, Missing: math.NaN()}
-}
-
-func TestTableReward(t *testing.T) {
-	for name, text := range map[string]string{
-		"LF":            envTableText,
-		"CRLF":          "\ufeff" + strings.ReplaceAll(envTableText, "\n", "\r\n"),
-		"blanks":        strings.ReplaceAll(envTableText, ",", " , ") + "  \n",
-		"quotes":        strings.ReplaceAll(envTableText, "AB", `"AB"`),
-		"another order": "word,score\nBB,-3\nBA,0\nAB,2\nAA,4\n",
-	} {
-		reward := must(envTableReward(text))
-		env := must(gfn.NewSequence(gfn.Append, reward))
-		for word, r := range map[string]float64{"AA": 8, "AB": 2, "BA": 0.5, "BB": 0.5} {
-			s := must(env.Parse(word))
-			require.InDelta(t, math.Log(r), env.LogReward(s), 1e-15, "%s: %s", name, word)
-		}
-	}
-}
-
 // envZeros is a file without end.
 type envZeros struct{}
 
 func (envZeros) Read(p []byte) (int, error) { clear(p); return len(p), nil }
+
+// power is max(y, rmin)^beta, of words that all have a score, without modes.
+func power(beta, rmin, rmax float64) gfn.Table {
+	return gfn.Table{Beta: beta, RMin: rmin, RMax: rmax, Missing: math.NaN()}
+}
 
 func TestMotifReward(t *testing.T) {
 	first, last := []float64{1, 2, 3}, []float64{-4, 0.5, 10}
@@ -1680,9 +1564,6 @@ func TestMotifReward(t *testing.T) {
 	reward := must(gfn.NewFactorReward(words(2, "ABC"), motif, 2))
 	first[0] = 100 // the reward has its own
 	require.Equal(t, 3.0, reward.LogR([]int{0, 1}))
-	motif = []gfn.Factor{{Slots: []int{0}, Weights: last}}
-	energy := must(gfn.NewFactorReward(words(1, "ABC"), motif, -2))
-	require.Equal(t, 8.0, energy.LogR([]int{0}), "less is better")
 
 	// log Z* of independent slots is a sum over them; weights lie in [−1, 1).
 	drawn := parse("sequence:length=3,tokens=AB,reward=motif,seed=5")
@@ -1702,10 +1583,6 @@ func TestMotifReward(t *testing.T) {
 }
 
 func TestModesReward(t *testing.T) {
-	reward := must(gfn.NewModesReward(words(4, "AB"), [][]int{{0, 1, 1, 0}, {0, 0, 0, 0}}, 1.5))
-	require.Equal(t, -3.0, reward.LogR([]int{1, 0, 0, 1}))
-	require.Equal(t, -4.5, reward.LogR([]int{1, 0, 1, 1}))
-
 	drawn := func(spec string) (words []string) {
 		g := enumerate(parse(spec))
 		for _, row := range g.Modes() {
@@ -1719,38 +1596,6 @@ func TestModesReward(t *testing.T) {
 	require.Equal(t, golden, drawn("sequence:order=any"), "the reward does not depend on the order")
 	require.NotEqual(t, golden, drawn("sequence:seed=1"))
 	require.Equal(t, []string{"AA", "AB", "BA", "BB"}, drawn("sequence:length=2,tokens=AB,modes=4"), "all words")
-}
-
-// Rewards of words are as they are given, however low (determinants and sums computed elsewhere in 80 digits).
-func TestNoFloor(t *testing.T) {
-	energies := envFile(t, "energies.txt", "-8.81 -13.08 -12.58 -9.53\n-10.97 -10.70 -11.91 -12.73\n"+
-		"-8.56 -8.17 -13.01 -10.60\n-12.57 -8.01 -10.67 -12.33\n-9.37 -13.67 -13.41 -8.18\n-8.15 -11.25 -13.63 -10.29\n")
-	env := parse("sequence:reward=motif,length=6,file=" + energies)
-	require.InDelta(t, -49.724144805800826, enumerate(env).LogZ(), 1e-12)
-	require.Empty(t, gfn.TraitsOf(env).Note)
-	long := gfn.Unwrap(parse("sequence:length=200,modes=1")).(*gfn.Sequence)
-	require.Less(t, long.LogReward(slices.Repeat([]int{1}, 200)), -100.0, "a word that is far from the mode")
-}
-
-// Where rewards are 0, too low or missing, environments note how many, and refuse if all are.
-func TestNotes(t *testing.T) {
-	note := func(spec, text string) string { return gfn.TraitsOf(must(gfn.ParseEnvText(spec, text))).Note }
-	table, graph := "sequence:length=2,tokens=AB,reward=table,file=t.csv", "edge 0 1\nedge 0 2\nreward 1 0\nreward 2 "
-	for _, c := range []struct{ spec, text, want string }{
-		{"hypergrid", "", ""},
-		{"hypergrid:r0=0,r2=0", "", "R is 0 at all but 16 of 64 states; their log R is the floor, -50"},
-		{"hypergrid:r0=0,r1=0,dim=3", "", "R is 0 at all but 8 of 512 states; their log R is the floor, -50"},
-		{"hypergrid:r0=0,reward=cosine", "", ""},
-		{"explicit:file=g.txt", graph + "2", "R is 0 at 1 of 2 terminating nodes; their log R is the floor, -50"},
-		{"explicit:file=g.txt", strings.Replace(graph, "1 0", "1 1e-300", 1) + "2", ""}, {table, "word,score\n" +
-			"AA,1\nAB,1\nBA,1\nBB,0.001\n", ""},
-		{table, "word,score\nAA,1\nAB,1\nBA,0.0009\nBB,-1\n",
-			"of 4 words 0 are missing and have score NaN, 2 have scores below rmin and are raised to it, 0.001"},
-		{table + ",missing=-3,transform=exp", "word,score\nAA,-5\n",
-			"of 4 words 3 are missing and have score -3, 0 have scores below rmin and are raised to it, 0.001"},
-	} {
-		require.Equal(t, c.want, note(c.spec, c.text), "%s %s", c.spec, c.text)
-	}
 }
 
 func TestReadWords(t *testing.T) {
@@ -1834,11 +1679,9 @@ func TestExplicitMoves(t *testing.T) {
 	require.Equal(t, []int{3}, env.Forward(nil, s))
 	require.Equal(t, 1, env.Undo(s, 0), "the first edge into 9 is the second out of 70")
 	require.Equal(t, "70", env.Format(s))
-	_, paths := envWalk(t, env)
-	require.Equal(t, map[string]float64{"[2]": 1, "[0]": 2, "[1]": 3}, paths)
-
-	only := must(gfn.NewExplicit(nil, map[int]float64{4: 2}, -50))
-	g := enumerate(only)
+	require.NoError(t, gfn.CheckEnv(env))
+	require.InDeltaSlice(t, []float64{0, math.Log(2), math.Log(3)}, enumerate(env).LogTrajectories(), 1e-14)
+	g := enumerate(must(gfn.NewExplicit(nil, map[int]float64{4: 2}, -50)))
 	require.Equal(t, 1, g.Len())
 	require.InDelta(t, math.Log(2), g.LogZ(), 1e-15)
 }
@@ -1898,11 +1741,11 @@ func TestRegister(t *testing.T) {
 	require.InDelta(t, 3*math.Log(1+math.Exp(0.5)), enumerate(env).LogZ(), 1e-12)
 	require.Contains(t, gfn.EnvHelp(), "coins: coins in a row\n  n=3 ")
 
-	tr := ran(t, env, quick("tb-u"))
+	tr := ran(env, quick("tb-u"))
 	require.Equal(t, spec, tr.Spec())
-	require.Equal(t, spec, must(load(saved(t, tr), nil, nil)).Spec())
-	require.ErrorContains(t, failure(load(saved(t, tr), parse("coins"), nil)), `it was trained on "coins:pay=0.5"`)
-	tabular := trainer(t, env, func(c gfn.Config) gfn.Config { c.Tabular = true; return c }(quick("tb-u")))
+	require.Equal(t, spec, must(load(saved(tr), nil, nil)).Spec())
+	require.ErrorContains(t, failure(load(saved(tr), parse("coins"), nil)), `it was trained on "coins:pay=0.5"`)
+	tabular := trainer(env, func(c gfn.Config) gfn.Config { c.Tabular = true; return c }(quick("tb-u")))
 	require.Equal(t, spec, tabular.Spec())
 
 	refusals{
@@ -1918,26 +1761,16 @@ func TestRegister(t *testing.T) {
 	}
 
 	// A program that lacks the environment says which one it is and what to do.
-	other := trainer(t, bumpy{env}, quick("tb-u"))
-	require.ErrorContains(t, failure(load(saved(t, other), nil, nil)),
+	other := trainer(bumpy{env}, quick("tb-u"))
+	require.ErrorContains(t, failure(load(saved(other), nil, nil)),
 		`its environment, "gfn_test.bumpy", is not part of this program: build it with the file that registers`)
-}
-
-// unescaped returns a text of a file of testdata, in which escapes are those of Go.
-func unescaped(text string) string {
-	return must(strconv.Unquote(`"` + strings.ReplaceAll(text, `"`, `\"`) + `"`))
 }
 
 // testdata/specs.txt has specifications, the same with more or other keys, and their canonical form, which has the keys
 // that differ from their defaults. All of them build the same.
 func TestParseEnvSpecs(t *testing.T) {
-	text := ""
-	for line := range strings.Lines(string(must(os.ReadFile("testdata/specs.txt")))) {
-		columns := strings.Split(strings.TrimSuffix(line, "\n"), " → ")
-		if len(columns) < 2 {
-			text = unescaped(strings.TrimPrefix(columns[0], "# "))
-			continue
-		}
+	for text, columns := range cases("specs.txt") {
+		text = unescaped(text)
 		first, canonical := enumerate(must(gfn.ParseEnvText(columns[0], text))), columns[len(columns)-1]
 		for _, spec := range columns {
 			env := must(gfn.ParseEnvText(spec, text))
@@ -2037,21 +1870,13 @@ func TestRewardErrors(t *testing.T) {
 
 // What testdata/refused.txt lists is refused, with an error that says what stands beside it.
 func TestRefused(t *testing.T) {
-	spec := ""
-	for line := range strings.Lines(string(must(os.ReadFile("testdata/refused.txt")))) {
-		line = strings.TrimSuffix(line, "\n")
-		text, place, found := strings.Cut(line, " → ")
-		if !found {
-			spec = strings.TrimPrefix(line, "# ")
-			continue
-		}
-		text = unescaped(text)
-		env, err := gfn.ParseEnvText(spec, text)
+	for spec, columns := range cases("refused.txt") {
+		env, err := gfn.ParseEnvText(spec, unescaped(columns[0]))
 		if spec == "#" {
-			env, err = gfn.ParseEnv(text)
+			env, err = gfn.ParseEnv(unescaped(columns[0]))
 		}
-		require.Nil(t, env, line)
-		refusals{{err, place}}.check(t)
+		require.Nil(t, env, columns)
+		refusals{{err, columns[1]}}.check(t)
 	}
 }
 
@@ -2139,69 +1964,38 @@ func TestRealTables(t *testing.T) {
 	}
 }
 
-// No specification and no file makes the parser panic, and what it accepts is accepted again in its canonical form.
+// No specification and no file make the parser or the reader of words panic. What is accepted is accepted again in its
+// canonical form, and keeps the rules of environments.
 func FuzzParseEnv(f *testing.F) {
-	for _, spec := range []string{
-		"", "hypergrid", "hypergrid:dim=2,height=8,r0=0.1,r1=0.5,r2=2,reward=standard,floor=-50",
-		"hypergrid:reward=cosine,r0=-0",
-		"sequence:length=2,tokens=AB=:,order=any,reward=motif,seed=3", "sequence:length=99,modes=7,beta=0x1p-3",
-		"explicit:floor=-1", "a:b=c,,=", "dag:nodes=3,samples=2,columns=centred", "hypergrid:r0=0,r2=1e-300,floor=-9",
-		"sequence:reward=factors,tokens=αβ,length=3,beta=2", "sequence:reward=ising,lattice=square,order=ends",
-	} {
-		f.Add(spec)
-	}
-	f.Fuzz(func(t *testing.T, spec string) {
-		if strings.Contains(spec, "file=") {
-			t.Skip("would read any file")
-		}
-		env, err := gfn.ParseEnv(spec)
-		if err != nil {
-			for line := range strings.Lines(err.Error()) {
-				require.True(t, strings.HasPrefix(line, "gfn: ") || strings.Contains(spec, "\n"), line)
+	for _, name := range []string{"specs.txt", "refused.txt", "rewards.txt"} {
+		for above, columns := range cases(name) {
+			if spec, text := above, unescaped(columns[0]); name == "specs.txt" {
+				f.Add(columns[0], unescaped(above))
+			} else if spec == "#" {
+				f.Add(text, "")
+			} else {
+				f.Add(spec, text)
 			}
+		}
+	}
+	for header, columns := range cases("tables.txt") {
+		f.Add("dag:columns=standardized,file="+header, unescaped(columns[1]))
+	}
+	words := gfn.Unwrap(parse("sequence:length=2,tokens=AB,modes=1")).(*gfn.Sequence)
+	f.Fuzz(func(t *testing.T, spec, text string) {
+		list, err := gfn.ReadWords(strings.NewReader(text), "f.txt", words)
+		require.True(t, err != nil || len(list) > 0)
+		env, err := gfn.ParseEnvText(spec, text)
+		if err != nil {
+			require.True(t, strings.HasPrefix(err.Error(), "gfn: "), err.Error())
+			require.True(t, !strings.Contains(err.Error(), "\n") || strings.Contains(spec, "\n"), err.Error())
 			return
 		}
 		canonical := gfn.TraitsOf(env).Spec
-		require.Equal(t, canonical, gfn.TraitsOf(parse(canonical)).Spec)
+		require.Equal(t, canonical, gfn.TraitsOf(must(gfn.ParseEnvText(canonical, text))).Spec)
 		shape := env.Shape()
 		require.True(t, shape.Dim > 0 && shape.Forward > 0 && shape.Features <= 1<<20, "%+v", shape)
-	})
-}
-
-// No file makes a reader panic, and what it accepts keeps the rules.
-func FuzzFiles(f *testing.F) {
-	const words2 = "sequence:length=2,tokens=AB,reward="
-	specs := []string{
-		"explicit:", words2 + "table,missing=1,", words2 + "motif,", words2 + "modes,", words2 + "factors,",
-		"dag:", "", "dag:columns=standardized,",
-	}
-	f.Add(0, "edge 0 1\nedge 1 2\nedge 2 1 # no\nreward 1 0\n")
-	f.Add(1, "\ufeffword,score\r\n\"AA\",1\r\n\nAB,1e-300\nBA,1\nBB,1e308\n")
-	f.Add(1, "word,score\nAA,\"\n\",1")
-	f.Add(2, "1 2\n3 4 # two\n")
-	f.Add(3, "AB\nBA")
-	f.Add(4, "factor 0 1 : 1 2 3 4\n")
-	f.Add(5, "\"\",\"A\"\n1,2.5\n2,-3\n")
-	f.Add(5, "# A B\n1 2\n4 -1e3\n")
-	f.Add(6, "\ufeffAB\r\nBA BB\r")
-	for _, text := range []string{"A B  C\n 1  2 3 \n", "A;B\n1,5;2\n", "A\n1e308\n-1e308\n"} {
-		f.Add(7, text)
-	}
-	words := gfn.Unwrap(parse("sequence:length=2,tokens=AB,modes=1")).(*gfn.Sequence)
-	f.Fuzz(func(t *testing.T, k int, text string) {
-		k = int(uint(k) % uint(len(specs)))
-		var env gfn.Env
-		var err error
-		if specs[k] == "" {
-			var list [][]int
-			list, err = gfn.ReadWords(strings.NewReader(text), "f.txt", words)
-			require.True(t, err != nil || len(list) > 0)
-		} else {
-			env, err = gfn.ParseEnvText(specs[k]+"file=f.txt", text)
-		}
-		if err != nil {
-			require.True(t, strings.HasPrefix(err.Error(), "gfn: ") && !strings.Contains(err.Error(), "\n"), err.Error())
-		} else if env != nil && env.Shape().Features <= 9 {
+		if shape.Features <= 9 {
 			if err := gfn.CheckEnv(env); err != nil {
 				require.ErrorContains(t, err, "log reward is") // too large
 				require.NotContains(t, err.Error(), "NaN")
@@ -2243,7 +2037,7 @@ func TestTraits(t *testing.T) {
 		g := enumerate(env)
 		require.Equal(t, modes, gfn.TraitsOf(env).Mode != nil, spec)
 		require.Equal(t, modes, g.Modes() != nil, spec)
-		b := draw(t, env, gfn.UniformPF, 8, gfn.Sampling{})
+		b := draw(env, gfn.UniformPF, 8, gfn.Sampling{})
 		e := empirical(g, b)
 		require.Equal(t, []bool{!modes, !modes}, []bool{math.IsNaN(e.Modes), math.IsNaN(e.ModesPerfect)}, spec)
 		if spec != "explicit" {
@@ -2257,13 +2051,13 @@ func TestTraits(t *testing.T) {
 
 // A trainer does not walk a space that is known to be too large.
 func TestSized(t *testing.T) {
-	tr := trainer(t, parse("dag:nodes=11"), quick("rl-u"))
+	tr := trainer(parse("dag:nodes=11"), quick("rl-u"))
 	require.True(t, tr.Graph == nil)
 	e := must(tr.EvaluateSampled(t.Context(), 300, 0))
 	require.True(t, math.IsNaN(e.TV) && e.ELBO < 1e9 && e.Samples.Distinct > 250)
 	c := quick("rl-u")
 	c.Limit = 125
-	require.NotNil(t, trainer(t, parse("hypergrid:dim=3,height=5"), c).Graph)
+	require.NotNil(t, trainer(parse("hypergrid:dim=3,height=5"), c).Graph)
 }
 
 // abcTable writes a table of all words of length 4 over ABC.
@@ -2450,13 +2244,10 @@ func TestDAGCounts(t *testing.T) {
 			for _, s := range all {
 				require.GreaterOrEqual(t, g.Row(s), 0, "%v", s)
 			}
-			states, _ := envWalk(t, env)
-			require.Len(t, states, c[0])
+			require.NoError(t, gfn.CheckEnv(env))
 		}
 	}
-	for _, spec := range []string{"nodes=1", "nodes=4", "nodes=6"} {
-		require.NoError(t, gfn.CheckEnv(dag(spec)), spec)
-	}
+	require.NoError(t, gfn.CheckEnv(dag("nodes=6")))
 	b := batchOf(dag("nodes=31,samples=3,edges=80"))
 	require.NoError(t, b.Sample(func(st *gfn.States, lo, hi int, dst []float64) { // never exits before it must
 		gfn.UniformPF(st, lo, hi, dst)
@@ -2774,40 +2565,15 @@ func TestDAGPenalty(t *testing.T) {
 }
 
 func TestReadData(t *testing.T) {
-	const text = "Raf\tMek up\tErk\n1\t2.5\t-3\n4e1\t5\t6\n"
-	quoted, want := strings.Replace(text, "Mek up", `"Mek up"`, 1), [][]float64{{1, 2.5, -3}, {40, 5, 6}}
-	for name, c := range map[string]string{
-		"tabs":        text,
-		"CRLF":        strings.ReplaceAll(text, "\n", "\r\n"),
-		"BOM":         "\ufeff" + text,
-		"blank lines": "\n" + strings.ReplaceAll(text, "\n", "\n \n\n"),
-		"no last LF":  strings.TrimSuffix(text, "\n"),
-		"commas":      strings.ReplaceAll(text, "\t", ","),
-		"and blanks":  strings.ReplaceAll(text, "\t", " ,  "),
-		"semicolons":  strings.ReplaceAll(text, "\t", ";"),
-		"quotes":      strings.Replace(text, "Raf\tMek up", `"Raf"`+"\t"+`"Mek up"`, 1),
-		"spaces":      strings.ReplaceAll(quoted, "\t", "   "),
-		"at the ends": strings.ReplaceAll(strings.ReplaceAll(quoted, "\t", " "), "\n", "  \n  "),
-	} {
-		d := must(gfn.ReadData(strings.NewReader(c), "d.txt"))
-		require.Equal(t, &gfn.Data{Names: []string{"Raf", "Mek up", "Erk"}, Rows: want}, d, name)
+	for name, columns := range cases("tables.txt") {
+		want := gfn.Data{Names: []string{"Raf", "Mek up", "Erk"}, Rows: [][]float64{{1, 2.5, -3}, {40, 5, 6}}}
+		if name == "INF" {
+			want = gfn.Data{Names: []string{"INF", "NAN"}, Rows: [][]float64{{1, 2}, {3, 5}}}
+		}
+		require.Equal(t, &want, must(gfn.ReadData(strings.NewReader(unescaped(columns[1])), "d.txt")), columns[0])
 	}
 	semicolon := must(gfn.ReadData(strings.NewReader("\"A;1\",B\n1,2\n"), "d.txt"))
 	require.Equal(t, []string{"A;1", "B"}, semicolon.Names)
-	for name, text := range map[string]string{ // as other programs write it
-		"lone CR":                "INF,NAN\r1,2\r3,5\r",
-		"savetxt, commas":        "# INF,NAN\n1,2\n3,5\n",
-		"savetxt, blanks":        "# of Friday\n# INF NAN\n1.0e+00 2\n3 5\n",
-		"comment, header":        "# of Friday\n\"INF\",\"NAN\"\n1,2\n3,5\n",
-		"comments":               "# of Friday, 3 pm\n#\nINF;NAN\n1;2\n #no\n3;5\n",
-		"write.table":            "\"INF\" \"NAN\"\n\"Ann Lee\" 1 2\n\"12\" 3 5\n",
-		"write.table, no quotes": "INF NAN\n7 1 2\n9 3 5\n",
-		"write.csv":              "\"\",\"INF\",\"NAN\"\n\"1\",1,2\n\"2\",3,5\n",
-		"pandas, tabs":           "\tINF\tNAN\n0\t1\t2\n0\t3\t5\n",
-	} {
-		d := must(gfn.ReadData(strings.NewReader(text), "d.txt"))
-		require.Equal(t, &gfn.Data{Names: []string{"INF", "NAN"}, Rows: [][]float64{{1, 2}, {3, 5}}}, d, name)
-	}
 	require.EqualError(t, failure(gfn.ReadData(envZeros{}, "d.txt")), "gfn: d.txt: more than 64 MiB")
 }
 
@@ -3488,13 +3254,10 @@ func flowMatching(b *gfn.Batch, v *gfn.Flows) float64 {
 
 // sampled returns a batch of g, drawn uniformly, parents included, with random values of everything
 // that an objective reads.
-func sampled(t *testing.T, rng *rand.Rand, g *gfn.Graph, state bool) (b *gfn.Batch, v, d *gfn.Flows) {
-	b, v, d = new(gfn.Batch), new(gfn.Flows), new(gfn.Flows)
-	b.Reset(g.Env)
-	require.NoError(t, b.Sample(gfn.UniformPF, 6, gfn.Sampling{Seed: rng.Uint64()}))
-	require.NoError(t, b.AddParents())
-	v.Reset(b, state)
-	d.Reset(b, !state) // what another objective left
+func sampled(rng *rand.Rand, g *gfn.Graph, state bool) (b *gfn.Batch, v, d *gfn.Flows) {
+	b = draw(g.Env, gfn.UniformPF, 6, gfn.Sampling{Seed: rng.Uint64()})
+	done(b.AddParents())
+	v, d = cotangents(b, state), cotangents(b, !state) // what another objective left
 	d.Reset(b, state)
 	for _, list := range [][]float64{v.LogPF, v.LogPB, v.LogF} {
 		copy(list, normal(rng, len(list)))
@@ -3504,11 +3267,11 @@ func sampled(t *testing.T, rng *rand.Rand, g *gfn.Graph, state bool) (b *gfn.Bat
 }
 
 // sample is sampled for o, on g or the graph of g with an exit from every state, which it returns too.
-func (o objective) sample(t *testing.T, rng *rand.Rand, g *gfn.Graph) (*gfn.Graph, *gfn.Batch, *gfn.Flows, *gfn.Flows) {
+func (o objective) sample(rng *rand.Rand, g *gfn.Graph) (*gfn.Graph, *gfn.Batch, *gfn.Flows, *gfn.Flows) {
 	if o.exits {
 		g = enumerate(everyExit(rng, g))
 	}
-	b, v, d := sampled(t, rng, g, o.state)
+	b, v, d := sampled(rng, g, o.state)
 	v.LogRhat = normal(rng, b.Len()) // R̂(x) = R(x) at endpoints
 	for i := range b.Trajectories() {
 		v.LogRhat[b.Endpoint(i)] = b.LogR[b.Endpoint(i)]
@@ -3524,7 +3287,7 @@ func (o objective) sample(t *testing.T, rng *rand.Rand, g *gfn.Graph) (*gfn.Grap
 func TestObjectives(t *testing.T) {
 	for _, o := range objectives() {
 		onDAGs(func(rng *rand.Rand, g *gfn.Graph) {
-			_, b, v, d := o.sample(t, rng, g)
+			_, b, v, d := o.sample(rng, g)
 			f := func() float64 { return o.slow(b, v) }
 			want := f()
 			loss := o.fast(b, v, d)
@@ -3565,7 +3328,7 @@ func TestZeroAtOptimum(t *testing.T) {
 	sac := objective{name: "SAC", fast: gfn.SAC(0.5), state: true, target: true}
 	for _, o := range append(objectives(), sac) {
 		onDAGs(func(rng *rand.Rand, g *gfn.Graph) {
-			g, b, v, d := o.sample(t, rng, g)
+			g, b, v, d := o.sample(rng, g)
 			logPB := randomPB(rng, g)
 			all := *v
 			all.LogF = make([]float64, b.Len())
@@ -3595,7 +3358,7 @@ func TestZeroAtOptimum(t *testing.T) {
 // As λ grows SubTB becomes TB.
 func TestSubTBBecomesTB(t *testing.T) {
 	onDAGs(func(rng *rand.Rand, g *gfn.Graph) {
-		b, v, d := sampled(t, rng, g, true)
+		b, v, d := sampled(rng, g, true)
 		closeTo(t, gfn.TB(b, v, d), gfn.SubTB(1e9)(b, v, d), 1e-6)
 	})
 }
@@ -3621,7 +3384,7 @@ func TestNoCancellation(t *testing.T) {
 // VarGrad's log Z is the batch's estimate. There TB is VarGrad, and the gradients in PF and PB are equal.
 func TestVarGradIsTBAtItsEstimate(t *testing.T) {
 	onDAGs(func(rng *rand.Rand, g *gfn.Graph) {
-		b, v, d := sampled(t, rng, g, false)
+		b, v, d := sampled(rng, g, false)
 		mean, start := 0.0, v.LogZ
 		for i := range b.Trajectories() {
 			mean += residual(b, v, i, 0, len(b.Trajectory(i))) / float64(b.Trajectories())
@@ -3658,7 +3421,7 @@ func TestForwardLooking(t *testing.T) {
 	require.True(t, applies("fldb", g))
 	require.False(t, applies("mdb", g))
 	for _, tabular := range []bool{true, false} {
-		e := cell(t, "fldb", "explicit", env, tabular)
+		e := cell("fldb", "explicit", env, tabular)
 		require.Less(t, e.TV, 0.01)
 		require.InDelta(t, e.LogZExact, e.LogZ, 0.01)
 	}
@@ -3792,7 +3555,7 @@ func walks(b *gfn.Batch, way gfn.Direction) (all [][]leg) {
 // What Advantages, Returns and Centre write, and the critic's loss, against their definitions on sampled trajectories.
 func TestAdvantages(t *testing.T) {
 	onDAGs(func(rng *rand.Rand, g *gfn.Graph) {
-		b, _, _ := sampled(t, rng, g, false)
+		b, _, _ := sampled(rng, g, false)
 		r, V := normal(rng, len(b.Steps)), normal(rng, b.Len())
 		for _, way := range []gfn.Direction{gfn.Forward, gfn.Backward} {
 			legs := slices.Concat(walks(b, way)...)
@@ -3957,7 +3720,7 @@ func TestCentre(t *testing.T) {
 func TestSubEB(t *testing.T) {
 	const λ = 0.9
 	onDAGs(func(rng *rand.Rand, g *gfn.Graph) {
-		b, v, d := sampled(t, rng, g, true)
+		b, v, d := sampled(rng, g, true)
 		r, V := normal(rng, len(b.Steps)), normal(rng, b.Len())
 		for _, way := range []gfn.Direction{gfn.Forward, gfn.Backward} {
 			slow := func() (loss float64) {
@@ -4012,7 +3775,7 @@ func TestSubEB(t *testing.T) {
 // fork with a uniform policy and λ = 0 it is least at V(1) = V_F(1) − ¼ log 3, V(2) = V_F(2) + ¼ log 3.
 func TestSubEBMinimiser(t *testing.T) {
 	onDAGs(func(rng *rand.Rand, g *gfn.Graph) {
-		b, v, _ := sampled(t, rng, g, true)
+		b, v, _ := sampled(rng, g, true)
 		logPB := randomPB(rng, g)
 		atOptimum(g, b, logPB, v)
 		v.LogZ += 0.7 // any log Z
@@ -4074,7 +3837,7 @@ func gradientVariance(t *testing.T, iterations int, withLogZ bool) (traces []flo
 	c := gfn.DefaultConfig("rl-u")
 	c.Iterations, c.Batch, c.Hidden, c.HiddenV, c.EvalEvery, c.Schedule = iterations, 32, 64, 64, 0, "constant"
 	c.LR, c.LRZ, c.LRV = 2e-3, 0.1, 5e-3
-	tr := ran(t, parse("hypergrid:dim=2,height=16,r0=0.1"), c)
+	tr := ran(parse("hypergrid:dim=2,height=16,r0=0.1"), c)
 	g := tr.Graph
 	logPF, logPB := tr.Policies()
 	learned, logZ := tr.Value(), tr.LogZ()
@@ -4086,7 +3849,7 @@ func gradientVariance(t *testing.T, iterations int, withLogZ bool) (traces []flo
 	}
 	r := g.RewardF(logPF, logPB, logZ)
 	exact := g.Value(logPF, r)
-	b := draw(t, g.Env, g.Policy(logPF), n, gfn.Sampling{Seed: 1})
+	b := draw(g.Env, g.Policy(logPF), n, gfn.Sampling{Seed: 1})
 	b.Evaluate(nil, gfn.UniformPB)
 	_, mean := g.GradJF(logPF, logPB, logZ)
 	rewards, a := rewards(b, gfn.Forward, logZ), make([]float64, len(b.Steps))
@@ -4123,9 +3886,7 @@ func one(g *gfn.Graph, τs ...[]int) *gfn.Batch {
 		for _, e := range τ {
 			actions = append(actions, int(g.FAction[e]))
 		}
-		if err := b.Walk(actions); err != nil {
-			panic(err)
-		}
+		done(b.Walk(actions))
 	}
 	return b
 }
@@ -4333,7 +4094,7 @@ func TestTrustRegionStep(t *testing.T) {
 	accepted, rejected := 0, 0
 	onDAGs(func(rng *rand.Rand, g *gfn.Graph) {
 		n, _ := policyNet(g, 8)
-		b := draw(t, g.Env, n.Eval, 10, gfn.Sampling{Seed: rng.Uint64()})
+		b := draw(g.Env, n.Eval, 10, gfn.Sampling{Seed: rng.Uint64()})
 		old, logPF, a := slices.Clone(n.Params), slices.Clone(b.LogPF[:len(b.FAction)]), normal(rng, len(b.Steps))
 		d := cotangents(b, false)
 		gfn.PolicyGradient(b, gfn.Forward, a, d)
@@ -4508,7 +4269,7 @@ func TestReplayGuide(t *testing.T) {
 		}
 		guide, unknown, forgotten := &gfn.Replayed{Capacity: 12}, 0, 0
 		for k := range uint64(8) {
-			b := draw(t, g.Env, gfn.UniformPF, 4, gfn.Sampling{Seed: k})
+			b := draw(g.Env, gfn.UniformPF, 4, gfn.Sampling{Seed: k})
 			b.Evaluate(gfn.UniformPF, gfn.UniformPB)
 			check := func() (known int) {
 				got := make([]float64, len(b.Steps))
@@ -5158,10 +4919,7 @@ func everyExit(rng *rand.Rand, g *gfn.Graph) gfn.Env {
 			edges = append(edges, [2]int{int(g.From[e]), int(c)})
 		}
 	}
-	env, err := gfn.NewExplicit(edges, rewards, -50)
-	if err != nil {
-		panic(err)
-	}
+	env := must(gfn.NewExplicit(edges, rewards, -50))
 	return env
 }
 
@@ -5292,7 +5050,7 @@ func (m control) actor(logπ, q []float64) (sum float64) {
 func TestControlIsBalance(t *testing.T) {
 	onDAGs(func(rng *rand.Rand, g *gfn.Graph) {
 		for _, α := range []float64{0.4, 1, 2.5} {
-			b, v, d := sampled(t, rng, enumerate(everyExit(rng, g)), true)
+			b, v, d := sampled(rng, enumerate(everyExit(rng, g)), true)
 			copy(v.LogPF, randomPolicy(rng, b.FStart))
 			for _, pair := range [][2]gfn.Objective{
 				{gfn.SubTB(0), gfn.PCL(0, α)}, {gfn.SubTB(0.8), gfn.PCL(0.8, α)}, {gfn.DB, gfn.SQL(α)}, {gfn.MDB, gfn.PiSQL(α)},
@@ -5313,7 +5071,7 @@ func TestControlIsBalance(t *testing.T) {
 func TestSACByDefinition(t *testing.T) {
 	onDAGs(func(rng *rand.Rand, g *gfn.Graph) {
 		for _, α := range []float64{0.4, 1, 2.5} {
-			b, v, d := sampled(t, rng, g, true)
+			b, v, d := sampled(rng, g, true)
 			copy(v.LogPF, randomPolicy(rng, b.FStart))
 			v.Next = normal(rng, b.Len())
 			v.LogQ = [2][]float64{normal(rng, len(b.FAction)), normal(rng, len(b.FAction))}
@@ -5461,7 +5219,7 @@ func TestLogGOfBatches(t *testing.T) {
 	for name, env := range independent() {
 		g := enumerate(env)
 		want := must(g.LogG(nil))
-		b := draw(t, env, gfn.UniformPF, 3, gfn.Sampling{})
+		b := draw(env, gfn.UniformPF, 3, gfn.Sampling{})
 		ends := [][]int{}
 		for _, row := range terminating(g)[:min(5, len(terminating(g)))] {
 			ends = append(ends, g.State(nil, row))
@@ -5598,7 +5356,7 @@ func rpe(b *gfn.Batch, logV, logGR []float64) (loss float64) {
 // RPE against its definition; its cotangents by central differences; 0 at the values.
 func TestRPE(t *testing.T) {
 	onDAGs(func(rng *rand.Rand, g *gfn.Graph) {
-		b, v, d := sampled(t, rng, g, true)
+		b, v, d := sampled(rng, g, true)
 		require.NoError(t, b.AddChildren())
 		v.Reset(b, true)
 		d.Reset(b, true)
@@ -5744,7 +5502,7 @@ func TestLogGEnds(t *testing.T) {
 	require.EqualError(t, failure(b.LogG(nil)), want)
 	c := gfn.DefaultConfig("rpe")
 	c.Limit, c.HiddenV, broken = 0, 8, false
-	tr := trainer(t, stays, c)
+	tr := trainer(stays, c)
 	broken = true // only now: NewTrainer would see it
 	require.ErrorContains(t, failure(tr.Step()), "backward actions do not lead to the source")
 	c.Limit = 100
@@ -6040,7 +5798,7 @@ func TestNetworksBegin(t *testing.T) {
 	env := parse("hypergrid:dim=2,height=3,r0=0.1")
 	for method, pair := range map[string][2]string{"rl-b": {"f", "fb"}, "sac": {"q1", "q2"}} {
 		c := quick(method)
-		nets := trainer(t, env, c).Nets()
+		nets := trainer(env, c).Nets()
 		require.NotEqual(t, nets[pair[0]].Params, nets[pair[1]].Params)
 		for _, name := range pair {
 			if target := nets["target "+name]; target != nil {
@@ -6048,7 +5806,7 @@ func TestNetworksBegin(t *testing.T) {
 			}
 		}
 		c.Tabular = true
-		for _, n := range trainer(t, env, c).Nets() {
+		for _, n := range trainer(env, c).Nets() {
 			require.Equal(t, make([]float64, len(n.Params)), n.Params)
 		}
 	}
@@ -6058,7 +5816,7 @@ func TestNetworksBegin(t *testing.T) {
 func TestBackwardPolicyLearns(t *testing.T) {
 	c := quick("tb-b")
 	c.Clip, c.Replay = 0, 0
-	tr := trainer(t, parse(small[0]), c)
+	tr := trainer(parse(small[0]), c)
 	was, _ := step(t, tr)
 	b, d := tr.Batch(), new(gfn.Flows)
 	was.eval("pb", b)
@@ -6073,7 +5831,7 @@ func TestExplorationInTraining(t *testing.T) {
 	c := quick("tb-u")
 	c.Seed, c.Replay, c.Epsilon, c.EpsilonEnd, c.Temperature = 3, 0, 0.8, 0.2, 2
 	c.LR = 0.1
-	tr := trainer(t, parse(small[0]), c)
+	tr := trainer(parse(small[0]), c)
 	for k := range 8 {
 		b := batchOf(tr.Env)
 		ε := 0.8 - 0.6*float64(k)/12
@@ -6088,7 +5846,7 @@ func TestExplorationInTraining(t *testing.T) {
 func TestReplay(t *testing.T) {
 	c := quick("sac")
 	c.Replay, c.Iterations = 30, 5 // 16, then 8 new ones an iteration
-	tr, fresh := trainer(t, parse("hypergrid:dim=2,height=3,r0=0.1"), c), 16
+	tr, fresh := trainer(parse("hypergrid:dim=2,height=3,r0=0.1"), c), 16
 	var last [][]int
 	only := map[string]int{}
 	for range c.Iterations {
@@ -6121,7 +5879,7 @@ func TestGuideInTraining(t *testing.T) {
 		if c.Tabular, c.Guide = true, guide; guide == "none" {
 			c.Method, c.Guide = "rl-b", "auto"
 		}
-		tr := trainer(t, parse(small[0]), c)
+		tr := trainer(parse(small[0]), c)
 		was, _ := step(t, tr)
 		pb[guide] = tr.Nets()["pb"].Params
 		require.NotEqual(t, was.nets["pb"].Params, pb[guide])
@@ -6142,7 +5900,7 @@ func TestPolicyGradientSettings(t *testing.T) {
 				c := quick("rl-b")
 				c.Centring, c.BackwardStep, c.Lambda, c.LambdaV = name, backward, λ, 0.4
 				c.Clip, c.LogZ, c.Schedule = 0, 0.5, "constant"
-				tr := trainer(t, parse(small[0]), c)
+				tr := trainer(parse(small[0]), c)
 				step(t, tr) // so that the critics are not at their start
 				was, loss := step(t, tr)
 				check := func(policy string, b *gfn.Batch, way gfn.Direction, a []float64) {
@@ -6180,7 +5938,7 @@ func TestPolicyGradientSettings(t *testing.T) {
 func TestTrustRegionTraining(t *testing.T) {
 	c := quick("rl-t")
 	c.KL, c.Schedule = 0.4, "linear"
-	tr := trainer(t, parse(small[0]), c)
+	tr := trainer(parse(small[0]), c)
 	for range 6 {
 		step(t, tr)
 	}
@@ -6194,7 +5952,7 @@ func TestTrustRegionTraining(t *testing.T) {
 	require.Equal(t, was.nets["pf"].Params, tr.Nets()["pf"].Params)
 
 	// Evaluations report the mean over the steps that were accepted.
-	tr = trainer(t, parse(small[0]), c)
+	tr = trainer(parse(small[0]), c)
 	for _, s := range []gfn.TrustStep{{true, 1, 0.02, 0, 0}, {}, {true, 0.5, 0.01, 0, 0}, {}} {
 		tr.Note(s)
 	}
@@ -6214,7 +5972,7 @@ func TestClipAndSchedules(t *testing.T) {
 	require.InDeltaSlice(t, []float64{0.6, 0.8}, g, 1e-15)
 	c := quick("tb-b")
 	c.Clip = 1e-3
-	tr := trainer(t, parse(small[0]), c)
+	tr := trainer(parse(small[0]), c)
 	step(t, tr)
 	for _, n := range tr.Nets() {
 		require.InEpsilon(t, 1e-4, math.Sqrt(dot(n.M, n.M)), 1e-9)
@@ -6231,7 +5989,7 @@ func TestClipAndSchedules(t *testing.T) {
 	// All rates follow the schedule: the third step of four is half of what Adam's moments say.
 	c = quick("rl-b")
 	c.Iterations, c.Schedule, c.LR, c.LRV, c.LRZ = 4, "linear", 0.003, 0.007, 0.11
-	tr = trainer(t, parse(small[0]), c)
+	tr = trainer(parse(small[0]), c)
 	step(t, tr)
 	step(t, tr)
 	var was [][]float64
@@ -6259,7 +6017,7 @@ func TestMethods(t *testing.T) {
 	require.Panics(t, func() { gfn.PCL(-1, 1) })
 	clear(gfn.Methods()) // it is the caller's
 	rng := rand.New(rand.NewPCG(8, 8))
-	b, v, d := sampled(t, rng, enumerate(everyExit(rng, enumerate(randomDAG(rng, 8)))), true)
+	b, v, d := sampled(rng, enumerate(everyExit(rng, enumerate(randomDAG(rng, 8)))), true)
 	require.NoError(t, b.AddChildren())
 	v.Reset(b, true)
 	v.LogRhat, v.LogG, v.Next = normal(rng, b.Len()), normal(rng, b.Len()), normal(rng, b.Len())
@@ -6300,7 +6058,7 @@ func TestMethods(t *testing.T) {
 	}
 	alpha := quick("db-u") // has no temperature
 	alpha.Alpha = 2
-	require.Equal(t, 1.0, trainer(t, gfn.Fixture(), alpha).Nets()["f"].Scale)
+	require.Equal(t, 1.0, trainer(gfn.Fixture(), alpha).Nets()["f"].Scale)
 	require.Equal(t, 1000, gfn.DefaultConfig("sac").Replay)
 	require.Equal(t, 128_000, c.Iterations*c.Batch)
 	trust := gfn.DefaultConfig("rl-t")
@@ -6341,9 +6099,9 @@ func TestSubEBStep(t *testing.T) {
 		c := gfn.DefaultConfig(method)
 		c.Batch, c.Hidden, c.HiddenV, c.Layers, c.LayersV, c.LogZ, c.LambdaV = 20, 4, 4, 1, 1, 0.5, 0.8
 		env := parse("hypergrid:dim=2,height=3,r0=0.1")
-		tr := trainer(t, env, c)
+		tr := trainer(env, c)
 		c.Method = other
-		λReturns := trainer(t, env, c)
+		λReturns := trainer(env, c)
 		step(t, tr)
 		step(t, λReturns)
 		require.Equal(t, λReturns.Nets()["pf"].Params, tr.Nets()["pf"].Params)
@@ -6374,7 +6132,7 @@ func TestControlStep(t *testing.T) {
 		if method == "mdb" || method == "fldb" { // which have no temperature
 			α = 1
 		}
-		tr := trainer(t, parse("hypergrid:dim=2,height=3,r0=0.1"), c)
+		tr := trainer(parse("hypergrid:dim=2,height=3,r0=0.1"), c)
 		for range 2 {
 			table, _ := tr.Policies()
 			was, _ := step(t, tr)
@@ -6440,7 +6198,7 @@ func TestRPEStep(t *testing.T) {
 	for _, spec := range []string{"sequence:length=3,tokens=AB,order=any", "sequence:length=3,tokens=ABC,order=append"} {
 		c := gfn.DefaultConfig("rpe")
 		c.Batch, c.HiddenV, c.LayersV = 5, 4, 1
-		tr := trainer(t, parse(spec), c)
+		tr := trainer(parse(spec), c)
 		require.Len(t, tr.Nets(), 1)
 		g := tr.Graph
 		logG := must(g.LogG(nil))
@@ -6454,13 +6212,13 @@ func TestRPEStep(t *testing.T) {
 
 			was, _ := step(t, tr)
 			b := tr.Batch()
-			uniform := draw(t, tr.Env, gfn.UniformPF, 5, gfn.Sampling{Iteration: uint64(tr.Iteration - 1)})
+			uniform := draw(tr.Env, gfn.UniformPF, 5, gfn.Sampling{Iteration: uint64(tr.Iteration - 1)})
 			require.Equal(t, uniform.Steps, b.Steps)
 			logGR := sum(onBatch(g, b, logG), b.LogR)
 			was.descends("f", b, func(out []float64) float64 { return rpe(b, out, logGR) })
 		}
 	}
-	tr := trainer(t, must(gfn.NewExplicit(nil, map[int]float64{0: 5}, -50)), gfn.DefaultConfig("rpe"))
+	tr := trainer(must(gfn.NewExplicit(nil, map[int]float64{0: 5}, -50)), gfn.DefaultConfig("rpe"))
 	step(t, tr)
 	require.InDelta(t, math.Log(5), tr.LogZ(), 1e-12)
 }
@@ -6533,7 +6291,7 @@ func TestControlErrors(t *testing.T) {
 	c = quick("mdb")
 	c.Limit = 0
 	env := must(gfn.NewExplicit([][2]int{{0, 1}, {1, 2}}, map[int]float64{0: 1, 2: 1}, -50))
-	require.ErrorContains(t, failure(trainer(t, env, c).Step()), `every state must be terminating, and "1" is not`)
+	require.ErrorContains(t, failure(trainer(env, c).Step()), `every state must be terminating, and "1" is not`)
 }
 
 // Misuse is an error of one line.
@@ -6567,7 +6325,7 @@ func TestNewTrainerChecks(t *testing.T) {
 		calls := 0
 		r := gfn.WordReward{Words: words(4, "AB"), LogR: func([]int) float64 { calls++; return 0 }}
 		c.Tabular = limit > 0
-		trainer(t, must(gfn.NewSequence(gfn.Append, r)), c)
+		trainer(must(gfn.NewSequence(gfn.Append, r)), c)
 		require.Equal(t, []int{0, 32}[min(1, limit)], calls, "as enumeration needs: 16 words, tabular twice")
 	}
 }
@@ -6603,7 +6361,7 @@ func TestParallelPanics(t *testing.T) {
 	})
 	c := quick("tb-u")
 	c.Workers, c.Hidden = 2, 160
-	tr := trainer(t, env, c)
+	tr := trainer(env, c)
 	wrong = true
 	require.Panics(t, func() { tr.Step() })
 	wrong = false
@@ -6625,7 +6383,7 @@ func TestOneGoroutine(t *testing.T) {
 	})
 	c := quick("tb-u")
 	c.Batch = 1
-	tr := trainer(t, env, c)
+	tr := trainer(env, c)
 	entered, leave = make(chan bool), make(chan bool)
 	step := make(chan error)
 	go func() { step <- failure(tr.Step()) }()
@@ -6682,15 +6440,15 @@ func TestStepsAreChecked(t *testing.T) {
 		}
 		c := quick(method)
 		c.LR, c.LRV, c.Schedule, c.Clip = 1e200, 1e200, "constant", 0
-		check(trainer(t, gridFor(method), c))
+		check(trainer(gridFor(method), c))
 	}
 	// an infinite loss that has no gradient in PF, which has no choice
 	c := quick("tb-u")
 	c.LogZ = 1e200
-	check(trainer(t, line(), c))
+	check(trainer(line(), c))
 	// a finite loss whose gradient has no finite square
 	c.LogZ, c.Layers = 0, 1
-	tr := trainer(t, gridFor("tb-u"), c)
+	tr := trainer(gridFor("tb-u"), c)
 	weights, pf := 16*16, tr.Nets()["pf"].Params
 	pf[weights] = 1e200              // the first hidden unit
 	clear(pf[weights+c.Hidden:][:3]) // no output reads it
@@ -6719,7 +6477,7 @@ func TestMemoryIsForeseen(t *testing.T) {
 	}
 	c := quick("tb-u") // long trajectories of few states are no reason
 	c.Batch = 1 << 24
-	trainer(t, parse("hypergrid:dim=2,height=100"), c)
+	trainer(parse("hypergrid:dim=2,height=100"), c)
 }
 
 // ---- determinism and checkpoints ----
@@ -6741,18 +6499,16 @@ func quick(method string) gfn.Config {
 	return c
 }
 
-func trainer(t testing.TB, env gfn.Env, c gfn.Config) *gfn.Trainer {
-	t.Helper()
+func trainer(env gfn.Env, c gfn.Config) *gfn.Trainer {
 	tr := must(gfn.NewTrainer(env, c))
 	tr.ShortMemory()
 	return tr
 }
 
 // ran is a trainer at the end of its run.
-func ran(t testing.TB, env gfn.Env, c gfn.Config) *gfn.Trainer {
-	t.Helper()
-	tr := trainer(t, env, c)
-	require.NoError(t, tr.Run(context.Background(), nil))
+func ran(env gfn.Env, c gfn.Config) *gfn.Trainer {
+	tr := trainer(env, c)
+	done(tr.Run(context.Background(), nil))
 	return tr
 }
 
@@ -6772,7 +6528,7 @@ func requireSame(t *testing.T, want, got *gfn.Trainer, msg ...any) {
 		for i := range tr.Curve {
 			tr.Curve[i].TrainSeconds = 0
 		}
-		return saved(t, &tr)
+		return saved(&tr)
 	}
 	require.Equal(t, want.Lists(), got.Lists(), msg...) // a difference that can be read
 	require.Equal(t, timeless(*want), timeless(*got), msg...)
@@ -6794,10 +6550,10 @@ func applies(method string, g *gfn.Graph) bool {
 // Numbers do not depend on workers. They share a pass that has work enough: over 64 rows, 4,096 parameters, 32 columns.
 func TestWorkersDoNotMatter(t *testing.T) {
 	same := func(env gfn.Env, c gfn.Config) *gfn.Trainer {
-		want := ran(t, env, c)
+		want := ran(env, c)
 		for _, workers := range []int{2, 8} {
 			c.Workers = workers
-			requireSame(t, want, ran(t, env, c), c.Method, workers)
+			requireSame(t, want, ran(env, c), c.Method, workers)
 		}
 		return want
 	}
@@ -6805,7 +6561,7 @@ func TestWorkersDoNotMatter(t *testing.T) {
 		c := quick(method)
 		want := same(gridFor(method), c)
 		c.Seed = 1
-		require.NotEqual(t, want.Lists(), ran(t, gridFor(method), c).Lists(), "the seed is used")
+		require.NotEqual(t, want.Lists(), ran(gridFor(method), c).Lists(), "the seed is used")
 	}
 	for _, method := range []string{"rl-b", "rl-t", "db-b", "fm"} {
 		c := quick(method)
@@ -6824,7 +6580,7 @@ func TestSteadyStateAllocations(t *testing.T) {
 	for _, method := range []string{"tb-u", "db-b", "fm", "rl-u"} {
 		c := gfn.DefaultConfig(method)
 		c.Hidden, c.HiddenV, c.Batch, c.Workers = 64, 64, 64, 1
-		tr := trainer(t, parse("hypergrid:dim=2,height=8,r0=0.1"), c)
+		tr := trainer(parse("hypergrid:dim=2,height=8,r0=0.1"), c)
 		const steps = 100
 		var before, after runtime.MemStats
 		for i := range 300 + steps {
@@ -6842,11 +6598,11 @@ func TestSteadyStateAllocations(t *testing.T) {
 func TestCurvesBeginUntrained(t *testing.T) {
 	c := quick("tb-b")
 	env := gridFor("tb-b")
-	fresh := trainer(t, env, c)
+	fresh := trainer(env, c)
 	want := must(fresh.Evaluate(t.Context()))
 	for _, every := range []int{0, 5, 100} {
 		c.EvalEvery = every
-		tr, sum, n := trainer(t, env, c), 0.0, 0.0
+		tr, sum, n := trainer(env, c), 0.0, 0.0
 		require.NoError(t, tr.Run(t.Context(), func(loss float64, e *gfn.Evaluation) {
 			if !math.IsNaN(loss) {
 				sum, n = sum+loss, n+1
@@ -6867,7 +6623,7 @@ func TestCurvesBeginUntrained(t *testing.T) {
 			require.Zero(t, tr.Curve[0].TrainSeconds)
 		}
 		points := len(tr.Curve)
-		require.NoError(t, must(load(saved(t, tr), env, nil)).Run(t.Context(), nil))
+		require.NoError(t, must(load(saved(tr), env, nil)).Run(t.Context(), nil))
 		require.NoError(t, tr.Run(t.Context(), nil))
 		require.Len(t, tr.Curve, points, "a run that is done is evaluated no more")
 	}
@@ -6882,10 +6638,10 @@ func TestResumeAtAnyIteration(t *testing.T) {
 			}
 			c := quick(method)
 			c.Tabular = i%2 == 0
-			want := trainer(t, parse(spec), c)
-			files := [][]byte{saved(t, want)}
+			want := trainer(parse(spec), c)
+			files := [][]byte{saved(want)}
 			require.NoError(t, want.Run(context.Background(), func(float64, *gfn.Evaluation) {
-				files = append(files, saved(t, want))
+				files = append(files, saved(want))
 			}))
 			require.Len(t, files, 2+c.Iterations) // at iteration 0 before its evaluation and after it
 			for n, file := range files {
@@ -6899,9 +6655,9 @@ func TestResumeAtAnyIteration(t *testing.T) {
 	}
 }
 
-func saved(t testing.TB, tr *gfn.Trainer) []byte {
+func saved(tr *gfn.Trainer) []byte {
 	var file bytes.Buffer
-	require.NoError(t, tr.Save(&file))
+	done(tr.Save(&file))
 	return file.Bytes()
 }
 
@@ -6945,8 +6701,8 @@ func (s safetensors) seal() []byte {
 }
 
 // altered returns the file of tr with a change, sealed.
-func altered(t *testing.T, tr *gfn.Trainer, change func(s *safetensors)) []byte {
-	s := must(readSafetensors(saved(t, tr)))
+func altered(tr *gfn.Trainer, change func(s *safetensors)) []byte {
+	s := must(readSafetensors(saved(tr)))
 	change(&s)
 	return s.seal()
 }
@@ -6956,8 +6712,8 @@ func altered(t *testing.T, tr *gfn.Trainer, change func(s *safetensors)) []byte 
 func TestCheckpointIsSafetensors(t *testing.T) {
 	c := quick("sql")
 	c.Layers, c.Alpha = 1, 1
-	tr := ran(t, gridFor("sql"), c)
-	s := must(readSafetensors(saved(t, tr)))
+	tr := ran(gridFor("sql"), c)
+	s := must(readSafetensors(saved(tr)))
 	var names []string
 	var values []float64
 	end := 0
@@ -7014,15 +6770,15 @@ logz [1], logz.m [1], logz.v [1], curve [4 %d]`, binary.Size(gfn.Evaluation{})/8
 }
 
 // tiny is a trained trainer with a short file.
-func tiny(t testing.TB, method string) *gfn.Trainer {
+func tiny(method string) *gfn.Trainer {
 	c := quick(method)
 	c.Hidden, c.HiddenV, c.Layers, c.LayersV = 2, 2, 1, 1
-	return ran(t, gfn.Fixture(), c)
+	return ran(gfn.Fixture(), c)
 }
 
 func TestDamagedCheckpoints(t *testing.T) {
-	tr := tiny(t, "tb-u")
-	file := saved(t, tr)
+	tr := tiny("tb-u")
+	file := saved(tr)
 	const broken = "gfn: checkpoint: not a gfn checkpoint, or truncated or damaged"
 	for n := range file {
 		require.EqualError(t, failure(load(file[:n], nil, nil)), broken, "%d bytes", n)
@@ -7033,7 +6789,7 @@ func TestDamagedCheckpoints(t *testing.T) {
 	for _, foreign := range []string{"PNG and so on", "\x02\x00\x00\x00\x00\x00\x00\x00{}", string(file) + " "} {
 		require.EqualError(t, failure(load([]byte(foreign), nil, nil)), broken)
 	}
-	newer := altered(t, tr, func(s *safetensors) { s.header["__metadata__"]["gfn"] = "11" })
+	newer := altered(tr, func(s *safetensors) { s.header["__metadata__"]["gfn"] = "11" })
 	require.EqualError(t, failure(load(newer, nil, nil)), `gfn: checkpoint: format version "11"; this program reads "10"`)
 	foreign := parse("hypergrid:dim=2,height=4")
 	require.ErrorContains(t, failure(load(file, foreign, nil)), `it was trained on "explicit`)
@@ -7061,11 +6817,11 @@ func put(name string, value float64) func(s *safetensors) {
 
 // A file that no trainer wrote is refused although its checksum is right. Nothing is allocated for what it claims.
 func TestForgedCheckpoints(t *testing.T) {
-	tr := tiny(t, "db-b")
+	tr := tiny("db-b")
 	refused := func(tr *gfn.Trainer, want string, change func(s *safetensors)) {
-		require.ErrorContains(t, failure(load(altered(t, tr, change), nil, nil)), want)
+		require.ErrorContains(t, failure(load(altered(tr, change), nil, nil)), want)
 	}
-	require.Equal(t, saved(t, tr), altered(t, tr, func(*safetensors) {}))
+	require.Equal(t, saved(tr), altered(tr, func(*safetensors) {}))
 	const tensors, large = "its tensors do not fit its configuration", "parameters together must"
 	for _, change := range [][3]string{
 		{`"Hidden":2`, `"Hidden":3`, tensors}, {`"Hidden":2`, `"Hidden":60000`, large},
@@ -7088,7 +6844,7 @@ func TestForgedCheckpoints(t *testing.T) {
 	refused(tr, tensors, func(s *safetensors) { s.data = append(s.data, 0) })
 	refused(tr, tensors, func(s *safetensors) { s.data = s.data[1:] })
 	refused(tr, tensors, func(s *safetensors) { s.header["curve"]["shape"] = []int{1 << 60, 30} })
-	refused(tiny(t, "rl-g"), "a recorded state", recorded(t, `"Guide":[[`, `"Guide":[[9999],[`))
+	refused(tiny("rl-g"), "a recorded state", recorded(t, `"Guide":[[`, `"Guide":[[9999],[`))
 }
 
 // What a checkpoint asks for counts up to the reader's own limits.
@@ -7096,7 +6852,7 @@ func TestCheckpointsAreBounded(t *testing.T) {
 	c := quick("tb-u")
 	c.Hidden, c.Layers, c.Limit = 1, 1, 0
 	forged := func(spec, old, now string, change func(c *gfn.Running)) (*gfn.Trainer, error) {
-		return load(altered(t, trainer(t, parse(spec), c), recorded(t, old, now)), nil, change)
+		return load(altered(trainer(parse(spec), c), recorded(t, old, now)), nil, change)
 	}
 	const most = 1 << 21
 	tr := must(forged("hypergrid:dim=2,height=1449", `"Limit":0`, `"Limit":2099601`, nil)) // so many states
@@ -7113,9 +6869,9 @@ func TestCheckpointsAreBounded(t *testing.T) {
 // A state with a number that is not finite is neither saved, and so not over a good one, nor loaded.
 func TestNaNIsNotSaved(t *testing.T) {
 	const after = " is not finite after iteration 12: continue from an earlier checkpoint"
-	tr := ran(t, parse("hypergrid"), quick("sql"))
-	good := saved(t, tr)
-	bad := altered(t, tr, put("target.pf.1.bias", math.NaN()))
+	tr := ran(parse("hypergrid"), quick("sql"))
+	good := saved(tr)
+	bad := altered(tr, put("target.pf.1.bias", math.NaN()))
 	require.ErrorContains(t, failure(load(bad, nil, nil)), "gfn: target.pf.1.bias"+after)
 	for _, list := range tr.Lists() { // parameters, moments, target networks, log Z
 		last := &list[len(list)-1]
@@ -7170,7 +6926,7 @@ func TestCheckpointKnowsItsRewards(t *testing.T) {
 		for limit, differs := range map[int]bool{100: c.enumerated, 0: c.walked} {
 			config := quick("tb-u")
 			config.Limit = limit
-			_, err := load(saved(t, trainer(t, c.trained, config)), c.with, nil)
+			_, err := load(saved(trainer(c.trained, config)), c.with, nil)
 			require.Equal(t, differs, err != nil && strings.Contains(err.Error(), "it was trained on other rewards"),
 				"%s, limit %d: %v", c.name, limit, err)
 		}
@@ -7207,7 +6963,7 @@ func TestWriteFile(t *testing.T) {
 // belongs to it, and what is loaded can be saved.
 func FuzzLoad(f *testing.F) {
 	for _, method := range []string{"tb-u", "db-b", "rl-g"} {
-		s := must(readSafetensors(saved(f, tiny(f, method))))
+		s := must(readSafetensors(saved(tiny(method))))
 		f.Add(s.seal(), s.header["__metadata__"]["trainer"].(string), s.data)
 	}
 	env := gfn.Fixture()
@@ -7219,7 +6975,7 @@ func FuzzLoad(f *testing.F) {
 		}
 		for _, file := range files {
 			if tr, err := load(file, env, nil); err == nil {
-				saved(t, tr)
+				saved(tr)
 			}
 		}
 	})
@@ -7248,7 +7004,7 @@ func asked(t *testing.T, n int) context.Context {
 func TestInterruptedExactEvaluation(t *testing.T) {
 	c := quick("rl-b")
 	c.Workers, c.Iterations = 2, 3
-	tr := ran(t, parse("hypergrid:dim=2,height=16"), c) // four blocks of 64
+	tr := ran(parse("hypergrid:dim=2,height=16"), c) // four blocks of 64
 	want := must(tr.Evaluate(t.Context()))
 	for n := range 8 {
 		require.ErrorIs(t, failure(tr.Evaluate(asked(t, n))), context.Canceled, "after %d", n)
@@ -7261,14 +7017,14 @@ func TestInterruptedEvaluation(t *testing.T) {
 	c := quick("rl-b")
 	c.Limit, c.EvalSamples, c.Iterations, c.EvalEvery = 0, 3*256, 4, 2
 	env := parse(small[0])
-	want := ran(t, env, c)
+	want := ran(env, c)
 	require.Len(t, want.Curve, 3)
 	const batches = 4 + 3*3 // one for each iteration, three for each evaluation
 	for n := range batches + 1 {
-		first := trainer(t, env, c)
+		first := trainer(env, c)
 		err := first.Run(asked(t, n), nil)
 		require.Equal(t, n < batches, errors.Is(err, context.Canceled), "before batch %d of %d: %v", n, batches, err)
-		second := must(load(saved(t, first), env, nil))
+		second := must(load(saved(first), env, nil))
 		require.NoError(t, second.Run(t.Context(), nil))
 		requireSame(t, want, second, n)
 	}
@@ -7296,7 +7052,7 @@ func TestCheckpointFindsItsFile(t *testing.T) {
 	}
 	t.Chdir(here)
 	write(here, text)
-	tr := trainer(t, parse("explicit:file=g.txt"), quick("tb-u"))
+	tr := trainer(parse("explicit:file=g.txt"), quick("tb-u"))
 	require.NoError(t, tr.SaveFile(name))
 	absent := fmt.Sprintf("%s: gfn: checkpoint: its data, a file \"g.txt\" with CRC-32 %08x, is neither here nor in %q",
 		name, crc32.ChecksumIEEE([]byte(text)), there)
@@ -7338,7 +7094,7 @@ var small = []string{
 // cell trains one method on one environment. Free parameters for each state want larger rates than networks; the
 // posterior over structures of four nodes is steep, and wants slower and longer runs. sql has one network for all.
 // Where the critics of sac err the lesser one counts, and log Z is low: they are larger and faster than the actor.
-func cell(t *testing.T, method, spec string, env gfn.Env, tabular bool) gfn.Evaluation {
+func cell(method, spec string, env gfn.Env, tabular bool) gfn.Evaluation {
 	c := gfn.DefaultConfig(method)
 	c.Iterations, c.Batch, c.EvalEvery, c.Workers, c.Tabular = 1000, 64, 0, 1, tabular
 	c.Hidden, c.HiddenV = 32, 32
@@ -7360,7 +7116,7 @@ func cell(t *testing.T, method, spec string, env gfn.Env, tabular bool) gfn.Eval
 	if method == "rl-t" { // its iterations take ten times as long, and it needs half as many
 		c.Iterations /= 2
 	}
-	return ran(t, env, c).Curve[0]
+	return ran(env, c).Curve[0]
 }
 
 // Every objective, on every small environment, with a tabular policy and with an MLP, learns the
@@ -7390,7 +7146,7 @@ func TestLearnedAgainstExact(t *testing.T) {
 						t.Logf("%-10s %-42s not applicable", method, spec)
 						continue
 					}
-					e := cell(t, method, spec, env, tabular)
+					e := cell(method, spec, env, tabular)
 					t.Logf("%-10s %-42s %-8s TV %.1e after %v iterations, log Z off by %+.1e",
 						method, spec, what, e.TV, e.Iteration, e.LogZ-e.LogZExact)
 					require.Less(t, e.TV, limit, spec)
@@ -7408,7 +7164,7 @@ func TestLearnedAtTemperature(t *testing.T) {
 		for _, α := range []float64{0.5, 2} {
 			c := gfn.DefaultConfig(method)
 			c.Iterations, c.Batch, c.EvalEvery, c.Workers, c.Tabular, c.LR, c.LRV, c.Alpha = 500, 32, 0, 1, true, 0.05, 0.05, α
-			e := ran(t, parse("hypergrid:dim=2,height=4,r0=0.1"), c).Curve[0]
+			e := ran(parse("hypergrid:dim=2,height=4,r0=0.1"), c).Curve[0]
 			require.Less(t, e.TV, 0.01, "%s, α %v", method, α)
 			require.InDelta(t, e.LogZExact, e.LogZ, 0.01)
 		}
@@ -7424,7 +7180,7 @@ func TestRPELearned(t *testing.T) {
 			if !tabular {
 				c.HiddenV, c.LRV, limit = 32, 0.01, 0.05
 			}
-			tr := ran(t, randomTree(rand.New(rand.NewPCG(seed, 7)), 20), c)
+			tr := ran(randomTree(rand.New(rand.NewPCG(seed, 7)), 20), c)
 			require.Less(t, tr.Curve[0].TV, limit)
 			require.InDelta(t, tr.Curve[0].LogZExact, tr.Curve[0].LogZ, 0.01)
 		}
@@ -7488,7 +7244,7 @@ func BenchmarkCost(b *testing.B) {
 // iterations measures the iterations of a trainer, without evaluations.
 func iterations(b *testing.B, env gfn.Env, c gfn.Config) {
 	c.Limit = 0
-	tr := trainer(b, env, c)
+	tr := trainer(env, c)
 	warm := 50
 	if testing.Short() {
 		warm = 2
