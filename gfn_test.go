@@ -5800,13 +5800,13 @@ func TestExplorationInTraining(t *testing.T) {
 }
 
 // Replay keeps the last trajectories in their order; once there are some, half of each batch is drawn from them, from
-// the older and the newer half.
+// the older and the newer half. The modes among the new endpoints are counted.
 func TestReplay(t *testing.T) {
 	c := quick("sac")
 	c.Replay, c.Iterations = 30, 5 // 16, then 8 new ones an iteration
-	tr, fresh := trainer(parse("hypergrid:dim=2,height=3,r0=0.1"), c), 16
+	tr, fresh := trainer(parse("hypergrid:dim=2,height=8,r0=0.1"), c), 16
 	var last [][]int
-	only := map[string]int{}
+	only, modes := map[string]int{}, map[string]bool{}
 	for range c.Iterations {
 		step(t, tr)
 		b := tr.Batch()
@@ -5820,12 +5820,17 @@ func TestReplay(t *testing.T) {
 		}
 		for i := range fresh {
 			last = append(last, actionsOf(b, i))
+			if x := b.State(nil, b.Endpoint(i)); gfn.TraitsOf(tr.Env).Mode(x) {
+				modes[fmt.Sprint(x)] = true
+			}
 		}
 		last, fresh = last[max(0, len(last)-30):], 8
 		require.Equal(t, last, tr.Replayed())
 	}
 	require.Len(t, last, 30)
 	require.Positive(t, min(only["true false"], only["false true"]))
+	require.EqualValues(t, len(modes), must(tr.Evaluate(t.Context())).ModesFound)
+	require.NotEmpty(t, modes)
 }
 
 // After one step of the policy gradient PB has moved, against its guide. A replay guide is given the endpoints first:
@@ -6952,6 +6957,9 @@ func TestInterruptedExactEvaluation(t *testing.T) {
 		require.ErrorIs(t, failure(tr.Evaluate(asked(t, n))), context.Canceled, "after %d", n)
 	}
 	require.Equal(t, want.Metrics, must(tr.Evaluate(t.Context())).Metrics)
+	logPF, logPB := tr.Policies()
+	require.Equal(t, tr.Nets()["pf"].Table(&tr.Graph.States), logPF)
+	require.Equal(t, tr.Nets()["pb"].Table(&tr.Graph.States), logPB)
 }
 
 // A run hears an interrupt before each batch, also of an evaluation by samples. Then it goes on to the same bits.

@@ -184,15 +184,15 @@ func Returns(b *Batch, way Direction, r, dst []float64) {
 }
 
 // Centring says what is subtracted from advantages.
-type Centring int
+type Centring string
 
 // CentreBatch, which the reference uses, subtracts the mean over all steps of the batch. It biases the gradient by
 // O(1/K), K trajectories; for a single decision exactly by the factor 1 − 1/K. CentreOthers subtracts the mean over
 // the steps of the other trajectories, which has no bias.
 const (
-	CentreNone Centring = iota
-	CentreBatch
-	CentreOthers
+	CentreNone   Centring = "none"
+	CentreBatch  Centring = "batch"
+	CentreOthers Centring = "others"
 )
 
 // Centre subtracts a mean over steps from advantages a by step.

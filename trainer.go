@@ -126,14 +126,11 @@ func (m Method) Applies(st *States) error {
 	if m.Flow.applies == nil {
 		return nil
 	}
-	err := m.Flow.applies(st)
+	want := m.Flow.applies(st)
 	if st.err != nil {
 		return st.err
 	}
-	if err != nil {
-		return &FieldError{"Method", m.Name, strings.TrimPrefix(err.Error(), "gfn: ")}
-	}
-	return nil
+	return must(want == "", "Method", m.Name, want)
 }
 
 // roles returns the networks that a trainer of m learns, in the order in which checkpoints hold them.
@@ -210,15 +207,15 @@ type Kind struct {
 	// The outputs of values are V or Q of spec §6, which are read over α. Target networks follow them, or else PF.
 	values []role
 
-	// applies says at which state of st the objective is not defined; nil: it is defined everywhere.
-	applies func(st *States) error
+	// applies says what is wanted of st where the objective is not defined on it; nil: it is defined everywhere.
+	applies func(st *States) (want string)
 
 	// fill adds to f what is no network's own value; nil: nothing. nets have been evaluated on b: the trainer's networks
 	// or their targets.
 	fill func(nets *[numRoles]*Net, b *Batch, f *Flows)
 
-	// logF returns log F(s) by row of a filled f, perhaps in dst; nil: log Z alone is learned.
-	logF func(b *Batch, f *Flows, dst []float64) []float64
+	// logF writes log F(s) by row of a filled f to dst; nil: log Z alone is learned.
+	logF func(b *Batch, f *Flows, dst []float64)
 }
 
 // totalFlow learns PF, and log Z as a free parameter or as the estimate of the last batch ([VarGrad]). In the other
@@ -231,27 +228,26 @@ func stateFlow() Kind {
 }
 
 // ownLogF is log F(s) where a network gives it.
-func ownLogF(_ *Batch, f *Flows, _ []float64) []float64 { return f.LogF }
+func ownLogF(_ *Batch, f *Flows, dst []float64) { copy(dst, f.LogF) }
 
 // shapedFlow learns a network of log F̃(s) beside PF, and log F(s) = log F̃(s) + log R̂(s) ([FLDB]). The
 // intermediate reward R̂ is R where a state is terminating. Elsewhere the environment has to define it.
 func shapedFlow() Kind {
 	return Kind{
 		name: "shapedFlow", roles: []role{forwardPolicy, stateValue},
-		applies: func(st *States) error {
+		applies: func(st *States) string {
 			row := st.notTerminating()
 			if row < 0 || TraitsOf(st.Env).LogIntermediate != nil {
-				return nil
+				return ""
 			}
-			return fmt.Errorf("log R̂(s) must be defined, and of %q it is not; it is for environments where every state is "+
+			return fmt.Sprintf("log R̂(s) must be defined, and of %q it is not; it is for environments where every state is "+
 				"terminating, such as hypergrid and dag, or with an intermediate reward, such as sequence with order=append "+
 				"or any and reward=modes, motif, factors or ising", st.Format(row))
 		},
 		fill: func(_ *[numRoles]*Net, b *Batch, f *Flows) { f.LogRhat = b.LogIntermediate(f.LogRhat) },
-		logF: func(b *Batch, f *Flows, dst []float64) []float64 {
-			dst = append(dst[:0], f.LogF...)
+		logF: func(_ *Batch, f *Flows, dst []float64) {
+			copy(dst, f.LogF)
 			add(dst, f.LogRhat)
-			return dst
 		},
 	}
 }
@@ -273,19 +269,15 @@ func edgeFlow() Kind {
 func exitFlow() Kind {
 	return Kind{
 		name: "exitFlow", roles: []role{forwardPolicy},
-		applies: func(st *States) error {
+		applies: func(st *States) string {
 			row := st.notTerminating()
 			if row < 0 {
-				return nil
+				return ""
 			}
-			return fmt.Errorf("every state must be terminating, and %q is not; it is for environments such as hypergrid "+
+			return fmt.Sprintf("every state must be terminating, and %q is not; it is for environments such as hypergrid "+
 				"and dag", st.Format(row))
 		},
-		logF: func(b *Batch, f *Flows, dst []float64) []float64 {
-			dst = resize(dst, b.Len())
-			b.exitFlows(f.LogPF, dst)
-			return dst
-		},
+		logF: func(b *Batch, f *Flows, dst []float64) { b.exitFlows(f.LogPF, dst) },
 	}
 }
 
@@ -296,11 +288,7 @@ func twinFlow() Kind {
 	critics := []role{edgeValue1, edgeValue2}
 	return Kind{
 		name: "twinFlow", roles: append([]role{forwardPolicy}, critics...), values: critics,
-		logF: func(b *Batch, f *Flows, dst []float64) []float64 {
-			dst = resize(dst, b.Len())
-			SoftState(&b.States, f, dst)
-			return dst
-		},
+		logF: func(b *Batch, f *Flows, dst []float64) { SoftState(&b.States, f, dst) },
 	}
 }
 
@@ -310,25 +298,23 @@ func twinFlow() Kind {
 func valueFlow() Kind {
 	return Kind{
 		name: "valueFlow", roles: []role{stateValue},
-		applies: func(st *States) error {
+		applies: func(st *States) string {
 			const such = "; it is for environments such as sequence"
 			if !slices.Contains(st.Child, -1) { // a graph, all of its edges followed
 				if _, err := st.LogG(nil); err != nil {
-					return fmt.Errorf("%w"+such, err)
+					return strings.TrimPrefix(err.Error(), "gfn: ") + such
 				}
 			} else if !TraitsOf(st.Env).PathIndependent {
-				return errors.New("the space is not enumerated, and the environment does not promise that g does not " +
-					"depend on the path" + such)
+				return "the space is not enumerated, and the environment does not promise that g does not depend on the path" +
+					such
 			}
-			return nil
+			return ""
 		},
 		fill: func(_ *[numRoles]*Net, b *Batch, f *Flows) { f.LogG, _ = b.LogG(f.LogG) }, // b.err says what is wrong
-		logF: func(b *Batch, f *Flows, dst []float64) []float64 {
-			dst = resize(dst, b.Len())
+		logF: func(b *Batch, f *Flows, dst []float64) {
 			for row := range dst { // log V = log (g F), and g(s0) = 1
 				dst[row] = b.logValue(row, f.LogG, f.LogF)
 			}
-			return dst
 		},
 	}
 }
@@ -383,7 +369,7 @@ type Config struct {
 	Replay                           int
 
 	// For the policy gradient (spec §4) alone.
-	Centring     string  // of advantages, by the mean of the batch, of the others, or none; [Centring]
+	Centring     string  // of advantages: a [Centring]
 	LambdaV      float64 // λ of the critics' targets, or of the weights of [SubEB]
 	BackwardStep string  // of PB: pg, its policy gradient; tb, down c(τ)² of the same walks
 	KL           float64 // ζ of [TrustRegion], nats
@@ -603,8 +589,8 @@ type Trainer struct {
 	// What an iteration uses: batch with its flows v, their cotangents d and those of target networks w. For the policy
 	// gradient back are walks back from the endpoints of batch, r and a rewards and advantages by step, val and dVal a
 	// critic's values by row and their cotangents.
-	guide     Guide // PG of RL-G, [Unguided] otherwise
-	replay    replay
+	guide     Guide   // PG of RL-G, [Unguided] otherwise
+	replay    [][]int // trajectories, oldest first, each one its actions: they take less room than states
 	batch     Batch
 	v, d, w   Flows
 	back      Batch
@@ -651,8 +637,15 @@ func newTrainer(env Env, c Config, most int) (*Trainer, error) {
 	if err := t.Method.Applies(states); err != nil {
 		return nil, err
 	}
-	if err := t.makeNetworks(most); err != nil {
+	t.roles = t.Method.roles()
+	if err := t.fits(most); err != nil {
 		return nil, err
+	}
+	for _, r := range t.roles {
+		t.net[r] = t.network(r)
+	}
+	for _, r := range t.Method.targets() {
+		t.target[r] = t.network(r)
 	}
 	t.guide = t.newGuide()
 	t.found.Reset(t.Env)
@@ -707,35 +700,20 @@ func (t *Trainer) source() *Batch {
 	return b
 }
 
-// makeNetworks makes the method's networks, each from a random stream of its own, and their targets, which begin as
-// copies: no network's start depends on which others there are. Tabular networks begin as the uniform policy and values
-// of 0: no state's start depends on chance.
-func (t *Trainer) makeNetworks(most int) error {
-	c, shape := &t.Config, t.Env.Shape()
-	t.roles = t.Method.roles()
-	if err := t.fits(most); err != nil {
-		return err
+// network returns a network for a role, from a random stream of its own: no network's start depends on which others
+// there are, and a target network begins as a copy. Tabular networks begin as the uniform policy and values of 0: no
+// state's start depends on chance.
+func (t *Trainer) network(r role) *Net {
+	c, rng := &t.Config, stream(t.Config.Seed, math.MaxUint64, uint64(r))
+	n := NewNet(&rng, t.Env.Shape(), r.head(), c.hidden(r))
+	n.workers = c.Workers
+	if c.Tabular {
+		clear(n.Params)
 	}
-	for _, r := range t.roles {
-		rng := stream(c.Seed, math.MaxUint64, uint64(r))
-		n := NewNet(&rng, shape, r.head(), c.hidden(r))
-		n.workers = c.Workers
-		if c.Tabular {
-			clear(n.Params)
-		}
-		if t.Method.Soft && slices.Contains(t.Method.Flow.values, r) {
-			n.Scale = 1 / c.Alpha // V/α or Q/α is a log flow (spec §6)
-		}
-		t.net[r] = n
+	if t.Method.Soft && slices.Contains(t.Method.Flow.values, r) {
+		n.Scale = 1 / c.Alpha // V/α or Q/α is a log flow (spec §6)
 	}
-	for _, r := range t.Method.targets() {
-		rng := stream(0, 0, 0)
-		n := NewNet(&rng, shape, r.head(), c.hidden(r))
-		n.workers, n.Scale = c.Workers, t.net[r].Scale
-		copy(n.Params, t.net[r].Params)
-		t.target[r] = n
-	}
-	return nil
+	return n
 }
 
 // fits returns an error if the networks have more than most parameters, or a batch takes more than maxBatch bytes: 4
@@ -835,24 +813,36 @@ func (t *Trainer) Step() (float64, error) {
 	}
 	learn := t.balance
 	if t.Method.Loss == nil {
-		learn = t.reinforce
+		learn = t.policyGradient
 	}
 	loss, err := learn()
 	if err != nil {
 		return loss, err
 	}
+	t.remember(fresh)
+	t.Iteration++
+	t.Trajectories += t.batch.Trajectories()
+	t.since.Loss += loss
+	t.TrainSeconds += time.Since(start).Seconds()
+	return loss, nil
+}
+
+// remember keeps the first n trajectories of the batch for replay, and the modes among their endpoints.
+func (t *Trainer) remember(n int) {
 	b, x := &t.batch, []int(nil)
-	for i := range fresh {
-		t.replay.add(b, i, t.Config.Replay)
+	for i := range n {
+		if t.Config.Replay > 0 {
+			var actions []int
+			for _, s := range b.Trajectory(i) {
+				actions = append(actions, int(b.FAction[s.F]))
+			}
+			t.replay = append(t.replay, actions)
+			t.replay = t.replay[max(0, len(t.replay)-t.Config.Replay):]
+		}
 		if x = b.State(x, b.Endpoint(i)); t.mode != nil && t.mode(x) {
 			t.found.Add(x)
 		}
 	}
-	t.Iteration++
-	t.Trajectories += b.Trajectories()
-	t.since.Loss += loss
-	t.TrainSeconds += time.Since(start).Seconds()
-	return loss, nil
 }
 
 // Every random number comes from a stream of its own ([stream]), so that none depends on workers, on evaluations, or on
@@ -889,8 +879,9 @@ func (t *Trainer) sample() (fresh int, err error) {
 	if err := b.Sample(policy, fresh, o); err != nil {
 		return 0, err
 	}
-	for _, actions := range t.replay.draw(again, o) {
-		if err := b.Walk(actions); err != nil {
+	rng := stream(c.Seed, uint64(t.Iteration), math.MaxUint64)
+	for range again { // uniformly, with replacement
+		if err := b.Walk(t.replay[int(uniform01(&rng)*float64(len(t.replay)))]); err != nil {
 			return 0, err
 		}
 	}
@@ -993,7 +984,8 @@ func (t *Trainer) bootstrap(b *Batch, v *Flows) {
 		*r.of(w) = t.target[r].evalBatch(b, *r.of(w))
 	}
 	t.fill(&t.target, b, w)
-	v.Next = t.Method.Flow.logF(b, w, v.Next)
+	v.Next = resize(v.Next, b.Len())
+	t.Method.Flow.logF(b, w, v.Next)
 }
 
 // descend moves networks one step of Adam down the gradients of L that [Net.Backward] has left in them. If L is not
@@ -1028,51 +1020,105 @@ func (t *Trainer) descendLogZ(gradient float64) {
 	t.adamZ.Update(t.logZ[:], []float64{gradient}, t.Config.rate(t.Iteration)*t.Config.LRZ)
 }
 
-// reinforce trains on t.batch, trajectories of PF, by the policy gradient. Spec §4, Training, has these parts:
+// policyGradient trains on t.batch, trajectories of PF. Spec §4, Training, has these parts:
 //
-//	RL-U  with PB uniform: rewards R_F; λ-advantages Â by the critic before its step, centred; the critic's step;
-//	      θ down the gradient of mean_τ Σ_t log PF(s_{t+1}|s_t) Â_t; log Z by its gradient mean_τ c(τ)
-//	RL-T  the step of θ is one of [TrustRegion]
-//	RL-B  as RL-U, and then PB's step: [Trainer.reinforceBackward]
-//	RL-G  as RL-B, against a guide
+//	RL-U  with PB uniform: PF and its critic learn from R_F ([Trainer.reinforce]); log Z by its gradient mean_τ c(τ)
+//	RL-T  the step of PF is one of [TrustRegion]
+//	RL-B  as RL-U; then PB and its critic learn in the same way from R_B = log PB − log PF, by the updated PF, on walks
+//	      by PB, one back from each endpoint of t.batch
+//	RL-G  as RL-B, from R_B^G = log PB − log PG, with a guide PG in place of PF
 //
 // It returns mean c(τ), the estimate of J_F (fact 1).
-func (t *Trainer) reinforce() (loss float64, err error) {
-	b, v, d := &t.batch, &t.v, &t.d
-	t.evaluate(b, v)
-
-	// R_F(s→s'), and mean_τ c(τ) = mean_τ Σ_t R_F(s_t→s_{t+1})
-	t.r, t.a = resize(t.r, len(b.Steps)), resize(t.a, len(b.Steps))
-	RewardsF(b, v, t.r)
-	for _, r := range t.r {
-		loss += r / float64(b.Trajectories())
-	}
-
-	t.criticise(b, Forward, stateValue)
-	t.advantages(b, Forward, t.Config.Lambda)
-
-	// ∇_θ mean_τ Σ_t log PF(s_{t+1}|s_t) Â_t
-	d.Reset(b, false)
-	PolicyGradient(b, Forward, t.a, d)
-	moved := []role{stateValue}
-	if !t.Method.Trust {
-		t.net[forwardPolicy].Backward(d.LogPF, nil)
-		moved = append(moved, forwardPolicy)
-	}
-	if err := t.descend(loss, moved...); err != nil {
+func (t *Trainer) policyGradient() (loss float64, err error) {
+	if loss, err = t.reinforce(&t.batch, Forward); err != nil {
 		return loss, err
-	}
-	if t.Method.Trust {
-		t.since.note(t.trustRegion().Step(t.net[forwardPolicy], &b.States, b.LogPF, d.LogPF, b.Visits(nil)))
 	}
 
 	// ½ ∂/∂log Z mean c(τ)² = mean c(τ) (fact 3); ∂J_F/∂log Z = 1 would send log Z to −∞
 	t.descendLogZ(loss)
 
-	if t.Method.LearnPB {
-		err = t.reinforceBackward(loss)
+	if !t.Method.LearnPB {
+		return loss, nil
 	}
+	if err := t.guide.Observe(&t.batch); err != nil { // the replay guide adds endpoints first (spec §4)
+		return loss, err
+	}
+	endpoints := make([][]int, t.batch.Trajectories())
+	for i := range endpoints {
+		endpoints[i] = t.batch.State(nil, t.batch.Endpoint(i))
+	}
+	t.back.Reset(t.Env)
+	streams := Sampling{Seed: t.Config.Seed, Iteration: uint64(t.Iteration) | 1<<63} // no forward trajectory has them
+	if err := t.back.SampleBackward(t.PB(), endpoints, streams); err != nil {
+		return loss, err
+	}
+	_, err = t.reinforce(&t.back, Backward)
 	return loss, err
+}
+
+// reinforce trains a policy P and its critic V on walks by P: PF on walks Forward, PB on walks Backward. With r the
+// rewards R_F, R_B or R_B^G it returns the mean over walks of Σ_t r_t. P moves down the gradient of
+//
+//	mean_τ Σ_t log P(step t) Â_t
+//
+// where Â are λ-advantages of r by V before its step, centred. At λ = 1 the mean of the gradient is exact for any V, at
+// λ < 1 if V is the value of P. Centring by the batch's own mean biases it by O(1/K), K walks (fact 5). V moves down the
+// squared error to the λ-return V(s_t) + Â_t, Â at LambdaV, or down [SubEB].
+//
+// With BackwardStep tb, Â = −c(τ) for PB, for half the gradient of mean c(τ)² (fact 3), and PB has no critic.
+func (t *Trainer) reinforce(b *Batch, way Direction) (mean float64, err error) {
+	c, v, d := &t.Config, &t.v, &t.d
+	policy, critic, λ := forwardPolicy, stateValue, c.Lambda
+	if way == Backward {
+		policy, critic, λ = backwardPolicy, backwardValue, 1
+	}
+
+	// r
+	t.evaluate(b, v)
+	t.r, t.a = resize(t.r, len(b.Steps)), resize(t.a, len(b.Steps))
+	if way == Forward {
+		RewardsF(b, v, t.r)
+	} else {
+		t.guide.LogPG(b, b.LogPF, b.LogPB, t.a)
+		RewardsB(b, v, t.a, t.r)
+	}
+	for _, r := range t.r {
+		mean += r / float64(b.Trajectories())
+	}
+
+	// ∂L/∂V, and Â
+	var moved []role
+	if way == Backward && c.BackwardStep == "tb" {
+		residualB(b, v, t.r, t.a)
+	} else {
+		t.val, t.dVal = t.net[critic].evalBatch(b, t.val), resize(t.dVal, b.Len())
+		clear(t.dVal)
+		if t.Method.SubEB {
+			SubEB(b, way, t.r, t.val, c.LambdaV, t.dVal, nil)
+		} else {
+			Advantages(b, way, t.r, t.val, c.LambdaV, t.a)
+			Critic(b, way, t.a, t.dVal)
+		}
+		t.net[critic].Backward(t.dVal, nil)
+		moved = append(moved, critic)
+		Advantages(b, way, t.r, t.val, λ, t.a)
+		Centre(b, way, t.a, Centring(c.Centring))
+	}
+
+	// ∇ mean_τ Σ_t log P Â
+	d.Reset(b, false)
+	PolicyGradient(b, way, t.a, d)
+	if !t.Method.Trust {
+		t.net[policy].Backward(*policy.of(d), nil)
+		moved = append(moved, policy)
+	}
+	if err := t.descend(mean, moved...); err != nil {
+		return mean, err
+	}
+	if t.Method.Trust {
+		t.since.note(t.trustRegion().Step(t.net[policy], &b.States, b.LogPF, d.LogPF, b.Visits(nil)))
+	}
+	return mean, nil
 }
 
 // trustRegion returns the region of this iteration. A step is as long as √ζ, so that ζ has the square of the
@@ -1081,75 +1127,6 @@ func (t *Trainer) trustRegion() TrustRegion {
 	region, rate := DefaultTrustRegion(), t.Config.rate(t.Iteration)
 	region.KL = t.Config.KL * rate * rate
 	return region
-}
-
-// criticise leaves a critic's V by row of b in t.val, and in its network the gradient of its loss on the rewards t.r.
-// The loss is the squared error to the λ-return, V(s_t) + Â_t with Â at LambdaV, or [SubEB]. That Â is in t.a until
-// [Trainer.advantages] writes the policy's there.
-func (t *Trainer) criticise(b *Batch, way Direction, critic role) {
-	λ := t.Config.LambdaV
-	t.val, t.dVal = t.net[critic].evalBatch(b, t.val), resize(t.dVal, b.Len())
-	clear(t.dVal)
-	if t.Method.SubEB {
-		SubEB(b, way, t.r, t.val, λ, t.dVal, nil)
-	} else {
-		Advantages(b, way, t.r, t.val, λ, t.a)
-		Critic(b, way, t.a, t.dVal)
-	}
-	t.net[critic].Backward(t.dVal, nil)
-}
-
-// advantages leaves the λ-advantages of the rewards t.r by the values t.val in t.a, centred. At λ = 1 the mean of the
-// gradient is exact for any V, at λ < 1 if V is V_F. Centring by the batch's own mean biases it by O(1/K), K
-// trajectories (fact 5).
-func (t *Trainer) advantages(b *Batch, way Direction, λ float64) {
-	Advantages(b, way, t.r, t.val, λ, t.a)
-	centring := map[string]Centring{"batch": CentreBatch, "others": CentreOthers, "none": CentreNone}
-	Centre(b, way, t.a, centring[t.Config.Centring])
-}
-
-// reinforceBackward is PB's part of RL-B and RL-G, with the updated PF. It walks back by PB once from each endpoint of
-// t.batch, and moves φ down the gradient of mean Σ_t log PB(s_t|s_{t+1}) Â_t, where
-//
-//	pg  Â is the advantage of R_B = log PB − log PF, or of R_B^G = log PB − log PG, at λ = 1, by a critic of
-//	    its own
-//	tb  Â = −c(τ), for half the gradient of mean c(τ)² (fact 3)
-func (t *Trainer) reinforceBackward(loss float64) error {
-	c, b, d := &t.Config, &t.back, &t.d
-	if err := t.guide.Observe(&t.batch); err != nil { // the replay guide adds endpoints first (spec §4)
-		return err
-	}
-	endpoints := make([][]int, t.batch.Trajectories())
-	for i := range endpoints {
-		endpoints[i] = t.batch.State(nil, t.batch.Endpoint(i))
-	}
-	b.Reset(t.Env)
-	streams := Sampling{Seed: c.Seed, Iteration: uint64(t.Iteration) | 1<<63} // no forward trajectory has them
-	if err := b.SampleBackward(t.PB(), endpoints, streams); err != nil {
-		return err
-	}
-	b.Evaluate(t.PF(), t.PB())
-	v := &Flows{LogPF: b.LogPF, LogPB: b.LogPB, LogZ: t.logZ[0]}
-
-	// R_B(s→s') or R_B^G(s→s')
-	logPG := make([]float64, len(b.Steps))
-	t.guide.LogPG(b, b.LogPF, b.LogPB, logPG)
-	t.r, t.a = resize(t.r, len(b.Steps)), resize(t.a, len(b.Steps))
-	RewardsB(b, v, logPG, t.r)
-
-	// Â, and ∇_φ mean Σ_t log PB Â
-	moved := []role{backwardPolicy}
-	if c.BackwardStep == "tb" {
-		residualB(b, v, t.r, t.a)
-	} else {
-		t.criticise(b, Backward, backwardValue)
-		t.advantages(b, Backward, 1)
-		moved = append(moved, backwardValue)
-	}
-	d.Reset(b, false)
-	PolicyGradient(b, Backward, t.a, d)
-	t.net[backwardPolicy].Backward(d.LogPB, nil)
-	return t.descend(loss, moved...)
 }
 
 // note adds a trust-region step to the sums since the last evaluation.
@@ -1213,9 +1190,10 @@ func (t *Trainer) LogZ() float64 {
 	if logF == nil {
 		return t.logZ[0]
 	}
-	b, v := t.source(), new(Flows)
+	b, v, source := t.source(), new(Flows), make([]float64, 1)
 	t.evaluate(b, v)
-	return logF(b, v, nil)[0]
+	logF(b, v, source)
+	return source[0]
 }
 
 // Policies returns log PF and log PB on every slot of the enumerated graph.
@@ -1227,24 +1205,21 @@ func (t *Trainer) Policies() (logPF, logPB []float64) {
 // tables is [Trainer.Policies], until ctx is done. The error is ctx's.
 func (t *Trainer) tables(ctx context.Context) (logPF, logPB []float64, err error) {
 	g := t.Graph
-	logPB = g.Backward(UniformPB)
-	if t.Method.LearnPB {
-		if logPB, err = t.net[backwardPolicy].table(ctx, &g.States); err != nil {
-			return nil, nil, err
+	table := func(r role) (values []float64) { // nil where no network has the role
+		if n := t.net[r]; n != nil && err == nil {
+			values, err = n.table(ctx, &g.States)
 		}
+		return values
 	}
-	if pf := t.net[forwardPolicy]; pf != nil {
-		logPF, err = pf.table(ctx, &g.States)
-		return logPF, logPB, err
+	if logPB = table(backwardPolicy); logPB == nil {
+		logPB = g.Backward(UniformPB)
 	}
-	logV, err := t.net[stateValue].table(ctx, &g.States)
-	if err != nil {
-		return nil, nil, err
+	if logPF = table(forwardPolicy); t.net[forwardPolicy] == nil {
+		logG, _ := g.LogG(nil) // NewTrainer has looked at its error
+		logPF = make([]float64, len(g.FAction))
+		g.valuePolicy(g.Len(), logG, table(stateValue), logPF)
 	}
-	logG, _ := g.LogG(nil) // NewTrainer has looked at its error
-	logPF = make([]float64, len(g.FAction))
-	g.valuePolicy(g.Len(), logG, logV, logPF)
-	return logPF, logPB, nil
+	return logPF, logPB, err
 }
 
 // Spec returns the canonical description of the trainer's environment.
@@ -1378,32 +1353,6 @@ func (t *Trainer) Samples(ctx context.Context, n int, seed uint64) iter.Seq2[*Ba
 			}
 		}
 	}
-}
-
-// replay is a list of trajectories, oldest first, each one its actions. Actions take less room than states, and the
-// next batch walks them anew ([Batch.Walk]).
-type replay [][]int
-
-// add appends trajectory i of b, and drops the oldest ones beyond capacity.
-func (r *replay) add(b *Batch, i, capacity int) {
-	if capacity == 0 {
-		return
-	}
-	var actions []int
-	for _, s := range b.Trajectory(i) {
-		actions = append(actions, int(b.FAction[s.F]))
-	}
-	*r = append(*r, actions)
-	*r = (*r)[max(0, len(*r)-capacity):]
-}
-
-// draw returns n of the trajectories, uniformly with replacement.
-func (r replay) draw(n int, o Sampling) (drawn [][]int) {
-	rng := stream(o.Seed, o.Iteration, math.MaxUint64)
-	for range n {
-		drawn = append(drawn, r[int(uniform01(&rng)*float64(len(r)))])
-	}
-	return drawn
 }
 
 // ---- checkpoints ----

@@ -791,7 +791,7 @@ var list = []place{
 		m("FM without parents", ", Neighbours: (*Batch).AddParents", ""),
 	}},
 	{"trainer.go", "Method.Applies", []mutant{
-		m("everywhere", "if err != nil {", "if false {"),
+		m("everywhere", `want == ""`, "true"),
 	}},
 
 	{"trainer.go", "role.of", []mutant{
@@ -817,10 +817,8 @@ var list = []place{
 		m("log Z where it is not learned", "logF == nil", "true"),
 	}},
 	{"trainer.go", "Trainer.tables", []mutant{
-		m("the backward policy deaf to interrupts",
-			"t.net[backwardPolicy].table(ctx",
-			"t.net[backwardPolicy].table(context.Background()"),
-		m("the forward policy deaf to interrupts", "pf.table(ctx", "pf.table(context.Background()"),
+		m("deaf to interrupts", "n.table(ctx", "n.table(context.Background()"),
+		m("PB uniform always", "logPB == nil", "true"),
 	}},
 	{"trainer.go", "stateFlow", []mutant{m("V without α", "values: []role{stateValue}", "values: nil")}},
 	{"trainer.go", "shapedFlow", []mutant{
@@ -830,7 +828,7 @@ var list = []place{
 		m("any intermediate reward", "TraitsOf(st.Env).LogIntermediate != nil", "true"),
 	}},
 	{"trainer.go", "exitFlow", []mutant{
-		m("MDB's is 0", "b.exitFlows(f.LogPF, dst)", "clear(dst)"),
+		m("MDB's is 0", "{ b.exitFlows(f.LogPF, dst) }", "{ clear(dst) }"),
 		m("MDB everywhere", "row < 0", "true"),
 	}},
 	{"trainer.go", "twinFlow", []mutant{
@@ -854,20 +852,26 @@ var list = []place{
 		m("a tempered policy gradient", "c.Temperature == 1", "true"),
 		m("replayed trajectories in a policy gradient", "c.Replay == 0", "true"),
 	}},
-	{"trainer.go", "Trainer.makeNetworks", []mutant{
+	{"trainer.go", "Trainer.network", []mutant{
 		m("one stream for all networks", "uint64(r))", "0)"),
-		m("targets read without α", "n.workers, n.Scale = c.Workers, t.net[r].Scale", "n.workers = c.Workers"),
 		m("α for its inverse", "1 / c.Alpha", "c.Alpha"),
 		m("a temperature of every method", "t.Method.Soft && ", ""),
+		m("tabular networks begin at random", "c.Tabular", "false"),
+	}},
+	{"trainer.go", "Trainer.remember", []mutant{
+		m("without limit", "[max(0, len(t.replay)-t.Config.Replay):]", ""),
+		m("the first ones kept", "[max(0, len(t.replay)-t.Config.Replay):]", "[:min(len(t.replay), t.Config.Replay)]"),
+		m("what is replayed remembered again", "range n", "range max(n, b.Trajectories())"),
+		m("the modes of all states", " && t.mode(x)", ""),
 	}},
 	{"trainer.go", "Trainer.sample", []mutant{
 		m("nothing replayed", "len(t.replay) > 0", "false"),
 		m("all replayed", "again = c.Batch / 2", "again = c.Batch - 1"),
 		m("no exploration", "Sampling{c.Seed, uint64(t.Iteration), ε,", "Sampling{c.Seed, uint64(t.Iteration), 0 * ε,"),
 		m("exploration does not end", "c.progress(t.Iteration)*", "0*"),
-	}},
-	{"trainer.go", "Trainer.Step", []mutant{
-		m("what is replayed remembered again", "range fresh", "range max(fresh, b.Trajectories())"),
+		m("the newest half replayed",
+			"int(uniform01(&rng)*float64(len(t.replay)))",
+			"len(t.replay)/2+int(uniform01(&rng)*float64(len(t.replay)-len(t.replay)/2))"),
 	}},
 	{"trainer.go", "Trainer.balance", []mutant{
 		m("targets stand still", "(1-targetStep)*t.target[r].Params[i] + targetStep*θ", "t.target[r].Params[i] + 0*θ"),
@@ -886,10 +890,6 @@ var list = []place{
 	}},
 	{"mlp.go", "MLP.layer", []mutant{
 		m("biases first", "return p[:in*out], p[in*out:]", "return p[out:], p[:out]"),
-	}},
-	{"trainer.go", "replay.add", []mutant{
-		m("without limit", "(*r)[max(0, len(*r)-capacity):]", "*r"),
-		m("the first ones kept", "(*r)[max(0, len(*r)-capacity):]", "(*r)[:min(len(*r), capacity)]"),
 	}},
 	{"trainer.go", "Trainer.tensors", []mutant{
 		m("the moments swapped", `n.M, "", ".m"`, `n.V, "", ".m"`, `n.V, "", ".v"`, `n.M, "", ".v"`),
@@ -1344,13 +1344,31 @@ var list = []place{
 		m("most flags as least", "-e.δ", "1 - e.δ"),
 	}},
 
-	{"trainer.go", "Trainer.reinforce", []mutant{
-		m("PF stands still", "moved = append(moved, forwardPolicy)", ""),
-		m("PB steps against PF as it was",
-			"if err := t.descend(loss, moved...); err != nil {\n\t\treturn loss, err\n\t}",
-			"defer func() { err = cmp.Or(err, t.descend(loss, moved...)) }()"),
+	{"trainer.go", "Trainer.policyGradient", []mutant{
 		m("log Z by J_F's own gradient, 1", "t.descendLogZ(loss)", "t.descendLogZ(1)"),
 		m("log Z stands still", "t.descendLogZ(loss)", ""),
+		m("PB stands still", "t.reinforce(&t.back, Backward)", "0, error(nil)"),
+		m("the guide is asked before it has seen the endpoints",
+			"err := t.guide.Observe(&t.batch); err", "err := error(nil); err",
+			"_, err = t.reinforce(&t.back, Backward)",
+			"_, err = t.reinforce(&t.back, Backward); if err := t.guide.Observe(&t.batch); err != nil { return loss, err }"),
+		m("walks back of the forward streams", "| 1<<63", ""),
+	}},
+	{"trainer.go", "Trainer.reinforce", []mutant{
+		m("the policy stands still", "moved = append(moved, policy)", ""),
+		m("the critic stands still", "moved = append(moved, critic)", ""),
+		m("one λ for both policies", "backwardPolicy, backwardValue, 1", "backwardPolicy, backwardValue, c.Lambda"),
+		m("the forward critic", "backwardPolicy, backwardValue, 1", "backwardPolicy, stateValue, 1"),
+		m("guided by PF", "t.guide.LogPG", "Unguided{}.LogPG"),
+		m("never by c(τ)²", `c.BackwardStep == "tb"`, "false"),
+		m("PF by c(τ)² too", "way == Backward && c", "c"),
+		m("the critic has no gradient", "t.net[critic].Backward(t.dVal, nil)", ""),
+		m("the critic's cotangents kept", "clear(t.dVal)", ""),
+		m("the critic's target by the advantages' λ", "Advantages(b, way, t.r, t.val, c.LambdaV, t.a)",
+			"Advantages(b, way, t.r, t.val, λ, t.a)"),
+		m("the critic by its returns always", "t.Method.SubEB", "false"),
+		m("rewards-to-go", "t.val, λ", "nil, λ"),
+		m("not centred", "Centre(b, way, t.a, Centring(c.Centring))", ""),
 	}},
 	{"trainer.go", "Trainer.trustRegion", []mutant{
 		m("the region's radius does not follow the schedule", "t.Config.KL * rate * rate", "t.Config.KL+0*rate"),
@@ -1380,31 +1398,6 @@ var list = []place{
 	{"trainer.go", "Trainer.fits", []mutant{
 		m("networks one by one", "total, units = total+", "total, units = "),
 		m("enumerated spaces too", "t.Graph != nil", "false"),
-	}},
-	{"trainer.go", "Trainer.criticise", []mutant{
-		m("the critic has no gradient", "t.net[critic].Backward(t.dVal, nil)", ""),
-		m("the critic's cotangents kept", "clear(t.dVal)", ""),
-		m("the critic's target by the advantages' λ", "λ := t.Config.LambdaV", "λ := t.Config.Lambda"),
-		m("the critic by its returns always", "t.Method.SubEB", "false"),
-	}},
-	{"trainer.go", "Trainer.advantages", []mutant{
-		m("centred by all where others are asked for", "\"others\": CentreOthers", "\"others\": CentreBatch"),
-		m("centred where none is asked for", "\"none\": CentreNone", "\"none\": CentreOthers"),
-		m("rewards-to-go", "t.val, λ", "nil, λ"),
-	}},
-	{"trainer.go", "Trainer.reinforceBackward", []mutant{
-		m("PB stands still", "[]role{backwardPolicy}", "[]role{}"),
-		m("the guide is asked before it has seen the endpoints",
-			"err := t.guide.Observe(&t.batch); err", "err := error(nil); err",
-			"t.guide.LogPG(b, b.LogPF, b.LogPB, logPG)",
-			"t.guide.LogPG(b, b.LogPF, b.LogPB, logPG); if err := t.guide.Observe(&t.batch); err != nil { return err }"),
-		m("PB's critic stands still", "moved = append(moved, backwardValue)", ""),
-		m("guided by PF", "t.guide.LogPG", "Unguided{}.LogPG"),
-		m("c(τ)² at log Z = 0", ", LogZ: t.logZ[0]}", "}"),
-		m("the forward critic", "Backward, backwardValue", "Backward, stateValue"),
-		m("λ of the forward policy", "t.advantages(b, Backward, 1)", "t.advantages(b, Backward, t.Config.Lambda)"),
-		m("walks back from the streams of training", " | 1<<63", ""),
-		m("the policy gradient for c(τ)²", "c.BackwardStep == \"tb\"", "false"),
 	}},
 	{"envs.go", "NewFactorReward", []mutant{
 		m("β left out", "return beta * sum", "return sum"),
@@ -1638,11 +1631,6 @@ var list = []place{
 	{"trainer.go", "Trainer.descendLogZ", []mutant{
 		m("no schedule", "t.Config.rate(t.Iteration)*t.Config.LRZ", "t.Config.LRZ"),
 		m("up", "[]float64{gradient}", "[]float64{-gradient}"),
-	}},
-	{"trainer.go", "replay.draw", []mutant{
-		m("the newest half",
-			"r[int(uniform01(&rng)*float64(len(r)))]",
-			"r[len(r)/2+int(uniform01(&rng)*float64(len(r)-len(r)/2))]"),
 	}},
 }
 
