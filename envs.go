@@ -607,13 +607,19 @@ func NewTableReward(words Words, r io.Reader, name string, t Table) (WordReward,
 	if err != nil {
 		return WordReward{}, err
 	}
-	file := readSource(r, name)
-	logR, missing, err := readScores(file, words, t.Missing)
+	logR, err := readScores(readSource(r, name), words)
 	if err != nil {
 		return WordReward{}, err
 	}
-	low := 0
+	low, missing := 0, 0
 	for i, y := range logR {
+		if math.IsNaN(y) {
+			if math.IsNaN(t.Missing) {
+				return WordReward{}, fmt.Errorf("gfn: %s: word %q is missing, want a score, or missing=SCORE for some",
+					name, words.format(words.word(i)))
+			}
+			y, missing = t.Missing, missing+1
+		}
 		if !t.Exp {
 			if y < t.RMin {
 				low++
@@ -637,33 +643,28 @@ func NewTableReward(words Words, r io.Reader, name string, t Table) (WordReward,
 		Mode:  func(word []int) bool { return logR[words.index(word)] >= least },
 		note:  note,
 	}
-	return reward, want(low < len(logR), "%s: all scores lie below rmin, %v; lower it, or use transform=exp", name, t.RMin)
+	return reward, cmp.Or(
+		want(missing < len(logR), "%s: no scores, want some", name),
+		want(low < len(logR), "%s: all scores lie below rmin, %v; lower it, or use transform=exp", name, t.RMin))
 }
 
-// readScores reads the score of each word, by its number, and counts those that are missing.
-func readScores(file source, words Words, stead float64) (scores []float64, missing int, err error) {
+// readScores reads the score of each word, by its number; NaN is missing.
+func readScores(file source, words Words) (scores []float64, err error) {
 	scores = slices.Repeat([]float64{math.NaN()}, int(words.count()))
 	_, rows, err := file.table("word,score")
 	for _, row := range rows {
 		word, err1 := words.read(row[0])
 		score, err2 := row[1].finite("score")
 		if err := cmp.Or(err1, err2); err != nil {
-			return nil, 0, err
+			return nil, err
 		}
 		i := words.index(word)
 		if !math.IsNaN(scores[i]) {
-			return nil, 0, line(row).wrong(want(false, "word %q stands twice", row[0].text))
+			return nil, line(row).wrong(want(false, "word %q stands twice", row[0].text))
 		}
 		scores[i] = score
 	}
-	for i, y := range scores {
-		if math.IsNaN(y) && err == nil {
-			err = want(!math.IsNaN(stead) && len(rows) > 0, "%s: word %q is missing, want a score, or missing=SCORE for some",
-				file.name, words.format(words.word(i)))
-			scores[i], missing = stead, missing+1
-		}
-	}
-	return scores, missing, err
+	return scores, err
 }
 
 // Factor is a term of log R that reads some of a word's slots: a weight for each of the K^m combinations of tokens in
@@ -992,12 +993,6 @@ func readFile(name string) (source, error) {
 	return file, file.err
 }
 
-// String returns the name. With Set it makes a source the value of a key, whose text [ParseEnv] reads.
-func (f *source) String() string { return f.name }
-
-// Set notes the name.
-func (f *source) Set(name string) error { f.name = name; return nil }
-
 func (f source) sum() uint32 { return crc32.ChecksumIEEE(f.text) }
 
 // records returns the fields of all lines but empty ones. They are separated by tabs (in a text with a header),
@@ -1073,8 +1068,9 @@ func separator(line, separators string) rune {
 const anyNames = "with the names of the columns"
 
 // table returns the names in a header and the records below it, which are as long. The header must be the one given,
-// unless that is anyNames. It leaves out names of rows as R writes them: those below an empty first name, or distinct
-// ones that the header has no name for.
+// unless that is anyNames. Names of columns are distinct, no numbers, and without the marks : | [ ] of [DAG.Format].
+// Names of rows, as R writes them, are left out: those below an empty first name, or distinct ones that the header has
+// no name for.
 func (f source) table(header string) (names []string, rows [][]field, err error) {
 	all, err := f.records(header)
 	if err = cmp.Or(err, want(len(all) > 0, "%s: empty, want the header %s", f.name, header)); err != nil {
@@ -1091,13 +1087,23 @@ func (f source) table(header string) (names []string, rows [][]field, err error)
 	if unnamed {
 		head = head[1:]
 	}
-	for _, name := range head {
-		names = append(names, name.text)
+	seen := map[string]bool{}
+	for i, f := range head {
+		_, number := f.finite("")
+		unusable := func(r rune) bool { return !unicode.IsPrint(r) || strings.ContainsRune(":|[]", r) }
+		err = cmp.Or(err, f.wrong(cmp.Or(
+			want(number != nil, "header has the number %s, want the names of the columns", f.text),
+			want(f.text != "", "column %d has no name", i+1),
+			want(!strings.ContainsFunc(f.text, unusable),
+				"column %d is called %q, want printable characters other than : | [ ]", i+1, f.text),
+			want(!seen[f.text], "two columns are called %q", f.text),
+		)))
+		seen[f.text], names = true, append(names, f.text)
 	}
 	text := strings.Join(names, ",")
-	err = cmp.Or(
-		line(head).wrong(want(header == anyNames || text == header, "header is %q, want %s", text, header)),
-		checkNames(head))
+	if header != anyNames && text != header {
+		err = line(head).wrong(want(false, "header is %q, want %s", text, header))
+	}
 	for i, row := range rows {
 		err = cmp.Or(err,
 			line(row).wrong(want(len(row)-skip == len(names), "%d fields, want %d, %s", len(row)-skip, len(names), text)))
@@ -1107,28 +1113,6 @@ func (f source) table(header string) (names []string, rows [][]field, err error)
 		return nil, nil, err
 	}
 	return names, rows, nil
-}
-
-// checkNames finds what is wrong with the names of columns. [DAG.Format] writes graphs with the marks : | [ ].
-func checkNames(names []field) error {
-	seen := map[string]bool{}
-	for i, f := range names {
-		name := f.text
-		_, number := f.finite("")
-		unusable := func(r rune) bool { return !unicode.IsPrint(r) || strings.ContainsRune(":|[]", r) }
-		err := f.wrong(cmp.Or(
-			want(number != nil, "header has the number %s, want the names of the columns", name),
-			want(name != "", "column %d has no name", i+1),
-			want(!strings.ContainsFunc(name, unusable), "column %d is called %q, want printable characters other than : | [ ]",
-				i+1, name),
-			want(!seen[name], "two columns are called %q", name),
-		))
-		if err != nil {
-			return err
-		}
-		seen[name] = true
-	}
-	return nil
 }
 
 // Explicit is a pointed DAG given by its edges. Its states are the nodes, one entry, the node's rank in ascending
@@ -1716,10 +1700,11 @@ func Deviation(a, b [][]float64) (rms, most float64) {
 }
 
 // environment is an entry of the table of [ParseEnv]. Where a reward has keys of its own, its entry is called
-// name:reward=value; that of the default is called by the name alone.
+// name:reward=value; that of the default is called by the name alone. declare declares the keys. What it returns is
+// given the file that the key file names.
 type environment struct {
 	name, about string
-	declare     func(keys *flag.FlagSet) func() (Env, error) // declares the keys; what it returns reads them
+	declare     func(keys *flag.FlagSet) func(file source) (Env, error)
 }
 
 var environments = []environment{
@@ -1735,8 +1720,9 @@ var environments = []environment{
 
 // Register adds an environment to [ParseEnv] and [EnvHelp], and so to every command of cmd/gfn. It is meant for an init
 // function. declare declares the keys, each with its default and a line of help, on a set of flags. What it returns is
-// called when they are set, and builds the environment. The same keys must always build the same environment; one that
-// reads a file should report its checksum in [Traits].
+// called when they are set, and builds the environment. The same keys must always build the same environment. [ParseEnv]
+// takes the checksum of the file that a key called file names; an environment that reads others should report theirs
+// in [Traits].
 //
 // A checkpoint holds the environment's spec, so every program that registers the name can load it. Register panics if
 // the name stands twice, is empty, or has one of the marks : , = in it.
@@ -1744,7 +1730,10 @@ func Register(name, about string, declare func(keys *flag.FlagSet) func() (Env, 
 	if _, err := findEnvironment(name, nil); err == nil || name == "" || strings.ContainsAny(name, ":,=") {
 		panic(fmt.Sprintf("gfn: Register: %q is taken, empty, or has : , or = in it", name))
 	}
-	environments = append(environments, environment{name, about, declare})
+	environments = append(environments, environment{name, about, func(keys *flag.FlagSet) func(source) (Env, error) {
+		build := declare(keys)
+		return func(source) (Env, error) { return build() }
+	}})
 }
 
 // parsed is an environment of [ParseEnv] with what it was built from: a spec and the checksum of the file that this
@@ -1814,15 +1803,12 @@ func parseEnv(spec string, readFile func(name string) (source, error)) (Env, err
 		}
 	}
 	var file source
-	if f := keys.Lookup("file"); f != nil {
-		if named, ok := f.Value.(*source); ok && named.name != "" {
-			if file, err = readFile(named.name); err != nil {
-				return nil, err
-			}
-			*named = file
+	if f := keys.Lookup("file"); f != nil && f.Value.String() != "" {
+		if file, err = readFile(f.Value.String()); err != nil {
+			return nil, err
 		}
 	}
-	env, err := build()
+	env, err := build(file)
 	if err != nil || env == nil {
 		return nil, cmp.Or(err, want(false, "%s: the function given to Register builds no environment", name))
 	}
@@ -1898,14 +1884,7 @@ func EnvHelp() string {
 	return text.String()
 }
 
-// fileKey declares the key file; [ParseEnv] reads the file before it builds the environment.
-func fileKey(keys *flag.FlagSet, usage string) *source {
-	f := new(source)
-	keys.Var(f, "file", usage)
-	return f
-}
-
-func gridKeys(keys *flag.FlagSet) func() (Env, error) {
+func gridKeys(keys *flag.FlagSet) func(file source) (Env, error) {
 	r := DefaultGridReward()
 	dim := keys.Int("dim", 2, "number of coordinates")
 	height := keys.Int("height", 8, "number of values of a coordinate")
@@ -1914,7 +1893,7 @@ func gridKeys(keys *flag.FlagSet) func() (Env, error) {
 	keys.Float64Var(&r.R2, "r2", r.R2, "factor of the inner band; the cosine reward has none")
 	reward := keys.String("reward", "standard", "`standard|cosine`: bands, or ripples")
 	keys.Float64Var(&r.Floor, "floor", r.Floor, "log R (nats) where R = 0; a number below 0")
-	return func() (Env, error) {
+	return func(file source) (Env, error) {
 		r.Cosine = *reward == "cosine"
 		return NewHyperGrid(*dim, *height, r)
 	}
@@ -1924,19 +1903,19 @@ func gridKeys(keys *flag.FlagSet) func() (Env, error) {
 // the reward that read makes of them and of β.
 func wordKeys(
 	keys *flag.FlagSet, reward string, length int, tokens string, beta float64,
-	read func(words Words, beta float64) (WordReward, error),
-) func() (Env, error) {
+	read func(file source, words Words, beta float64) (WordReward, error),
+) func(file source) (Env, error) {
 	*keys.String("reward", "modes", "`modes|motif|ising|factors|table`") = reward
 	n := keys.Int("length", length, "letters of a word")
 	alphabet := keys.String("tokens", tokens, "alphabet: distinct characters other than blank , ; - # \"")
 	order := keys.String("order", "append", "`append|ends|any`: left to right, at either end, in any empty slot")
 	β := keys.Float64("beta", beta, "β of the reward")
-	return func() (Env, error) {
+	return func(file source) (Env, error) {
 		words, err := NewWords(*n, *alphabet)
 		if err != nil {
 			return nil, err
 		}
-		reward, err := read(words, *β)
+		reward, err := read(file, words, *β)
 		if err != nil {
 			return nil, err
 		}
@@ -1944,12 +1923,12 @@ func wordKeys(
 	}
 }
 
-func modesKeys(keys *flag.FlagSet) func() (Env, error) {
-	file := fileKey(keys, "words, separated by blanks or line ends")
+func modesKeys(keys *flag.FlagSet) func(file source) (Env, error) {
+	keys.String("file", "", "words, separated by blanks or line ends")
 	seed := keys.Uint64("seed", 0, "without file: seed of the draw")
 	n := keys.Int("modes", 4, "without file: number of words drawn")
-	return wordKeys(keys, "modes", 4, "ACGT", 1, func(words Words, beta float64) (WordReward, error) {
-		modes, err := parseWords(*file, words)
+	return wordKeys(keys, "modes", 4, "ACGT", 1, func(file source, words Words, beta float64) (WordReward, error) {
+		modes, err := parseWords(file, words)
 		if file.name == "" {
 			modes, err = drawModes(*n, words, *seed)
 		}
@@ -1958,11 +1937,11 @@ func modesKeys(keys *flag.FlagSet) func() (Env, error) {
 	})
 }
 
-func motifKeys(keys *flag.FlagSet) func() (Env, error) {
+func motifKeys(keys *flag.FlagSet) func(file source) (Env, error) {
 	return drawnKeys(keys, "motif", "for each slot a line of a weight for each token", parseMotif, each)
 }
 
-func factorKeys(keys *flag.FlagSet) func() (Env, error) {
+func factorKeys(keys *flag.FlagSet) func(file source) (Env, error) {
 	slots := func(n int) [][]int { return append(each(n), Ring(n)...) }
 	const usage = "lines factor SLOT… : WEIGHT…; without it, of slots and pairs in a ring"
 	return drawnKeys(keys, "factors", usage, parseFactors, slots)
@@ -1973,10 +1952,11 @@ func factorKeys(keys *flag.FlagSet) func() (Env, error) {
 func drawnKeys(
 	keys *flag.FlagSet, reward, usage string,
 	parse func(source, Words) ([]Factor, error), slots func(length int) [][]int,
-) func() (Env, error) {
-	file, seed := fileKey(keys, usage), keys.Uint64("seed", 0, "without file: seed of the draw")
-	return wordKeys(keys, reward, 4, "ACGT", 1, func(words Words, beta float64) (WordReward, error) {
-		factors, err := parse(*file, words)
+) func(file source) (Env, error) {
+	keys.String("file", "", usage)
+	seed := keys.Uint64("seed", 0, "without file: seed of the draw")
+	return wordKeys(keys, reward, 4, "ACGT", 1, func(file source, words Words, beta float64) (WordReward, error) {
+		factors, err := parse(file, words)
 		if file.name == "" {
 			factors, err = drawFactors(slots(words.length), words, *seed)
 		}
@@ -1985,10 +1965,10 @@ func drawnKeys(
 	})
 }
 
-func isingKeys(keys *flag.FlagSet) func() (Env, error) {
+func isingKeys(keys *flag.FlagSet) func(file source) (Env, error) {
 	lattice := keys.String("lattice", "ring", "`ring|square`: bonds in a ring, or in an n×n torus")
 	coupling, field := keys.Float64("coupling", 1, "J"), keys.Float64("field", 0, "h")
-	return wordKeys(keys, "ising", 9, "01", 1, func(words Words, beta float64) (WordReward, error) {
+	return wordKeys(keys, "ising", 9, "01", 1, func(file source, words Words, beta float64) (WordReward, error) {
 		n, tokens, bonds := words.length, string(words.tokens), Ring(words.length)
 		err := want(len(words.tokens) == 2, "sequence: tokens are %q, want two, spin −1 and spin +1, such as 01", tokens)
 		if *lattice == "square" {
@@ -2004,14 +1984,14 @@ func isingKeys(keys *flag.FlagSet) func() (Env, error) {
 	})
 }
 
-func tableKeys(keys *flag.FlagSet) func() (Env, error) {
+func tableKeys(keys *flag.FlagSet) func(file source) (Env, error) {
 	t := DefaultTable()
-	file := fileKey(keys, "needed: CSV with the header word,score and a line for every word")
+	keys.String("file", "", "needed: CSV with the header word,score and a line for every word")
 	transform := keys.String("transform", "power", "`power|exp`: max(score, rmin)^β, or e^(β·score)")
 	keys.Float64Var(&t.RMax, "rmax", t.RMax, "largest reward")
 	keys.Float64Var(&t.RMin, "rmin", t.RMin, "with transform=power: scores below it are raised to it")
 	keys.Float64Var(&t.Missing, "missing", t.Missing, "score of words that the file lacks; NaN: it lacks none")
-	return wordKeys(keys, "table", 4, "ACGT", t.Beta, func(words Words, beta float64) (r WordReward, err error) {
+	return wordKeys(keys, "table", 4, "ACGT", t.Beta, func(file source, words Words, beta float64) (r WordReward, err error) {
 		if file.name == "" {
 			return r, errors.New("gfn: sequence: reward=table needs file, a CSV with the header word,score")
 		}
@@ -2020,8 +2000,8 @@ func tableKeys(keys *flag.FlagSet) func() (Env, error) {
 	})
 }
 
-func dagKeys(keys *flag.FlagSet) func() (Env, error) {
-	file := fileKey(keys, "data: a line of names, then lines of numbers; tabs, commas, ; or blanks")
+func dagKeys(keys *flag.FlagSet) func(file source) (Env, error) {
+	keys.String("file", "", "data: a line of names, then lines of numbers; tabs, commas, ; or blanks")
 	nodes := keys.Int("nodes", 5, fmt.Sprintf("without file: number of nodes, at most %d", maxNodes))
 	samples := keys.Int("samples", 100, "without file: number of observations drawn")
 	edges := keys.Float64("edges", -1, "without file: expected edges of their graph; -1: as many as nodes")
@@ -2029,7 +2009,7 @@ func dagKeys(keys *flag.FlagSet) func() (Env, error) {
 	seed := keys.Uint64("seed", 0, "without file: seed of the draw")
 	columns := keys.String("columns", "", "`raw|centred|standardized`; by default centred of a file, raw without one")
 	penalty := keys.Float64("penalty", 0, "log prior of a graph: −penalty for each edge")
-	return func() (Env, error) {
+	return func(file source) (Env, error) {
 		data, err := ReadData(bytes.NewReader(file.text), file.name)
 		taken := "centred"
 		if file.name == "" {
@@ -2051,13 +2031,13 @@ func dagKeys(keys *flag.FlagSet) func() (Env, error) {
 	}
 }
 
-func explicitKeys(keys *flag.FlagSet) func() (Env, error) {
-	file := fileKey(keys, "lines edge FROM TO, reward NODE R, name NODE LABEL; else a graph with Z* = 112")
+func explicitKeys(keys *flag.FlagSet) func(file source) (Env, error) {
+	keys.String("file", "", "lines edge FROM TO, reward NODE R, name NODE LABEL; else a graph with Z* = 112")
 	floor := keys.Float64("floor", DefaultFloor, "log R (nats) where R = 0; a number below 0")
-	return func() (Env, error) {
+	return func(file source) (Env, error) {
 		if file.name == "" {
 			return Fixture(), nil
 		}
-		return parseExplicit(*file, *floor)
+		return parseExplicit(file, *floor)
 	}
 }

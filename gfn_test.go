@@ -1686,6 +1686,7 @@ func init() {
 	gfn.Register("coins", "coins in a row", func(keys *flag.FlagSet) func() (gfn.Env, error) {
 		n := keys.Int("n", 3, "number of coins")
 		pay := keys.Float64("pay", 1, "log R for each head")
+		keys.String("file", "", "its checksum is the environment's")
 		return func() (gfn.Env, error) {
 			throws, err := gfn.NewWords(*n, "TH")
 			if err != nil {
@@ -1714,7 +1715,8 @@ func TestRegister(t *testing.T) {
 	require.IsType(t, coins{}, gfn.Unwrap(env))
 	require.Equal(t, "HTH", gfn.Format(env, []int{1, 0, 1}))
 	require.InDelta(t, 3*math.Log(1+math.Exp(0.5)), enumerate(env).LogZ(), 1e-12)
-	require.Contains(t, gfn.EnvHelp(), "coins: coins in a row\n  n=3 ")
+	require.Contains(t, gfn.EnvHelp(), "coins: coins in a row\n  file= ")
+	require.EqualValues(t, 0x784dd132, gfn.TraitsOf(must(gfn.ParseEnvText("coins:file=a", "Test"))).Checksum)
 
 	tr := ran(env, quick("tb-u"))
 	require.Equal(t, spec, tr.Spec())
@@ -1724,7 +1726,7 @@ func TestRegister(t *testing.T) {
 	require.Equal(t, spec, tabular.Spec())
 
 	refusals{
-		{failure(gfn.ParseEnv("coins:m=1")), `gfn: coins: unknown key "m", want one of n, pay`},
+		{failure(gfn.ParseEnv("coins:m=1")), `gfn: coins: unknown key "m", want one of file, n, pay`},
 		{failure(gfn.ParseEnv("coins:n=0")), "length is 0"},
 		{failure(gfn.ParseEnv("nothing")), "nothing: the function given to Register builds no environment"},
 		{failure(gfn.ParseEnv("coin")), `unknown environment "coin", want one of hypergrid, sequence, dag, explicit, coins`},

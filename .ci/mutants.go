@@ -1437,14 +1437,14 @@ var list = []place{
 	}},
 	{"envs.go", "NewTableReward", []mutant{
 		m("scores below rmin not counted", "low++", ""),
+		m("missing words not counted", "missing+1", "missing"),
+		m("a table of nothing accepted", "missing < len(logR)", "true"),
 		m("all scores below rmin accepted", "low < len(logR)", "true"),
 		m("the power of an energy", "if !t.Exp {", "if true {"),
 		m("ties left out of the modes", ">= least", "> least"),
 	}},
 	{"envs.go", "readScores", []mutant{
 		m("words twice", "!math.IsNaN(scores[i])", "false"),
-		m("missing words not counted", "missing+1", "missing"),
-		m("a table of nothing accepted", " && len(rows) > 0", ""),
 	}},
 	{"envs.go", "source.records", []mutant{
 		m("byte order mark kept", `strings.TrimPrefix(string(f.text), "\ufeff")`, "string(f.text)"),

@@ -229,17 +229,13 @@ func (k *comparison) run() {
 	fmt.Fprintf(k.stderr, "%s: %d runs found, %d to do\n", k.jobs[0].Env, len(k.results), len(todo))
 	k.begin("training; a line follows on each run that is done")
 	k.bar = newProgress(k.stderr, 0, len(todo)*k.Iterations)
-	next := make(chan job, len(todo))
-	for _, j := range todo {
-		next <- j
-	}
-	close(next)
 	var all sync.WaitGroup
-	for range min(k.workers, len(todo)) {
+	busy := make(chan bool, k.workers)
+	for _, j := range todo {
+		busy <- true
 		all.Go(func() {
-			for j := range next {
-				k.do(j)
-			}
+			k.do(j)
+			<-busy
 		})
 	}
 	all.Wait()

@@ -22,7 +22,7 @@ func table(name string) map[string][]string {
 	cells := map[string][]string{}
 	for line := range strings.Lines(text(name)) {
 		if key, rest, isRow := strings.Cut(line, " | "); isRow {
-			cells[key] = strings.Split(strings.TrimSuffix(rest, "\n"), " | ")
+			cells[strings.TrimSpace(key)] = strings.Split(strings.TrimSuffix(rest, "\n"), " | ")
 		}
 	}
 	return cells
@@ -42,16 +42,8 @@ func topic(name string) string {
 	switch name {
 	case "environments":
 		return "SPEC is name:key=value,key=value. Every key may be left out.\n\n" + gfn.EnvHelp()
-	case "files":
-		return text("files")
-	case "figures": // KEY | ROW | MEANING is printed as KEY (ROW): MEANING
-		for line := range strings.Lines(text("figures")) {
-			if cells := strings.SplitN(line, " | ", 3); len(cells) == 3 {
-				row := strings.TrimSpace(cells[1])
-				line = strings.Replace(fmt.Sprintf("  %s (%s): %s", cells[0], row, cells[2]), " (–)", "", 1)
-			}
-			lines.WriteString(line)
-		}
+	case "files", "figures":
+		return text(name)
 	case "methods":
 		for _, m := range gfn.Methods() {
 			title := m.Title
