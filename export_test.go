@@ -69,11 +69,11 @@ func (c Config) Rate(iteration int) float64 { return c.rate(iteration) }
 func (t *Trainer) Batch() *Batch { return &t.batch }
 
 // PerfectTV returns the expected total variation of n samples of q.
-func PerfectTV(logq []float64, n int) float64 { return perfect(tvTerm, logq, n) }
+func PerfectTV(logq []float64, n int) float64 { return perfect(tvTerm, logq, float64(n)) }
 
 // PerfectDistinct returns the expected number of different samples among n of q.
 func PerfectDistinct(logq []float64, n int) float64 {
-	return perfect(seenTerm, logq, n)
+	return perfect(seenTerm, logq, float64(n))
 }
 
 // ResidualB is the estimator of the TB-style backward step.

@@ -1294,11 +1294,11 @@ func distance(term func(lp, lq float64) float64, logp, logq []float64) (sum floa
 
 // perfect returns E[Σ_x term(log n(x)/N, log q(x))] for n ∼ Multinomial(N, q): the value that N samples of a perfect
 // sampler have on average. Each n(x) is binomial, so the sum over its values is exact but for rounding.
-func perfect(term func(lp, lq float64) float64, logq []float64, n int) (sum float64) {
+func perfect(term func(lp, lq float64) float64, logq []float64, n float64) (sum float64) {
 	last, value := math.NaN(), 0.0
 	for _, lq := range slices.Sorted(slices.Values(logq)) { // many are equal: each value once
 		if lq != last {
-			last, value = lq, binomialMean(term, lq, float64(n))
+			last, value = lq, binomialMean(term, lq, n)
 		}
 		sum += value
 	}
@@ -1308,7 +1308,7 @@ func perfect(term func(lp, lq float64) float64, logq []float64, n int) (sum floa
 // binomialMean returns E[term(log k/N, log q)] for k ∼ Binomial(N, q), q = exp(lq).
 func binomialMean(term func(lp, lq float64) float64, lq, N float64) (sum float64) {
 	q := math.Exp(lq)
-	if q == 0 || q == 1 {
+	if !(q > 0 && q < 1) { // also NaN
 		return term(lq, lq)
 	}
 	mean := N * q
@@ -1345,9 +1345,9 @@ func (g *Graph) Metrics(logPF, logPB []float64, logZ float64) Metrics {
 }
 
 // logMeanReward returns log E_p[R].
-func (g *Graph) logMeanReward(logp []float64) float64 {
-	terms := make([]float64, 0, g.Len())
-	for row, r := range g.LogR {
+func (st *States) logMeanReward(logp []float64) float64 {
+	terms := make([]float64, 0, st.Len())
+	for row, r := range st.LogR {
 		if !math.IsInf(r, -1) {
 			terms = append(terms, logp[row]+r)
 		}
@@ -1356,14 +1356,14 @@ func (g *Graph) logMeanReward(logp []float64) float64 {
 }
 
 // Modes returns the rows of the terminating states that the environment calls modes, nil where it does not define them.
-func (g *Graph) Modes() []int {
-	mode := TraitsOf(g.Env).Mode
+func (st *States) Modes() []int {
+	mode := TraitsOf(st.Env).Mode
 	if mode == nil {
 		return nil
 	}
 	rows, s := []int{}, []int(nil)
-	for row := range g.Len() {
-		if s = g.State(s, row); g.Exit(row) >= 0 && mode(s) {
+	for row := range st.Len() {
+		if s = st.State(s, row); st.Exit(row) >= 0 && mode(s) {
 			rows = append(rows, row)
 		}
 	}
@@ -1381,37 +1381,37 @@ type Empirical struct {
 	LogMeanReward             float64 // log of the mean of R; a perfect sampler's mean is E_{R/Z*}[R]
 }
 
-// Count adds to count, by row of g, the number of b's trajectories that end there.
-func (g *Graph) Count(b *Batch, count []float64) {
-	var s []int
-	for i := range b.Trajectories() {
-		s = b.State(s, b.Endpoint(i))
-		count[g.Row(s)]++
-	}
-}
+// Empirical returns the metrics of samples counted by row of g.
+func (g *Graph) Empirical(count []float64) Empirical { return g.empirical(count, g.LogTarget()) }
 
-// Empirical returns the metrics of samples counted by row ([Graph.Count]).
-func (g *Graph) Empirical(count []float64) Empirical {
-	n := 0
+// empirical returns the metrics of samples counted by row of st. logq is the target by row. Where that is not known, it
+// is nil, figures that compare with it are NaN, and st need hold no more than the samples.
+func (st *States) empirical(count, logq []float64) Empirical {
+	n, none := 0.0, math.NaN()
 	for _, c := range count {
-		n += int(c)
+		n += c
 	}
-	p, q := make([]float64, g.Len()), g.LogTarget()
+	p, q := make([]float64, len(count)), logq
 	for row, c := range count {
-		p[row] = math.Log(c / float64(n))
+		p[row] = math.Log(c / n)
+	}
+	if logq == nil {
+		q = slices.Repeat([]float64{none}, len(count))
 	}
 	m := Empirical{
-		N: float64(n), TV: TV(p, q), TVPerfect: perfect(tvTerm, q, n), JSD: JSD(p, q), JSDPerfect: perfect(jsdTerm, q, n),
+		N: n, TV: TV(p, q), TVPerfect: perfect(tvTerm, q, n), JSD: JSD(p, q), JSDPerfect: perfect(jsdTerm, q, n),
 		Distinct: distance(seenTerm, p, q), DistinctPerfect: perfect(seenTerm, q, n),
-		LogMeanReward: g.logMeanReward(p),
+		Modes: none, ModesPerfect: none, LogMeanReward: st.logMeanReward(p),
 	}
-	m.Modes, m.ModesPerfect = math.NaN(), math.NaN()
-	if rows := g.Modes(); rows != nil {
+	if rows := st.Modes(); rows != nil {
 		var pm, qm []float64
 		for _, row := range rows {
 			pm, qm = append(pm, p[row]), append(qm, q[row])
 		}
-		m.Modes, m.ModesPerfect = distance(seenTerm, pm, qm), perfect(seenTerm, qm, n)
+		m.Modes = distance(seenTerm, pm, qm)
+		if logq != nil { // else there may be no rows that make it NaN
+			m.ModesPerfect = perfect(seenTerm, qm, n)
+		}
 	}
 	return m
 }

@@ -1060,7 +1060,9 @@ func TestMetricsByHand(t *testing.T) {
 
 func empirical(g *gfn.Graph, b *gfn.Batch) gfn.Empirical {
 	count := make([]float64, g.Len())
-	g.Count(b, count)
+	for i := range b.Trajectories() {
+		count[g.Row(b.State(nil, b.Endpoint(i)))]++
+	}
 	return g.Empirical(count)
 }
 
@@ -1170,6 +1172,17 @@ func TestMeanLogReward(t *testing.T) {
 	require.InDelta(t, m.LogMeanReward, e.LogMeanReward, 0.3)
 	require.InDelta(t, m.MeanLogReward, e.MeanLogReward, 0.3)
 	require.InDelta(t, m.ELBO, e.ELBO, 0.3)
+	c.Limit = 100 // the same samples
+	enumerated, count := trainer(env, c), make([]float64, g.Len())
+	for b := range enumerated.Samples(t.Context(), 400, 0) {
+		for i := range b.Trajectories() {
+			count[g.Row(b.State(nil, b.Endpoint(i)))]++
+		}
+	}
+	want := g.Empirical(count)
+	require.Equal(t, fmt.Sprint(want), fmt.Sprint(must(enumerated.EvaluateSampled(t.Context(), 400, 0)).Samples))
+	require.Equal(t, []float64{400, want.Distinct}, []float64{e.Samples.N, e.Samples.Distinct})
+	require.InDelta(t, want.LogMeanReward, e.LogMeanReward, 1e-12)
 	m = g.Metrics(g.ForwardOf(logPB), logPB, 0)
 	require.InDelta(t, 1, math.Exp(m.LogMeanReward-m.LogMeanRewardExact), 1e-9)
 	w := 1 + math.E + math.Exp(2) + math.Exp(3)
@@ -2035,6 +2048,9 @@ func TestSized(t *testing.T) {
 	c := quick("rl-u")
 	c.Limit = 125
 	require.NotNil(t, trainer(parse("hypergrid:dim=3,height=5"), c).Graph)
+	c.Limit = 0
+	e = must(trainer(parse("hypergrid:height=6"), c).EvaluateSampled(t.Context(), 9, 0)) // it has no modes
+	require.True(t, e.Samples.Modes == 0 && math.IsNaN(e.Samples.ModesPerfect))
 }
 
 // abcTable writes a table of all words of length 4 over ABC.

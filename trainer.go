@@ -1270,14 +1270,14 @@ func (t *Trainer) evaluation() Evaluation {
 // them with the exact target.
 func (t *Trainer) EvaluateSampled(ctx context.Context, n int, seed uint64) (Evaluation, error) {
 	e, none := t.evaluation(), math.NaN()
-	e.Metrics = Metrics{TV: none, JSD: none, KL: none, LogZ: t.LogZ(), LogZExact: none, EUBO: none,
-		LogMeanReward: math.Inf(-1), LogMeanRewardExact: none, MeanLogRewardExact: none}
-	var distinct States
-	distinct.Reset(t.Env)
-	var count []float64
+	ends, target := new(States), []float64(nil)
+	ends.Reset(t.Env)
 	if t.Graph != nil {
-		count = make([]float64, t.Graph.Len())
+		ends, target = &t.Graph.States, t.Graph.LogTarget()
 	}
+	e.Metrics = Metrics{TV: none, JSD: none, KL: none, LogZ: t.LogZ(), LogZExact: none, EUBO: none,
+		LogMeanRewardExact: none, MeanLogRewardExact: none}
+	count, s := make([]float64, ends.Len()), []int(nil)
 	for b, err := range t.Samples(ctx, n, seed) {
 		if err != nil {
 			return e, err
@@ -1286,33 +1286,15 @@ func (t *Trainer) EvaluateSampled(ctx context.Context, n int, seed uint64) (Eval
 		for i := range b.Trajectories() {
 			x := b.Endpoint(i)
 			e.ELBO += (b.LogR[x] - b.logImportance(i)) / float64(n)
-			e.LogMeanReward = LogSumExp([]float64{e.LogMeanReward, b.LogR[x] - math.Log(float64(n))})
 			e.MeanLogReward += b.LogR[x] / float64(n)
-			if t.Graph == nil {
-				distinct.Add(b.State(nil, x))
-			}
-		}
-		if t.Graph != nil {
-			t.Graph.Count(b, count)
+			s = b.State(s, x)
+			row := ends.Add(s)
+			count = append(count, make([]float64, ends.Len()-len(count))...)
+			count[row]++
 		}
 	}
-	if t.Graph != nil {
-		e.Samples = t.Graph.Empirical(count)
-		return e, nil
-	}
-	modes := none
-	if t.mode != nil {
-		modes = 0
-		for row := range distinct.Len() {
-			if t.mode(distinct.State(nil, row)) {
-				modes++
-			}
-		}
-	}
-	e.Samples = Empirical{
-		N: float64(n), TV: none, TVPerfect: none, JSD: none, JSDPerfect: none,
-		Distinct: float64(distinct.Len()), DistinctPerfect: none, Modes: modes, ModesPerfect: none, LogMeanReward: none,
-	}
+	e.Samples = ends.empirical(count, target)
+	e.LogMeanReward = e.Samples.LogMeanReward
 	return e, nil
 }
 

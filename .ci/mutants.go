@@ -744,10 +744,10 @@ var list = []place{
 		m("frequencies summed where states are counted", "min(1, math.Ceil(math.Exp(lp)))", "math.Exp(lp)"),
 	}},
 	{"gfn.go", "perfect", []mutant{
-		m("states of equal probability counted once", "sum += value", "", "float64(n))", "float64(n)); sum += value"),
+		m("states of equal probability counted once", "sum += value", "", "lq, n)\n", "lq, n); sum += value\n"),
 	}},
 	{"gfn.go", "binomialMean", []mutant{
-		m("q = 0 and 1 not foreseen", "q == 0 || q == 1", "false"),
+		m("q = 0 and 1 not foreseen", "!(q > 0 && q < 1)", "false"),
 		m("no binomial coefficient", "lgN-a-b+k*lq", "0*(lgN-a-b)+k*lq"),
 		m("k in place of k/N", "math.Log(k/N)", "math.Log(k)"),
 		m("up to N−1", "min(N, mean+width)", "min(N-1, mean+width)"),
@@ -762,18 +762,19 @@ var list = []place{
 			"MeanLogRewardExact: meanOver(q",
 			"MeanLogRewardExact: meanOver(p"),
 	}},
-	{"gfn.go", "Graph.logMeanReward", []mutant{
+	{"gfn.go", "States.logMeanReward", []mutant{
 		m("reward forgotten", "logp[row]+r", "logp[row]"),
 		m("policy forgotten", "logp[row]+r", "0*logp[row]+r"),
 	}},
-	{"gfn.go", "Graph.Modes", []mutant{
+	{"gfn.go", "States.Modes", []mutant{
 		m("every terminating state", "&& mode(s)", "&& (mode(s) || true)"),
 	}},
-	{"gfn.go", "Graph.Empirical", []mutant{
-		m("counts, not frequencies", "math.Log(c / float64(n))", "math.Log(c)"),
+	{"gfn.go", "States.empirical", []mutant{
+		m("counts, not frequencies", "math.Log(c / n)", "math.Log(c)"),
 		m("perfect TV is 0", "TVPerfect: perfect(tvTerm, q, n)", "TVPerfect: 0"),
 		m("perfect modes of one sample", "perfect(seenTerm, qm, n)", "perfect(seenTerm, qm, 1)"),
 		m("all states counted as modes", "distance(seenTerm, pm, qm)", "distance(seenTerm, p, q)"),
+		m("a perfect sampler has no modes of no target", "if logq != nil", "if n > 0"),
 	}},
 	{"gfn.go", "pearsons", []mutant{
 		m("not centred", "x[i]-mx, y[i]-my", "x[i]-0*mx, y[i]-0*my"),
@@ -1488,9 +1489,6 @@ var list = []place{
 	{"gfn.go", "States.AddParents", []mutant{
 		m("the first parent", "k < st.BStart[row+1]", "k < min(st.BStart[row]+1, st.BStart[row+1])"),
 	}},
-	{"gfn.go", "Graph.Count", []mutant{
-		m("rows of the batch", "g.Row(s)", "b.Endpoint(i)"),
-	}},
 	{"envs.go", "field.wrong", []mutant{
 		m("no column", "f.column > 0", "false"),
 		m("the column of a line", "f.column > 0", "true"),
@@ -1619,10 +1617,10 @@ var list = []place{
 	{"trainer.go", "Trainer.EvaluateSampled", []mutant{
 		m("ELBO of the last trajectory", "e.ELBO += ", "e.ELBO = "),
 		m("sign of the importance weight", "b.LogR[x] - b.logImportance(i)", "b.LogR[x] + b.logImportance(i)"),
-		m("mean reward over a batch", "b.LogR[x] - math.Log(float64(n))", "b.LogR[x] - math.Log(float64(b.Trajectories()))"),
-		m("every endpoint is distinct",
-			"distinct.Add(b.State(nil, x))",
-			"distinct.Add(b.State(nil, int(b.Trajectory(i)[0].Row)))"),
+		m("mean log reward of a batch", "b.LogR[x] / float64(n)", "b.LogR[x] / float64(b.Trajectories())"),
+		m("the first states for the endpoints", "b.State(s, x)", "b.State(s, int(b.Trajectory(i)[0].Row))"),
+		m("every endpoint once", "count[row]++", "count[row] = 1"),
+		m("no target", ", t.Graph.LogTarget()", ", target"),
 	}},
 	{"trainer.go", "Trainer.LogTerminating", []mutant{
 		m("visits", "all := t.Graph.LogTerminating(logPF)", "all := t.Graph.LogVisits(logPF)"),
