@@ -143,7 +143,7 @@
 //	2   exact quantities are sums over trajectories     Graph.LogVisits …             TestExactQuantities
 //	3   losses and cotangents are their definitions'    DB TB SubTB FM FLDB MDB …     TestObjectives
 //	3   losses and cotangents are 0 at the optimum      DB TB SubTB FM …              TestZeroAtOptimum
-//	3   λ → ∞ is TB                                     SubTB                         TestSubTBBecomesTB
+//	3   λ → ∞ is TB                                     SubTB                         TestObjectives
 //	3   it is TB at its own estimate of log Z           VarGrad                       TestVarGradIsTBAtItsEstimate
 //	4   facts 1 to 4                                    Graph.GradJF, Graph.GradJB    TestPolicyDependentRewards
 //	4   fact 5                                          Advantages                    TestLambdaBothWays

@@ -1011,7 +1011,7 @@ var list = []place{
 		m("others' sum over all steps", "(sum - own) / (n - k)", "(sum - own) / n"),
 		m("sign", "a[t] -= mean", "a[t] += mean"),
 		m("a single trajectory not foreseen", "k == n", "false"),
-		m("the batch's mean for the others'", "c == CentreOthers", "c == 1<<10"),
+		m("the batch's mean for the others'", "c == CentreOthers", `c == "no"`),
 	}},
 	{"grad.go", "PolicyGradient", []mutant{
 		m("sign of log PF", "d.LogPF[s.F] += a[i] / n", "d.LogPF[s.F] -= a[i] / n"),
