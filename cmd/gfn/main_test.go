@@ -409,7 +409,7 @@ func TestInterruptAndResume(t *testing.T) {
 			require.Equal(t, 130, run(ctx, small(more...), stdout, stderr), stderr)
 			assert.Len(t, objects(t, stdout.String()), 3, "no final object")
 			assert.Contains(t, stderr.String(), "stopped after 20 of 40 iterations; wrote checkpoint.gfn; "+
-				"to continue: gfn train -resume checkpoint.gfn -out DIR")
+				`to continue: gfn train -resume "checkpoint.gfn" -out "DIR"`)
 
 			resumed := must(t, "train", "-resume", "checkpoint.gfn", "-json", "-workers", "2", "-out", "out")
 			assert.Len(t, objects(t, resumed), 3)
@@ -585,7 +585,7 @@ func TestCheckpointsInBetween(t *testing.T) {
 	assert.Equal(t, 130, <-done)
 }
 
-// A directory that has gone is made again. A word for the shell is quoted where it needs it.
+// A directory that has gone is made again. Names of files for the shell are quoted.
 func TestDirectoryGone(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "it's gone")
 	for i, code := range []int{0, 130} {
@@ -599,7 +599,7 @@ func TestDirectoryGone(t *testing.T) {
 		require.Equal(t, code, run(ctx, small("-json", "-out", dir), stdout, stderr), stderr)
 		assert.FileExists(t, filepath.Join(dir, checkpointName))
 		if code == 130 {
-			assert.Contains(t, stderr.String(), `it'\''s gone/checkpoint.gfn' -out '/`)
+			assert.Contains(t, stderr.String(), `it's gone/checkpoint.gfn" -out "/`)
 		}
 		cancel()
 	}

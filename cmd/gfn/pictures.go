@@ -76,12 +76,8 @@ func writeCharts(w io.Writer, title string, methods []runs) error {
 	s.WriteString("<rect width=\"100%\" height=\"100%\" fill=\"#fff\"/>\n")
 	s.text(left, 22, "start", title)
 	for i, key := range keys {
-		var lines []line
-		for _, rs := range methods {
-			lines = append(lines, lineOf(rs, key))
-		}
 		fmt.Fprintf(&s, "<g transform=\"translate(0 %d)\">\n", titleHeight+i*chartHeight)
-		s.chart(label(key), log, lines)
+		s.chart(key, log, methods)
 		s.WriteString("</g>\n")
 	}
 	s.WriteString("</svg>\n")
@@ -99,9 +95,11 @@ func (s *svg) path(colour string, width int, d string) {
 }
 
 // chart draws the axes with their ticks, and the lines with the legend.
-func (s *svg) chart(label string, log bool, lines []line) {
-	xs, ys := []float64{0}, []float64(nil)
-	for _, l := range lines {
+func (s *svg) chart(key string, log bool, methods []runs) {
+	lines, xs, ys := []line(nil), []float64{0}, []float64(nil)
+	for _, rs := range methods {
+		l := lineOf(rs, key)
+		lines = append(lines, l)
 		for i, y := range l.y {
 			xs, ys = append(xs, l.x[i]), append(ys, y-l.spread[i], y, y+l.spread[i])
 		}
@@ -118,7 +116,7 @@ func (s *svg) chart(label string, log bool, lines []line) {
 	s.path("#222", 1, fmt.Sprintf("M%d %dV%dH%d", left, top, bottom, right))
 	s.text((left+right)/2, bottom+36, "middle", "iteration")
 	fmt.Fprintf(s, "<g transform=\"translate(18 %d) rotate(-90)\">\n", (top+bottom)/2)
-	s.text(0, 0, "middle", label)
+	s.text(0, 0, "middle", label(key))
 	s.WriteString("</g>\n")
 	for i, l := range lines {
 		colour, at := colours[i%len(colours)], top+12+min(16, 200/float64(len(lines)))*float64(i)

@@ -13,6 +13,7 @@ import (
 	"text/tabwriter"
 	"time"
 	"unicode"
+	"unicode/utf8"
 )
 
 // ascii writes in ASCII what this program prints in other letters.
@@ -53,19 +54,19 @@ func wrapped(text string) string {
 		if begin := len(line) - len(strings.TrimLeft(line, " ")); begin > 0 {
 			indent = strings.Repeat(" ", begin+2)
 		}
-		for {
-			runes := []rune(strings.TrimSuffix(line, "\n"))
-			blank := 0
-			if len(runes) > columns {
-				blank = strings.LastIndex(string(runes[:columns+1]), " ")
+		width := 0
+		for i, word := range strings.Split(line, " ") {
+			letters := utf8.RuneCountInString(strings.TrimSuffix(word, "\n"))
+			if i > 0 && width > len(indent) && width+1+letters > columns {
+				out.WriteString("\n" + indent)
+				width = len(indent)
+			} else if i > 0 {
+				out.WriteString(" ")
+				width++
 			}
-			if blank <= len(indent) { // it is not too wide, or has no blank
-				break
-			}
-			fmt.Fprintln(&out, strings.TrimRight(line[:blank], " "))
-			line = indent + line[blank+1:]
+			out.WriteString(word)
+			width += letters
 		}
-		out.WriteString(line)
 	}
 	return out.String()
 }

@@ -8,8 +8,6 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"regexp"
-	"strings"
 	"time"
 
 	"gfn"
@@ -174,16 +172,8 @@ func (c *call) interrupted(t *gfn.Trainer, a *training) error {
 	if err := t.SaveFile(path); err != nil {
 		return fmt.Errorf("stopped after %d iterations, and %s could not be written: %w", t.Iteration, path, err)
 	}
-	return failure{fmt.Errorf("stopped after %d of %d iterations; wrote %s; to continue: gfn train -resume %s -out %s",
-		t.Iteration, t.Config.Iterations, path, quoted(path), quoted(cmp.Or(*a.out, "DIR"))), 130}
-}
-
-// quoted returns text as one word for a shell.
-func quoted(text string) string {
-	if regexp.MustCompile(`^[\w./:=,+-]+$`).MatchString(text) {
-		return text
-	}
-	return "'" + strings.ReplaceAll(text, "'", `'\''`) + "'"
+	return failure{fmt.Errorf("stopped after %d of %d iterations; wrote %s; to continue: gfn train -resume %q -out %q",
+		t.Iteration, t.Config.Iterations, path, path, cmp.Or(*a.out, "DIR")), 130}
 }
 
 // final returns the last evaluation of t, with figures of n samples. Beyond enumeration it is of these samples alone.
