@@ -60,15 +60,6 @@ func (g *Graph) Advantage(v, r []float64) []float64 {
 	return a
 }
 
-// advantageB returns A_B(s|s') = r(s|s') + V_B(s) − V_B(s') by backward slot, v as from [Graph.ValueB].
-func (g *Graph) advantageB(v, r []float64) []float64 {
-	a := slices.Clone(r)
-	for k, e := range g.Edge {
-		a[k] += v[g.From[e]] - v[g.Child[e]]
-	}
-	return a
-}
-
 // GradJF returns J_F = V_F(s0) and its gradient in the logits of PF, by forward slot:
 //
 //	∂J_F/∂logit(s, a) = d(s) PF(a|s) A_F(s, a)
@@ -86,13 +77,13 @@ func (g *Graph) GradJF(logPF, logPB []float64, logZ float64) (j float64, grad []
 
 // GradJB returns J_B = E_{x∼ρ}[V_B(x)] and its gradient in the logits of PB, by backward slot:
 //
-//	∂J_B/∂logit_B(s', e) = d_B(s') PB(e|s') A_B(s', e)
+//	∂J_B/∂logit_B(s', e) = d_B(s') PB(e|s') A_B(s', e)    A_B(s', s'→s) = R_B(s|s') + V_B(s) − V_B(s')
 func (g *Graph) GradJB(logPB, logPG, logρ []float64) (j float64, grad []float64) {
-	r := g.RewardB(logPB, logPG)
-	v, d := g.ValueB(logPB, r), g.LogVisitsB(logPB, logρ)
-	grad = g.advantageB(v, r)
+	grad = g.RewardB(logPB, logPG)
+	v, d := g.ValueB(logPB, grad), g.LogVisitsB(logPB, logρ)
 	for k, e := range g.Edge {
-		grad[k] = times(math.Exp(d[g.Child[e]]+logPB[k]), grad[k])
+		s, child := g.From[e], g.Child[e]
+		grad[k] = times(math.Exp(d[child]+logPB[k]), grad[k]+v[s]-v[child])
 	}
 	return meanOver(logρ, v), grad
 }

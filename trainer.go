@@ -285,9 +285,8 @@ func exitFlow() Kind {
 //
 //	log F(s) = V(s)/α = Σ_a π(a|s) (min Q(s, a)/α − log π(a|s))    ([SoftState])
 func twinFlow() Kind {
-	critics := []role{edgeValue1, edgeValue2}
 	return Kind{
-		name: "twinFlow", roles: append([]role{forwardPolicy}, critics...), values: critics,
+		name: "twinFlow", roles: []role{forwardPolicy, edgeValue1, edgeValue2}, values: []role{edgeValue1, edgeValue2},
 		logF: func(b *Batch, f *Flows, dst []float64) { SoftState(&b.States, f, dst) },
 	}
 }
@@ -455,12 +454,8 @@ func must(ok bool, field string, value any, want string) error {
 	return &FieldError{field, fmt.Sprint(value), want}
 }
 
-func within(field string, value, least, most int) error {
-	return must(value >= least && value <= most, field, value, fmt.Sprintf("must lie in %d…%d", least, most))
-}
-
-func between0And1(field string, value float64) error {
-	return must(value >= 0 && value <= 1, field, value, "must lie in 0…1")
+func within[N int | float64](field string, value, least, most N) error {
+	return must(value >= least && value <= most, field, value, fmt.Sprintf("must lie in %v…%v", least, most))
 }
 
 func positive(field string, value float64) error {
@@ -492,15 +487,15 @@ func (c Config) Validate() error {
 		positive("LRV", c.LRV),
 		among("Schedule", c.Schedule, "constant", "linear", "cosine"),
 		must(finite(c.Lambda) && c.Lambda >= 0, "Lambda", c.Lambda, "must be at least 0 and finite"),
-		between0And1("Epsilon", c.Epsilon),
-		between0And1("EpsilonEnd", c.EpsilonEnd),
+		within("Epsilon", c.Epsilon, 0, 1),
+		within("EpsilonEnd", c.EpsilonEnd, 0, 1),
 		positive("Temperature", c.Temperature),
 		must(finite(c.Clip) && c.Clip >= 0, "Clip", c.Clip, "must be at least 0 and finite"),
 		must(finite(c.LogZ), "LogZ", c.LogZ, "must be finite"),
 		within("Replay", c.Replay, 0, most),
 		positive("Alpha", c.Alpha),
 		among("Centring", c.Centring, "batch", "others", "none"),
-		between0And1("LambdaV", c.LambdaV),
+		within("LambdaV", c.LambdaV, 0, 1),
 		among("BackwardStep", c.BackwardStep, "pg", "tb"),
 		positive("KL", c.KL),
 		among("Guide", c.Guide, "auto", "exit", "replay"),
@@ -512,7 +507,7 @@ func (c Config) Validate() error {
 	if unknown == nil && method.Loss == nil {
 		const onPolicy = ": the policy gradient needs trajectories of PF itself"
 		problems = append(problems,
-			between0And1("Lambda", c.Lambda),
+			within("Lambda", c.Lambda, 0, 1),
 			must(c.Epsilon == 0, "Epsilon", c.Epsilon, "must be 0"+onPolicy),
 			must(c.EpsilonEnd == 0, "EpsilonEnd", c.EpsilonEnd, "must be 0"+onPolicy),
 			must(c.Temperature == 1, "Temperature", c.Temperature, "must be 1"+onPolicy),
@@ -955,21 +950,9 @@ func (t *Trainer) evaluate(b *Batch, v *Flows) {
 		b.Evaluate(t.PF(), t.PB())
 		v.LogPF, v.LogPB = b.LogPF, b.LogPB
 	}
-	if t.Method.Loss == nil { // critics are evaluated when they step
-		return
-	}
-	for _, r := range t.roles {
-		if !r.policy() {
-			*r.of(v) = t.net[r].evalBatch(b, *r.of(v))
-		}
-	}
-	t.fill(&t.net, b, v)
-}
-
-// fill completes f as the kind of flow says.
-func (t *Trainer) fill(nets *[numRoles]*Net, b *Batch, f *Flows) {
-	if fill := t.Method.Flow.fill; fill != nil {
-		fill(nets, b, f)
+	if t.Method.Loss != nil { // else critics are evaluated when they step
+		values := slices.DeleteFunc(slices.Clone(t.roles), role.policy)
+		t.read(&t.net, values, b, v)
 	}
 }
 
@@ -980,12 +963,19 @@ func (t *Trainer) bootstrap(b *Batch, v *Flows) {
 	if t.target[forwardPolicy] == nil {
 		w.LogPF = v.LogPF
 	}
-	for _, r := range t.Method.targets() {
-		*r.of(w) = t.target[r].evalBatch(b, *r.of(w))
-	}
-	t.fill(&t.target, b, w)
+	t.read(&t.target, t.Method.targets(), b, w)
 	v.Next = resize(v.Next, b.Len())
 	t.Method.Flow.logF(b, w, v.Next)
+}
+
+// read fills f with what networks of some roles give on b, and completes it as the kind of flow says.
+func (t *Trainer) read(nets *[numRoles]*Net, roles []role, b *Batch, f *Flows) {
+	for _, r := range roles {
+		*r.of(f) = nets[r].evalBatch(b, *r.of(f))
+	}
+	if fill := t.Method.Flow.fill; fill != nil {
+		fill(nets, b, f)
+	}
 }
 
 // descend moves networks one step of Adam down the gradients of L that [Net.Backward] has left in them. If L is not

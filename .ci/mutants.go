@@ -806,13 +806,15 @@ var list = []place{
 	{"trainer.go", "Trainer.evaluate", []mutant{
 		m("no log Z", "v.LogZ = t.logZ[0]", ""),
 		m("kinds of flow not asked",
-			"t.fill(&t.net, b, v)",
-			"if v.LogRhat == nil && v.LogG == nil && v.LogF == nil { t.fill(&t.net, b, v) }"),
+			"t.read(&t.net, values, b, v)",
+			"if v.LogRhat == nil && v.LogG == nil && v.LogF == nil { t.read(&t.net, values, b, v) }"),
 	}},
 	{"trainer.go", "Trainer.bootstrap", []mutant{
-		m("targets of the networks themselves", "t.target[r].evalBatch", "t.net[r].evalBatch"),
-		m("SQL's targets of the network itself", "fill(&t.target, b, w)", "fill(&t.net, b, w)"),
-		m("no targets", "v.Next = ", "_ = "),
+		m("targets of the networks themselves", "t.read(&t.target,", "t.read(&t.net,"),
+		m("no targets", "t.Method.Flow.logF(b, w, v.Next)", "v.Next = nil"),
+	}},
+	{"trainer.go", "Trainer.read", []mutant{
+		m("SQL's targets of the network itself", "fill(nets, b, f)", "fill(&t.net, b, f)"),
 	}},
 	{"trainer.go", "Trainer.LogZ", []mutant{
 		m("log Z where it is not learned", "logF == nil", "true"),
@@ -834,7 +836,7 @@ var list = []place{
 	}},
 	{"trainer.go", "twinFlow", []mutant{
 		m("SAC's is 0", "SoftState(&b.States, f, dst)", "_ = f"),
-		m("Q without α", "values: critics", "values: critics[:0]"),
+		m("Q without α", "values: []role{edgeValue1, edgeValue2}", "values: nil"),
 	}},
 	{"trainer.go", "valueFlow", []mutant{
 		m("the LogG of the batch before", "f.LogG, _ = b.LogG(f.LogG)", "f.LogG = resize(f.LogG, b.Len())"),
@@ -958,19 +960,17 @@ var list = []place{
 		m("no baseline", "v[g.Child[e]] - v[row]", "v[g.Child[e]] - 0*v[row]"),
 		m("sign", "+= v[g.Child[e]] - v[row]", "-= v[g.Child[e]] - v[row]"),
 	}},
-	{"grad.go", "Graph.advantageB", []mutant{
-		m("no baseline", "v[g.From[e]] - v[g.Child[e]]", "v[g.From[e]]"),
-		m("the value of the child twice", "v[g.From[e]] - v[g.Child[e]]", "v[g.Child[e]] - v[g.Child[e]]"),
-	}},
 	{"grad.go", "Graph.GradJF", []mutant{
 		m("visits forgotten", "d[row]+logPF[e]", "logPF[e]+0*d[row]"),
 		m("PF forgotten", "d[row]+logPF[e]", "d[row]"),
 		m("values in place of advantages", "g.Advantage(v, r)", "r"),
 	}},
 	{"grad.go", "Graph.GradJB", []mutant{
-		m("visits forgotten", "d[g.Child[e]]+logPB[k]", "logPB[k]+0*d[g.Child[e]]"),
-		m("PB forgotten", "d[g.Child[e]]+logPB[k]", "d[g.Child[e]]"),
-		m("visits of the parent", "d[g.Child[e]]+logPB[k]", "d[g.From[e]]+logPB[k]"),
+		m("visits forgotten", "d[child]+logPB[k]", "logPB[k]+0*d[child]"),
+		m("PB forgotten", "d[child]+logPB[k]", "d[child]"),
+		m("visits of the parent", "d[child]+logPB[k]", "d[s]+logPB[k]"),
+		m("no baseline", "grad[k]+v[s]-v[child]", "grad[k]+v[s]"),
+		m("the value of the child twice", "grad[k]+v[s]-v[child]", "grad[k]+v[child]-v[child]"),
 		m("J_B not weighted by ρ", "meanOver(logρ, v)", "meanOver(make([]float64, len(v)), v)"),
 	}},
 	{"grad.go", "RewardsF", []mutant{
