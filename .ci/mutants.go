@@ -969,8 +969,8 @@ var list = []place{
 		m("visits forgotten", "d[child]+logPB[k]", "logPB[k]+0*d[child]"),
 		m("PB forgotten", "d[child]+logPB[k]", "d[child]"),
 		m("visits of the parent", "d[child]+logPB[k]", "d[s]+logPB[k]"),
-		m("no baseline", "grad[k]+v[s]-v[child]", "grad[k]+v[s]"),
-		m("the value of the child twice", "grad[k]+v[s]-v[child]", "grad[k]+v[child]-v[child]"),
+		m("no baseline", "grad[k]+v[s]-v[child]", "grad[k]+v[s]-0*v[child]"),
+		m("rewards alone", "grad[k]+v[s]-v[child]", "grad[k]+v[s]-v[s]"),
 		m("J_B not weighted by ρ", "meanOver(logρ, v)", "meanOver(make([]float64, len(v)), v)"),
 	}},
 	{"grad.go", "RewardsF", []mutant{
