@@ -7058,6 +7058,23 @@ func BenchmarkCost(b *testing.B) {
 	}
 }
 
+// BenchmarkPeers is iterations that .ci/speed times in another library too.
+func BenchmarkPeers(b *testing.B) {
+	for _, on := range []struct {
+		spec          string
+		batch, layers int
+	}{
+		{grid8, 16, 2}, {grid8, 128, 4}, {"hypergrid:dim=4,height=16", 16, 2},
+		{"sequence:length=36,tokens=01,order=any,reward=ising,lattice=square", 16, 2},
+	} {
+		b.Run(fmt.Sprintf("%s/batch=%d/layers=%d", on.spec, on.batch, on.layers), func(b *testing.B) {
+			c := gfn.DefaultConfig("tb-b")
+			c.Batch, c.Layers = on.batch, on.layers
+			iterations(b, parse(on.spec), c)
+		})
+	}
+}
+
 // iterations measures the iterations of a trainer, without evaluations.
 func iterations(b *testing.B, env gfn.Env, c gfn.Config) {
 	c.Limit = 0

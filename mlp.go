@@ -482,12 +482,13 @@ func Clip(g []float64, c float64) {
 	}
 }
 
-// parallel calls f on pieces of at most size rows that cover 0 ≤ i < n. The caller and up to workers − 1 helpers
-// take the next piece whenever they are free. f must give the same numbers for any pieces. If f panics, parallel panics
-// with the same value once all pieces are done.
+// parallel calls f on pieces of at most size rows that cover 0 ≤ i < n, as many for each worker. The caller and up to
+// workers − 1 helpers take the next piece whenever they are free. f must give the same numbers for any pieces. If f
+// panics, parallel panics with the same value once all pieces are done.
 func parallel(workers, n, size int, f func(lo, hi int)) {
 	workers = min(workers, runtime.GOMAXPROCS(0))
-	size = min(size, (n+workers-1)/workers)
+	each := max(1, (n+workers*size-1)/(workers*size))
+	size = (n + workers*each - 1) / (workers * each)
 	if workers == 1 || size >= n {
 		for lo := 0; lo < n; lo += size {
 			f(lo, min(lo+size, n))
