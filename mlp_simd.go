@@ -156,7 +156,6 @@ func addProduct(y, x []float64, packed []panelRow, in, out int) {
 		}
 		x, y = x[rows*in:], y[rows*out:]
 	}
-	archsimd.ClearAVXUpperBits() // the compiler's own scalar code is slower with them
 }
 
 func addOuter(dW, x, dy []float64, in, out, lo, hi int) {
@@ -179,7 +178,6 @@ func addOuter(dW, x, dy []float64, in, out, lo, hi int) {
 			}
 		}
 	}
-	archsimd.ClearAVXUpperBits()
 }
 
 // compactColumns lists the terms of the given number of columns of x, whose rows are stride apart.
@@ -232,7 +230,7 @@ func (w *scratch) addPanel(y []float64, lists int, panel []panelRow, first, out 
 		if len(row) >= panelColumns {
 			sum = (*panelRow)(row)
 		} else {
-			copy(sum[:], row)
+			w.tail = panelRow{}
 		}
 		if archsimd.X86.AVX512() {
 			addTerms512(sum, panel, t)
@@ -240,9 +238,13 @@ func (w *scratch) addPanel(y []float64, lists int, panel []panelRow, first, out 
 			addTerms256(sum, panel, t)
 		}
 		if len(row) < panelColumns {
-			copy(row, sum[:])
+			archsimd.ClearAVXUpperBits()
+			for j := range row {
+				row[j] += sum[j]
+			}
 		}
 	}
+	archsimd.ClearAVXUpperBits() // scalar code, the compiler's own above all, is slower with them
 }
 
 // fast says whether the processor has what the kernels want; the plain loops do for others.
