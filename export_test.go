@@ -140,6 +140,9 @@ var Passes = [][2]func(y, x []float64){
 	},
 }
 
+// SumRows is this build's sum of rows, SumRowsPlain its plain loop.
+var SumRows, SumRowsPlain = sumRows, sumRowsPlain
+
 // Kind names the kind of a method's flow: "stateFlow".
 func (m Method) Kind() string { return m.Flow.name }
 

@@ -118,6 +118,8 @@ type Net struct {
 	w, wDot []weights // by layer 2…L: W_l, and the part of JVP's direction that is Ẇ_l
 
 	h, dh, hDot [][]float64 // by layer 1…L, rows × Sizes[l]: values h_l, their cotangents, their derivatives ḣ_l
+
+	first, active []int32 // rows by feature, [Net.transpose]
 }
 
 // weights is a W_l, ready for products.
@@ -239,11 +241,8 @@ func (n *Net) begin(y []float64, st *States, p []float64, l, lo, hi int) {
 	for row := lo; row < hi; row++ {
 		y := y[(row-lo)*out:][:out]
 		copy(y, b)
-		if l > 1 {
-			continue
-		}
-		for _, x := range st.X[st.XStart[row]:st.XStart[row+1]] {
-			add(y, w[int(x)*out:][:out])
+		if l == 1 {
+			sumRows(y, w, st.X[st.XStart[row]:st.XStart[row+1]])
 		}
 	}
 }
@@ -254,6 +253,9 @@ func (n *Net) begin(y []float64, st *States, p []float64, l, lo, hi int) {
 //	dW_l = h_{l−1}ᵀ dh_l    db_l = Σ_rows dh_l    dh_{l−1} = (dh_l W_lᵀ) · 1[h_{l−1} ≠ 0]
 func (n *Net) Backward(dLog, dLSE []float64) {
 	rows, last := len(n.LSE), len(n.Sizes)-1
+	if rows == 0 {
+		return
+	}
 	n.room(n.dh, rows)
 	parallel(n.workers, rows, block, func(lo, hi int) { // dh_L … dh₁
 		for row := lo; row < hi; row++ {
@@ -263,27 +265,45 @@ func (n *Net) Backward(dLog, dLSE []float64) {
 			n.w[l].mulT(n.rows(n.dh, l-1, lo, hi), n.rows(n.dh, l, lo, hi), n.rows(n.h, l-1, lo, hi))
 		}
 	})
-	for l := last; l > 1; l-- {
+	n.transpose(rows)
+	for l := last; l > 0; l-- {
 		dW, db := n.layer(n.Grad, l)
-		in, out := n.Sizes[l-1], n.Sizes[l]
-		parallel(n.workers, in, 2*block, func(lo, hi int) { // rows of dW_l; db_l with the last
-			addOuter(dW, n.h[l-1], n.dh[l], in, out, lo, hi)
+		in, out, piece := n.Sizes[l-1], n.Sizes[l], 2*block
+		if l == 1 {
+			piece = 1 + in/64 // some features are active much more often than others
+		}
+		parallel(n.workers, in, piece, func(lo, hi int) { // rows of dW_l; db_l with the last
+			if l > 1 {
+				addOuter(dW, n.h[l-1], n.dh[l], in, out, lo, hi)
+			}
+			for x := lo; x < hi && l == 1; x++ {
+				sumRows(dW[x*out:][:out], n.dh[1], n.active[n.first[x]:n.first[x+1]])
+			}
 			for row := 0; row < rows && hi == in; row++ {
 				add(db, n.rows(n.dh, l, row, row+1))
 			}
 		})
 	}
-	dW, db := n.layer(n.Grad, 1)
-	out, st := n.Sizes[1], n.st
-	parallel(n.workers, out, 2*block, func(lo, hi int) { // columns of dW₁ and db₁
-		for row := range rows {
-			dh := n.rows(n.dh, 1, row, row+1)[lo:hi]
-			add(db[lo:hi], dh)
-			for _, x := range st.X[st.XStart[row]:st.XStart[row+1]] {
-				add(dW[int(x)*out:][:out][lo:hi], dh)
-			}
+}
+
+// transpose lists the rows by their active features: those of feature x are active[first[x]:first[x+1]], ascending.
+func (n *Net) transpose(rows int) {
+	X, start := n.st.X, n.st.XStart
+	n.first = resize(n.first, n.Sizes[0]+2)
+	n.active = resize(n.active, int(start[rows]))
+	clear(n.first)
+	for _, x := range X[:start[rows]] {
+		n.first[x+2]++
+	}
+	for x := 2; x < len(n.first); x++ {
+		n.first[x] += n.first[x-1]
+	}
+	for row := range rows {
+		for _, x := range X[start[row]:start[row+1]] {
+			n.active[n.first[x+1]] = int32(row)
+			n.first[x+1]++
 		}
-	})
+	}
 }
 
 // outputCotangents writes the cotangents of a row's outputs. With p = softmax z, that of output a is
@@ -357,7 +377,7 @@ func (n *Net) outputDerivatives(row int, dst []float64) {
 	}
 }
 
-// The plain loops. Code calls mul, mulT, addOuter, relu, mask, add and adam, which mlp_generic.go and mlp_simd.go
+// The plain loops. Code calls mul, mulT, addOuter, relu, mask, add, sumRows and adam, which mlp_generic.go and mlp_simd.go
 // define: they are faster and may sum in another order.
 
 // mulPlain adds x W to y: y[r,j] += Σ_i x[r,i] W[i,j].
@@ -417,6 +437,13 @@ func maskPlain(t, h []float64) {
 func addPlain(y, x []float64) {
 	for j, v := range x {
 		y[j] += v
+	}
+}
+
+// sumRowsPlain adds some rows of w to y, which is as long as they are: y ← y + Σ_k w[k,:].
+func sumRowsPlain(y, w []float64, rows []int32) {
+	for _, k := range rows {
+		addPlain(y, w[int(k)*len(y):][:len(y)])
 	}
 }
 

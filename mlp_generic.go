@@ -160,6 +160,25 @@ func axpy(y, w []float64, a float64) {
 	}
 }
 
+// sumRows is [sumRowsPlain], eight rows of w at a time.
+func sumRows(y, w []float64, rows []int32) {
+	row := func(k int) []float64 { return w[int(rows[k])*len(y):][:len(y)] }
+	for ; len(rows) >= 8; rows = rows[8:] {
+		add8(y, row(0), row(1), row(2), row(3), row(4), row(5), row(6), row(7))
+	}
+	for k := range rows {
+		add(y, row(k))
+	}
+}
+
+func add8(y, w0, w1, w2, w3, w4, w5, w6, w7 []float64) {
+	n := len(y)
+	w0, w1, w2, w3, w4, w5, w6, w7 = w0[:n], w1[:n], w2[:n], w3[:n], w4[:n], w5[:n], w6[:n], w7[:n]
+	for j := range y {
+		y[j] += (w0[j] + w1[j]) + (w2[j] + w3[j]) + ((w4[j] + w5[j]) + (w6[j] + w7[j]))
+	}
+}
+
 // addDots adds Σ_k dy[k] W[i,jdx[k]] to dx[i] for each i of idx, four rows of W at a time. Each row of W is width
 // long, and the next one begins stride numbers behind it.
 func addDots(dx []float64, idx []int32, w []float64, width, stride int, jdx []int32, dy []float64) {

@@ -307,14 +307,15 @@ func addTerms256(y *panelRow, w []panelRow, t *terms) {
 		a6, a7 = load256(p, 24).MulAdd(v, a6), load256(p, 28).MulAdd(v, a7)
 		p = next
 	}
-	load256(y, 0).Add(a0).Store((*[4]float64)(y[0:]))
-	load256(y, 4).Add(a1).Store((*[4]float64)(y[4:]))
-	load256(y, 8).Add(a2).Store((*[4]float64)(y[8:]))
-	load256(y, 12).Add(a3).Store((*[4]float64)(y[12:]))
-	load256(y, 16).Add(a4).Store((*[4]float64)(y[16:]))
-	load256(y, 20).Add(a5).Store((*[4]float64)(y[20:]))
-	load256(y, 24).Add(a6).Store((*[4]float64)(y[24:]))
-	load256(y, 28).Add(a7).Store((*[4]float64)(y[28:]))
+	store256(y, 0, load256(y, 0).Add(a0), load256(y, 4).Add(a1), load256(y, 8).Add(a2), load256(y, 12).Add(a3))
+	store256(y, 16, load256(y, 16).Add(a4), load256(y, 20).Add(a5), load256(y, 24).Add(a6), load256(y, 28).Add(a7))
+}
+
+func store256(p *panelRow, i int, y0, y1, y2, y3 archsimd.Float64x4) {
+	y0.Store((*[4]float64)(p[i:]))
+	y1.Store((*[4]float64)(p[i+4:]))
+	y2.Store((*[4]float64)(p[i+8:]))
+	y3.Store((*[4]float64)(p[i+12:]))
 }
 
 func load256(p *panelRow, i int) archsimd.Float64x4 {
@@ -359,6 +360,29 @@ func add(y, x []float64) {
 		archsimd.ClearAVXUpperBits()
 	}
 	addPlain(y, x)
+}
+
+// sumRows keeps 32 columns of y in registers while the rows go by.
+func sumRows(y, w []float64, rows []int32) {
+	n, first := len(y), 0
+	for ; fast() && first+panelColumns <= n; first += panelColumns {
+		p := (*panelRow)(y[first:])
+		y0, y1, y2, y3 := load256(p, 0), load256(p, 4), load256(p, 8), load256(p, 12)
+		y4, y5, y6, y7 := load256(p, 16), load256(p, 20), load256(p, 24), load256(p, 28)
+		for _, k := range rows {
+			x := (*panelRow)(w[int(k)*n+first:])
+			y0, y1, y2, y3 = y0.Add(load256(x, 0)), y1.Add(load256(x, 4)), y2.Add(load256(x, 8)), y3.Add(load256(x, 12))
+			y4, y5, y6, y7 = y4.Add(load256(x, 16)), y5.Add(load256(x, 20)), y6.Add(load256(x, 24)), y7.Add(load256(x, 28))
+		}
+		store256(p, 0, y0, y1, y2, y3)
+		store256(p, 16, y4, y5, y6, y7)
+	}
+	if first > 0 {
+		archsimd.ClearAVXUpperBits()
+	}
+	for _, k := range rows {
+		add(y[first:], w[int(k)*n+first:][:n-first])
+	}
 }
 
 //go:noinline

@@ -313,20 +313,27 @@ var list = []place{
 	}},
 	{"mlp.go", "Net.begin", []mutant{
 		m("no bias", "copy(y, b)", "clear(y)"),
-		m("no features", "add(y, w[int(x)*out:][:out])", "_, _ = w, x"),
+		m("no features", "sumRows(y, w, st.X[st.XStart[row]:st.XStart[row+1]])", "_ = w"),
 		m("the bias twice", "copy(y, b)", "copy(y, b); add(y, b)"),
-		m("the first feature only", "add(y, w[int(x)*out:][:out])", "add(y, w[int(x)*out:][:out]); break"),
+		m("the last feature forgotten", "st.XStart[row+1]]", "st.XStart[row+1]-1]"),
 	}},
 	{"mlp.go", "Net.Backward", []mutant{
 		m("no gradient of the second layer's weights",
-			"for l := last; l > 1; l-- {\n\t\tdW",
-			"for l := last; l > 2; l-- {\n\t\tdW"),
+			"for l := last; l > 0; l-- {\n\t\tdW",
+			"for l := last; l > 0; l -= 2 {\n\t\tdW"),
+		m("no gradient of the first layer's weights", "x < hi && l == 1", "x < hi && l == 2"),
 		m("the second layer passes nothing back",
 			"for l := last; l > 1; l-- {\n\t\t\tn.w",
 			"for l := last; l > 2; l-- {\n\t\t\tn.w"),
 		m("no gradient of the biases", "add(db, n.rows(n.dh, l, row, row+1))", "_ = db"),
 		m("the last row forgotten", "parallel(n.workers, rows, block", "parallel(n.workers, rows-1, block"),
 	}},
+	{"mlp.go", "Net.transpose", []mutant{
+		m("rows of the feature before", "n.first[x+2]++", "n.first[x+1]++"),
+		m("features of the batch before kept", "clear(n.first)", ""),
+		m("the first row alone", "int32(row)", "int32(0 * row)"),
+	}},
+	{"mlp.go", "sumRowsPlain", []mutant{m("not a sum", "addPlain(y,", "copy(y,")}},
 	{"mlp.go", "Net.outputCotangents", []mutant{
 		m("cotangents doubled", "dy[a] = n.Scale *", "dy[a] = 2 * n.Scale *"),
 		m("no sum of the row's cotangents", "sum += d", "_ = d"),
@@ -449,6 +456,14 @@ var list = []place{
 	{"mlp_generic.go", "axpy", []mutant{
 		m("not accumulated", "y[j] +=", "y[j] ="),
 		m("no coefficient", "a * w[j]", "w[j]; _ = a"),
+	}},
+	{"mlp_generic.go", "sumRows", []mutant{
+		m("the rows beyond a multiple of eight forgotten", "range rows {", "range rows[:0] {"),
+		m("a row twice", "row(0), row(1)", "row(0), row(0)"),
+	}},
+	{"mlp_generic.go", "add8", []mutant{
+		m("sign of a term", "+ w7[j]", "- w7[j]"),
+		m("not accumulated", "y[j] +=", "y[j] ="),
 	}},
 	{"mlp_generic.go", "addDots", []mutant{
 		m("compacted places taken for places", "s += dy[k] * w[j]", "s += dy[k] * w[k]; _ = j"),
