@@ -179,14 +179,18 @@ func add8(y, w0, w1, w2, w3, w4, w5, w6, w7 []float64) {
 	}
 }
 
-// addDots adds Σ_k dy[k] W[i,jdx[k]] to dx[i] for each i of idx, four rows of W at a time. Each row of W is width
-// long, and the next one begins stride numbers behind it.
+// addDots adds Σ_k dy[k] W[i,jdx[k]] to dx[i] for each i of idx, six rows of W at a time: more sums have no registers.
+// Each row of W is width long, and the next one begins stride numbers behind it.
 func addDots(dx []float64, idx []int32, w []float64, width, stride int, jdx []int32, dy []float64) {
 	row := func(i int32) []float64 { return w[int(i)*stride:][:width] }
-	for ; len(idx) >= 4; idx = idx[4:] {
-		i0, i1, i2, i3 := idx[0], idx[1], idx[2], idx[3]
-		s0, s1, s2, s3 := dot4(row(i0), row(i1), row(i2), row(i3), jdx, dy)
-		dx[i0], dx[i1], dx[i2], dx[i3] = dx[i0]+s0, dx[i1]+s1, dx[i2]+s2, dx[i3]+s3
+	for ; len(idx) >= 6; idx = idx[6:] {
+		var w [6][]float64
+		for r, i := range idx[:6] {
+			w[r] = row(i)
+		}
+		for r, s := range dot6(w, jdx, dy) {
+			dx[idx[r]] += s
+		}
 	}
 	for _, i := range idx {
 		w, s := row(i), 0.0
@@ -197,14 +201,19 @@ func addDots(dx []float64, idx []int32, w []float64, width, stride int, jdx []in
 	}
 }
 
-func dot4(w0, w1, w2, w3 []float64, jdx []int32, dy []float64) (s0, s1, s2, s3 float64) {
-	w1, w2, w3, dy = w1[:len(w0)], w2[:len(w0)], w3[:len(w0)], dy[:len(jdx)]
+func dot6(w [6][]float64, jdx []int32, dy []float64) [6]float64 {
+	w0, n := w[0], len(w[0])
+	w1, w2, w3, w4, w5 := w[1][:n], w[2][:n], w[3][:n], w[4][:n], w[5][:n]
+	dy = dy[:len(jdx)]
+	var s0, s1, s2, s3, s4, s5 float64
 	for k, j := range jdx {
 		v := dy[k]
 		s0 += v * w0[j]
 		s1 += v * w1[j]
 		s2 += v * w2[j]
 		s3 += v * w3[j]
+		s4 += v * w4[j]
+		s5 += v * w5[j]
 	}
-	return s0, s1, s2, s3
+	return [6]float64{s0, s1, s2, s3, s4, s5}
 }

@@ -468,11 +468,11 @@ var list = []place{
 	{"mlp_generic.go", "addDots", []mutant{
 		m("compacted places taken for places", "s += dy[k] * w[j]", "s += dy[k] * w[k]; _ = j"),
 		m("not a sum", "s += dy[k] * w[j]", "s = dy[k] * w[j]"),
-		m("the four not accumulated", "= dx[i0]+s0,", "= s0,"),
-		m("the rows beyond a multiple of four forgotten", "range idx {", "range idx[:0] {"),
+		m("the six not accumulated", "dx[idx[r]] += s", "dx[idx[r]] = s"),
+		m("the rows beyond a multiple of six forgotten", "range idx {", "range idx[:0] {"),
 	}},
-	{"mlp_generic.go", "dot4", []mutant{
-		m("a row twice", "s1 += v * w1[j]", "s1 += v * w0[j]"),
+	{"mlp_generic.go", "dot6", []mutant{
+		m("a row twice", "w[1][:n]", "w[0][:n]"),
 		m("compacted places taken for places", "s2 += v * w2[j]", "s2 += v * w2[k]"),
 		m("not a sum", "s3 += v * w3[j]", "s3 = v * w3[j]"),
 	}},
