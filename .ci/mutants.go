@@ -1474,7 +1474,8 @@ var list = []place{
 	{"envs.go", "source.table", []mutant{
 		m("rows without names", " || longer && len(first) == len(rows)", ""),
 		m("equal names of rows", "longer && len(first) == len(rows)", "longer"),
-		m("any header", "header == anyNames || text == header", "true"),
+		m("any header", "header != anyNames && text != header", "false"),
+		m("no place of a name", "f.wrong(cmp.Or(", "(cmp.Or("),
 	}},
 	{"gfn.go", "States.fitting", []mutant{
 		m("any number of slots", "n+len(list) <= maxSlots", "true"),
@@ -1518,9 +1519,6 @@ var list = []place{
 	}},
 	{"envs.go", "Words.read", []mutant{
 		m("no place of a word", "f.wrong(err)", "err"),
-	}},
-	{"envs.go", "checkNames", []mutant{
-		m("no place of a name", "f.wrong(cmp.Or(", "(cmp.Or("),
 	}},
 	{"envs.go", "Register", []mutant{
 		m("names stand twice", "err == nil || name", "err == nil && false || name"),
