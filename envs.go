@@ -263,9 +263,10 @@ func (w Words) Parse(text string) ([]int, error) {
 }
 
 // read is Parse of a field of a file.
-func (w Words) read(f field) ([]int, error) {
+func (w Words) read(f field) []int {
 	word, err := w.Parse(f.text)
-	return word, f.wrong(err)
+	f.want(err == nil, "%v", err)
+	return word
 }
 
 func (w Words) format(word []int) string {
@@ -649,22 +650,15 @@ func NewTableReward(words Words, r io.Reader, name string, t Table) (WordReward,
 }
 
 // readScores reads the score of each word, by its number; NaN is missing.
-func readScores(file source, words Words) (scores []float64, err error) {
+func readScores(file *source, words Words) (scores []float64, err error) {
 	scores = slices.Repeat([]float64{math.NaN()}, int(words.count()))
-	_, rows, err := file.table("word,score")
+	_, rows := file.table("word,score")
 	for _, row := range rows {
-		word, err1 := words.read(row[0])
-		score, err2 := row[1].finite("score")
-		if err := cmp.Or(err1, err2); err != nil {
-			return nil, err
-		}
-		i := words.index(word)
-		if !math.IsNaN(scores[i]) {
-			return nil, line(row).wrong(want(false, "word %q stands twice", row[0].text))
-		}
+		i, score := words.index(words.read(row[0])), row[1].finite("score")
+		line(row).want(math.IsNaN(scores[i]), "word %q stands twice", row[0].text)
 		scores[i] = score
 	}
-	return scores, err
+	return scores, file.err
 }
 
 // Factor is a term of log R that reads some of a word's slots: a weight for each of the K^m combinations of tokens in
@@ -796,39 +790,36 @@ func drawFactors(slots [][]int, words Words, seed uint64) (factors []Factor, err
 
 // parseMotif reads a line of K weights for each slot, a factor. Other formats, such as JASPAR's, have a line for each
 // token.
-func parseMotif(file source, words Words) (factors []Factor, err error) {
+func parseMotif(file *source, words Words) (factors []Factor) {
 	k := len(words.tokens)
-	rows, err := file.records("")
-	for _, row := range rows {
+	for _, row := range file.records("") {
+		factors = append(factors, Factor{[]int{len(factors)}, parseAll(row, "weight", field.finite)})
 		last := row[min(k, len(row)-1)] // or the first that is too many
-		weights, err := parseAll(row, "weight", field.finite)
-		if err = cmp.Or(err, last.wrong(want(len(row) == k, "%d weights, want %d", len(row), k))); err != nil {
-			return nil, fmt.Errorf("%w: a line is a slot, with a weight for each of the tokens %s", err, string(words.tokens))
-		}
-		factors = append(factors, Factor{[]int{len(factors)}, weights})
+		last.want(len(row) == k, "%d weights, want %d", len(row), k)
 	}
-	return factors, cmp.Or(err, want(len(factors) == words.length,
-		"%s: %d lines of weights, want one for each of %d slots", file.name, len(factors), words.length))
+	if file.err != nil {
+		file.err = fmt.Errorf("%w: a line is a slot, with a weight for each of the tokens %s", file.err, string(words.tokens))
+	}
+	file.want(len(factors) == words.length, "%d lines of weights, want one for each of %d slots", len(factors), words.length)
+	return factors
 }
 
 // parseFactors reads a line factor SLOT… : WEIGHT… for each factor.
-func parseFactors(file source, words Words) (factors []Factor, err error) {
+func parseFactors(file *source, words Words) (factors []Factor) {
 	const wanted = "factor SLOT… : WEIGHT…"
-	rows, err := file.records("")
-	for _, row := range rows {
+	for _, row := range file.records("") {
 		colon := slices.IndexFunc(row, func(f field) bool { return f.text == ":" })
 		if row[0].text != "factor" || colon < 0 {
-			return nil, line(row).wrong(want(false, "line is %q, want %s, blanks around the colon", row, wanted))
+			line(row).want(false, "line is %q, want %s, blanks around the colon", row, wanted)
+			break
 		}
-		slots, err1 := parseAll(row[1:colon], "slot", field.number)
-		weights, err2 := parseAll(row[colon+1:], "weight", field.finite)
-		f := Factor{slots, weights}
-		if err := cmp.Or(err1, err2, line(row).wrong(f.check(words))); err != nil {
-			return nil, err
-		}
+		f := Factor{parseAll(row[1:colon], "slot", field.number), parseAll(row[colon+1:], "weight", field.finite)}
+		err := f.check(words)
+		line(row).want(err == nil, "%v", err)
 		factors = append(factors, f)
 	}
-	return factors, cmp.Or(err, want(len(factors) > 0, "%s: no factors, want lines %s", file.name, wanted))
+	file.want(len(factors) > 0, "no factors, want lines %s", wanted)
+	return factors
 }
 
 // NewModesReward returns the reward that falls with the Hamming distance to the nearest of a set of words, the modes:
@@ -859,20 +850,16 @@ func ReadWords(r io.Reader, name string, q *Sequence) ([][]int, error) {
 	if len(file.text) > most {
 		return nil, fmt.Errorf("gfn: %s has more than %d bytes; split the list", name, most)
 	}
-	words, err := parseWords(file, q.Words)
-	return words, cmp.Or(err, want(len(words) > 0, "%s has no words; write one on a line", name))
+	words := parseWords(file, q.Words)
+	file.want(len(words) > 0, "no words; write one on a line")
+	return words, file.err
 }
 
-func parseWords(file source, words Words) (list [][]int, err error) {
-	rows, err := file.records("")
-	for _, f := range slices.Concat(rows...) {
-		word, err := words.read(f)
-		if err != nil {
-			return nil, err
-		}
-		list = append(list, word)
+func parseWords(file *source, words Words) (list [][]int) {
+	for _, f := range slices.Concat(file.records("")...) {
+		list = append(list, words.read(f))
 	}
-	return list, err
+	return list
 }
 
 // nearest returns the least Hamming distance of a word over k tokens, over the slots that are set, to one of modes.
@@ -912,95 +899,95 @@ func drawModes(n int, words Words, seed uint64) (modes [][]int, err error) {
 // maxFile bounds the bytes of a file.
 const maxFile = 64 << 20
 
-// source is a text and the name of the file it came from.
+// source is a text, the name of the file it came from, and the first mistake in it. What is read of it means nothing
+// where there is one.
 type source struct {
 	name string
 	text []byte
-	err  error // of reading it, which records returns
+	err  error
 }
 
 // field is a text of a file and its place: the line, and the column where it begins, in bytes from 1.
 type field struct {
-	text, file   string
-	line, column int // column 0: the line as a whole
+	text         string
+	of           *source
+	line, column int // line 0: the file as a whole; column 0: the line as a whole
 }
 
 // String returns the text.
 func (f field) String() string { return f.text }
 
 // line stands for the line of fields.
-func line(fields []field) field { return field{"", fields[0].file, fields[0].line, 0} }
+func line(fields []field) field { return field{"", fields[0].of, fields[0].line, 0} }
 
-// wrong returns err, if any, with the place of f in front of it.
-func (f field) wrong(err error) error {
-	if err == nil {
-		return nil
+// want notes the mistake at f that a text says what is wrong with, unless ok or one is known.
+func (f field) want(ok bool, format string, args ...any) {
+	if ok || f.of.err != nil {
+		return
 	}
-	place := fmt.Sprintf("%s:%d", f.file, f.line)
+	place := f.of.name
+	if f.line > 0 {
+		place += fmt.Sprintf(":%d", f.line)
+	}
 	if f.column > 0 {
 		place += fmt.Sprintf(":%d", f.column)
 	}
-	return fmt.Errorf("gfn: %s: %s", place, strings.TrimPrefix(err.Error(), "gfn: "))
+	f.of.err = fmt.Errorf("gfn: %s: %s", place, strings.TrimPrefix(fmt.Sprintf(format, args...), "gfn: "))
 }
 
-// finite returns the number that f is. Errors call it what.
-func (f field) finite(what string) (float64, error) {
+func (f *source) want(ok bool, format string, args ...any) { field{of: f}.want(ok, format, args...) }
+
+// finite returns the number that f is. Mistakes call it what.
+func (f field) finite(what string) float64 {
 	v, err := strconv.ParseFloat(f.text, 64)
-	if err == nil && finite(v) {
-		return v, nil
-	}
-	wanted := "want a finite number"
-	pointed := strings.Replace(f.text, ",", ".", 1)
+	wanted, pointed := "want a finite number", strings.Replace(f.text, ",", ".", 1)
 	if _, err := strconv.ParseFloat(pointed, 64); err == nil && pointed != f.text {
 		wanted = "with a decimal comma, want a decimal point"
 	}
-	return 0, f.wrong(want(false, "%s is %q, %s", what, f.text, wanted))
+	f.want(err == nil && finite(v), "%s is %q, %s", what, f.text, wanted)
+	return v
 }
 
-// number returns the whole number that f is. Errors call it what.
-func (f field) number(what string) (int, error) {
+// number returns the whole number that f is. Mistakes call it what.
+func (f field) number(what string) int {
 	n, err := strconv.Atoi(f.text)
-	return n, f.wrong(want(err == nil && n >= 0, "%s is %q, want a whole number not below 0", what, f.text))
+	f.want(err == nil && n >= 0, "%s is %q, want a whole number not below 0", what, f.text)
+	return n
 }
 
-// parseAll parses fields, which errors number.
-func parseAll[T any](fields []field, what string, parse func(f field, what string) (T, error)) (all []T, err error) {
+// parseAll parses fields, which mistakes number.
+func parseAll[T any](fields []field, what string, parse func(f field, what string) T) (all []T) {
 	for i, f := range fields {
-		v, wrong := parse(f, fmt.Sprintf("%s %d", what, i+1))
-		all, err = append(all, v), cmp.Or(err, wrong)
+		all = append(all, parse(f, fmt.Sprintf("%s %d", what, i+1)))
 	}
-	return all, err
+	return all
 }
 
-func readSource(r io.Reader, name string) source {
+func readSource(r io.Reader, name string) *source {
 	text, err := io.ReadAll(io.LimitReader(r, maxFile+1))
-	if err == nil && len(text) > maxFile {
-		err = fmt.Errorf("more than %d MiB", maxFile>>20)
-	}
-	if err != nil {
-		return source{name: name, err: fmt.Errorf("gfn: %s: %w", name, err)}
-	}
-	return source{name: name, text: text}
+	file := &source{name: name, text: text}
+	file.want(err == nil, "%v", err)
+	file.want(len(text) <= maxFile, "more than %d MiB", maxFile>>20)
+	return file
 }
 
-func readFile(name string) (source, error) {
+func readFile(name string) *source {
 	f, err := os.Open(name)
 	if err != nil {
-		return source{}, fmt.Errorf("gfn: %w", err)
+		return &source{err: fmt.Errorf("gfn: %w", err)}
 	}
 	defer f.Close()
-	file := readSource(f, name)
-	return file, file.err
+	return readSource(f, name)
 }
 
-func (f source) sum() uint32 { return crc32.ChecksumIEEE(f.text) }
+func (f *source) sum() uint32 { return crc32.ChecksumIEEE(f.text) }
 
 // records returns the fields of all lines but empty ones. They are separated by tabs (in a text with a header),
 // semicolons or commas, the first of these that stands outside quotes in the first line, or else by any number of
 // blanks. A '#' begins a comment; in a text with a header, only at the beginning of a line. The header may itself be
 // the last comment above everything else, as numpy.savetxt writes it. It is if it is the one wanted, or if a number
 // follows.
-func (f source) records(header string) (records [][]field, err error) {
+func (f *source) records(header string) (records [][]field) {
 	separators := ";,"
 	if header != "" {
 		separators = "\t;,"
@@ -1010,7 +997,8 @@ func (f source) records(header string) (records [][]field, err error) {
 	first, comment, title := "", 0, ""
 	for i, line := range lines {
 		if !utf8.ValidString(line) || strings.Contains(line, "\x00") {
-			return nil, field{file: f.name, line: i + 1}.wrong(errors.New("not UTF-8, perhaps UTF-16; want UTF-8"))
+			field{of: f, line: i + 1}.want(false, "not UTF-8, perhaps UTF-16; want UTF-8")
+			return nil
 		}
 		before, after, found := strings.Cut(line, "#")
 		if found && (header == "" || strings.TrimSpace(before) == "") {
@@ -1033,15 +1021,16 @@ func (f source) records(header string) (records [][]field, err error) {
 	for {
 		texts, err := r.Read()
 		if err == io.EOF {
-			return records, f.err
+			return records
 		}
 		if bad, ok := errors.AsType[*csv.ParseError](err); ok {
-			return nil, field{"", f.name, bad.Line, bad.Column}.wrong(bad.Err)
+			field{"", f, bad.Line, bad.Column}.want(false, "%v", bad.Err)
+			return nil
 		}
 		fields := make([]field, len(texts))
 		for i, text := range texts {
 			line, column := r.FieldPos(i)
-			fields[i] = field{strings.TrimSpace(text), f.name, line, column}
+			fields[i] = field{strings.TrimSpace(text), f, line, column}
 		}
 		if last := len(fields) - 1; comma == ' ' && fields[last].text == "" {
 			fields = fields[:last]
@@ -1071,10 +1060,11 @@ const anyNames = "with the names of the columns"
 // unless that is anyNames. Names of columns are distinct, no numbers, and without the marks : | [ ] of [DAG.Format].
 // Names of rows, as R writes them, are left out: those below an empty first name, or distinct ones that the header has
 // no name for.
-func (f source) table(header string) (names []string, rows [][]field, err error) {
-	all, err := f.records(header)
-	if err = cmp.Or(err, want(len(all) > 0, "%s: empty, want the header %s", f.name, header)); err != nil {
-		return nil, nil, err
+func (f *source) table(header string) (names []string, rows [][]field) {
+	all := f.records(header)
+	f.want(len(all) > 0, "empty, want the header %s", header)
+	if f.err != nil {
+		return nil, nil
 	}
 	head, rows := all[0], all[1:]
 	unnamed, first, longer, skip := head[0].text == "", map[string]bool{}, len(rows) > 1, 0
@@ -1089,30 +1079,25 @@ func (f source) table(header string) (names []string, rows [][]field, err error)
 	}
 	seen := map[string]bool{}
 	for i, f := range head {
-		_, number := f.finite("")
+		x, err := strconv.ParseFloat(f.text, 64)
 		unusable := func(r rune) bool { return !unicode.IsPrint(r) || strings.ContainsRune(":|[]", r) }
-		err = cmp.Or(err, f.wrong(cmp.Or(
-			want(number != nil, "header has the number %s, want the names of the columns", f.text),
-			want(f.text != "", "column %d has no name", i+1),
-			want(!strings.ContainsFunc(f.text, unusable),
-				"column %d is called %q, want printable characters other than : | [ ]", i+1, f.text),
-			want(!seen[f.text], "two columns are called %q", f.text),
-		)))
+		f.want(err != nil || !finite(x), "header has the number %s, want the names of the columns", f.text)
+		f.want(f.text != "", "column %d has no name", i+1)
+		f.want(!strings.ContainsFunc(f.text, unusable),
+			"column %d is called %q, want printable characters other than : | [ ]", i+1, f.text)
+		f.want(!seen[f.text], "two columns are called %q", f.text)
 		seen[f.text], names = true, append(names, f.text)
 	}
 	text := strings.Join(names, ",")
-	if header != anyNames && text != header {
-		err = line(head).wrong(want(false, "header is %q, want %s", text, header))
-	}
+	line(head).want(header == anyNames || text == header, "header is %q, want %s", text, header)
 	for i, row := range rows {
-		err = cmp.Or(err,
-			line(row).wrong(want(len(row)-skip == len(names), "%d fields, want %d, %s", len(row)-skip, len(names), text)))
+		line(row).want(len(row)-skip == len(names), "%d fields, want %d, %s", len(row)-skip, len(names), text)
 		rows[i] = row[skip:]
 	}
-	if err != nil {
-		return nil, nil, err
+	if f.err != nil {
+		return nil, nil
 	}
-	return names, rows, nil
+	return names, rows
 }
 
 // Explicit is a pointed DAG given by its edges. Its states are the nodes, one entry, the node's rank in ascending
@@ -1252,42 +1237,31 @@ func (e *Explicit) Forward(dst, s []int) []int {
 }
 
 // parseExplicit reads a graph in the format that [ParseEnv] describes.
-func parseExplicit(file source, floor float64) (*Explicit, error) {
+func parseExplicit(file *source, floor float64) *Explicit {
 	var edges [][2]int
 	rewards, labels := map[int]float64{}, map[int]string{}
-	rows, err := file.records("")
-	for _, row := range rows {
+	for _, row := range file.records("") {
 		if len(row) != 3 || !slices.Contains([]string{"edge", "reward", "name"}, row[0].text) {
-			const wanted = "edge FROM TO, reward NODE R, or name NODE LABEL"
-			return nil, line(row).wrong(want(false, "line is %q, want %s", row, wanted))
+			line(row).want(false, "line is %q, want edge FROM TO, reward NODE R, or name NODE LABEL", row)
+			break
 		}
-		node, err := row[1].number("node")
+		node := row[1].number("node")
 		_, rewarded := rewards[node]
 		_, named := labels[node]
 		switch row[0].text {
 		case "edge":
-			to, wrong := row[2].number("node")
-			edges, err = append(edges, [2]int{node, to}), cmp.Or(err, wrong)
+			edges = append(edges, [2]int{node, row[2].number("node")})
 		case "reward":
-			reward, wrong := row[2].finite("reward")
-			rewards[node] = reward
-			err = cmp.Or(err, wrong, line(row).wrong(want(!rewarded, "node %d has two rewards", node)))
+			rewards[node] = row[2].finite("reward")
+			line(row).want(!rewarded, "node %d has two rewards", node)
 		case "name":
 			labels[node] = row[2].text
-			err = cmp.Or(err, line(row).wrong(want(!named, "node %d has two names", node)))
+			line(row).want(!named, "node %d has two names", node)
 		}
-		if err != nil {
-			return nil, err
-		}
-	}
-	if err != nil {
-		return nil, err
 	}
 	e, err := newExplicit(edges, rewards, labels, floor)
-	if err != nil {
-		return nil, fmt.Errorf("gfn: %s: %s", file.name, strings.TrimPrefix(err.Error(), "gfn: "))
-	}
-	return e, nil
+	file.want(err == nil, "%v", err)
+	return e
 }
 
 // maxNodes bounds the nodes of a [DAG], whose parent sets are entries of a state.
@@ -1495,19 +1469,18 @@ func Simulate(nodes, samples int, edges, noise float64, seed uint64) (*Data, err
 // line, and the column by its name or by the place where it begins.
 func ReadData(r io.Reader, name string) (*Data, error) {
 	file := readSource(r, name)
-	names, rows, err := file.table(anyNames)
+	names, rows := file.table(anyNames)
 	d := &Data{Names: names}
 	for _, fields := range rows {
 		row := make([]float64, len(names))
 		for j, name := range names {
 			f := line(fields) // a column with a name needs no number
 			f.text = fields[j].text
-			v, wrong := f.finite(name)
-			row[j], err = v, cmp.Or(err, wrong)
+			row[j] = f.finite(name)
 		}
 		d.Rows = append(d.Rows, row)
 	}
-	return d, err
+	return d, file.err
 }
 
 // column returns column j less its mean, and the mean. It subtracts the mean twice: the second mean corrects the
@@ -1704,7 +1677,7 @@ func Deviation(a, b [][]float64) (rms, most float64) {
 // given the file that the key file names.
 type environment struct {
 	name, about string
-	declare     func(keys *flag.FlagSet) func(file source) (Env, error)
+	declare     func(keys *flag.FlagSet) func(file *source) (Env, error)
 }
 
 var environments = []environment{
@@ -1730,9 +1703,9 @@ func Register(name, about string, declare func(keys *flag.FlagSet) func() (Env, 
 	if _, err := findEnvironment(name, nil); err == nil || name == "" || strings.ContainsAny(name, ":,=") {
 		panic(fmt.Sprintf("gfn: Register: %q is taken, empty, or has : , or = in it", name))
 	}
-	environments = append(environments, environment{name, about, func(keys *flag.FlagSet) func(source) (Env, error) {
+	environments = append(environments, environment{name, about, func(keys *flag.FlagSet) func(*source) (Env, error) {
 		build := declare(keys)
-		return func(source) (Env, error) { return build() }
+		return func(*source) (Env, error) { return build() }
 	}})
 }
 
@@ -1785,7 +1758,7 @@ func (p parsed) Unwrap() Env { return p.Env }
 func ParseEnv(spec string) (Env, error) { return parseEnv(spec, readFile) }
 
 // parseEnv is ParseEnv where readFile returns a file by its name.
-func parseEnv(spec string, readFile func(name string) (source, error)) (Env, error) {
+func parseEnv(spec string, readFile func(name string) *source) (Env, error) {
 	if strings.ContainsFunc(spec, unicode.IsControl) {
 		return nil, fmt.Errorf("gfn: a control character in %q", spec)
 	}
@@ -1802,14 +1775,12 @@ func parseEnv(spec string, readFile func(name string) (source, error)) (Env, err
 			return nil, fmt.Errorf("gfn: %s: %w", entry.name, err)
 		}
 	}
-	var file source
+	file := new(source)
 	if f := keys.Lookup("file"); f != nil && f.Value.String() != "" {
-		if file, err = readFile(f.Value.String()); err != nil {
-			return nil, err
-		}
+		file = readFile(f.Value.String())
 	}
 	env, err := build(file)
-	if err != nil || env == nil {
+	if err = cmp.Or(file.err, err); err != nil || env == nil {
 		return nil, cmp.Or(err, want(false, "%s: the function given to Register builds no environment", name))
 	}
 	canonical, separator := name, ":"
@@ -1884,7 +1855,7 @@ func EnvHelp() string {
 	return text.String()
 }
 
-func gridKeys(keys *flag.FlagSet) func(file source) (Env, error) {
+func gridKeys(keys *flag.FlagSet) func(file *source) (Env, error) {
 	r := DefaultGridReward()
 	dim := keys.Int("dim", 2, "number of coordinates")
 	height := keys.Int("height", 8, "number of values of a coordinate")
@@ -1893,7 +1864,7 @@ func gridKeys(keys *flag.FlagSet) func(file source) (Env, error) {
 	keys.Float64Var(&r.R2, "r2", r.R2, "factor of the inner band; the cosine reward has none")
 	reward := keys.String("reward", "standard", "`standard|cosine`: bands, or ripples")
 	keys.Float64Var(&r.Floor, "floor", r.Floor, "log R (nats) where R = 0; a number below 0")
-	return func(file source) (Env, error) {
+	return func(file *source) (Env, error) {
 		r.Cosine = *reward == "cosine"
 		return NewHyperGrid(*dim, *height, r)
 	}
@@ -1903,14 +1874,14 @@ func gridKeys(keys *flag.FlagSet) func(file source) (Env, error) {
 // the reward that read makes of them and of β.
 func wordKeys(
 	keys *flag.FlagSet, reward string, length int, tokens string, beta float64,
-	read func(file source, words Words, beta float64) (WordReward, error),
-) func(file source) (Env, error) {
+	read func(file *source, words Words, beta float64) (WordReward, error),
+) func(file *source) (Env, error) {
 	*keys.String("reward", "modes", "`modes|motif|ising|factors|table`") = reward
 	n := keys.Int("length", length, "letters of a word")
 	alphabet := keys.String("tokens", tokens, "alphabet: distinct characters other than blank , ; - # \"")
 	order := keys.String("order", "append", "`append|ends|any`: left to right, at either end, in any empty slot")
 	β := keys.Float64("beta", beta, "β of the reward")
-	return func(file source) (Env, error) {
+	return func(file *source) (Env, error) {
 		words, err := NewWords(*n, *alphabet)
 		if err != nil {
 			return nil, err
@@ -1923,25 +1894,25 @@ func wordKeys(
 	}
 }
 
-func modesKeys(keys *flag.FlagSet) func(file source) (Env, error) {
+func modesKeys(keys *flag.FlagSet) func(file *source) (Env, error) {
 	keys.String("file", "", "words, separated by blanks or line ends")
 	seed := keys.Uint64("seed", 0, "without file: seed of the draw")
 	n := keys.Int("modes", 4, "without file: number of words drawn")
-	return wordKeys(keys, "modes", 4, "ACGT", 1, func(file source, words Words, beta float64) (WordReward, error) {
-		modes, err := parseWords(file, words)
-		if file.name == "" {
-			modes, err = drawModes(*n, words, *seed)
+	return wordKeys(keys, "modes", 4, "ACGT", 1, func(file *source, words Words, beta float64) (WordReward, error) {
+		modes, err := drawModes(*n, words, *seed)
+		if file.name != "" {
+			modes, err = parseWords(file, words), nil
 		}
 		reward, wrong := NewModesReward(words, modes, beta)
 		return reward, cmp.Or(err, wrong)
 	})
 }
 
-func motifKeys(keys *flag.FlagSet) func(file source) (Env, error) {
+func motifKeys(keys *flag.FlagSet) func(file *source) (Env, error) {
 	return drawnKeys(keys, "motif", "for each slot a line of a weight for each token", parseMotif, each)
 }
 
-func factorKeys(keys *flag.FlagSet) func(file source) (Env, error) {
+func factorKeys(keys *flag.FlagSet) func(file *source) (Env, error) {
 	slots := func(n int) [][]int { return append(each(n), Ring(n)...) }
 	const usage = "lines factor SLOT… : WEIGHT…; without it, of slots and pairs in a ring"
 	return drawnKeys(keys, "factors", usage, parseFactors, slots)
@@ -1951,24 +1922,24 @@ func factorKeys(keys *flag.FlagSet) func(file source) (Env, error) {
 // each list of slots.
 func drawnKeys(
 	keys *flag.FlagSet, reward, usage string,
-	parse func(source, Words) ([]Factor, error), slots func(length int) [][]int,
-) func(file source) (Env, error) {
+	parse func(*source, Words) []Factor, slots func(length int) [][]int,
+) func(file *source) (Env, error) {
 	keys.String("file", "", usage)
 	seed := keys.Uint64("seed", 0, "without file: seed of the draw")
-	return wordKeys(keys, reward, 4, "ACGT", 1, func(file source, words Words, beta float64) (WordReward, error) {
-		factors, err := parse(file, words)
-		if file.name == "" {
-			factors, err = drawFactors(slots(words.length), words, *seed)
+	return wordKeys(keys, reward, 4, "ACGT", 1, func(file *source, words Words, beta float64) (WordReward, error) {
+		factors, err := drawFactors(slots(words.length), words, *seed)
+		if file.name != "" {
+			factors, err = parse(file, words), nil
 		}
 		reward, wrong := NewFactorReward(words, factors, beta)
 		return reward, cmp.Or(err, wrong)
 	})
 }
 
-func isingKeys(keys *flag.FlagSet) func(file source) (Env, error) {
+func isingKeys(keys *flag.FlagSet) func(file *source) (Env, error) {
 	lattice := keys.String("lattice", "ring", "`ring|square`: bonds in a ring, or in an n×n torus")
 	coupling, field := keys.Float64("coupling", 1, "J"), keys.Float64("field", 0, "h")
-	return wordKeys(keys, "ising", 9, "01", 1, func(file source, words Words, beta float64) (WordReward, error) {
+	return wordKeys(keys, "ising", 9, "01", 1, func(file *source, words Words, beta float64) (WordReward, error) {
 		n, tokens, bonds := words.length, string(words.tokens), Ring(words.length)
 		err := want(len(words.tokens) == 2, "sequence: tokens are %q, want two, spin −1 and spin +1, such as 01", tokens)
 		if *lattice == "square" {
@@ -1984,14 +1955,14 @@ func isingKeys(keys *flag.FlagSet) func(file source) (Env, error) {
 	})
 }
 
-func tableKeys(keys *flag.FlagSet) func(file source) (Env, error) {
+func tableKeys(keys *flag.FlagSet) func(file *source) (Env, error) {
 	t := DefaultTable()
 	keys.String("file", "", "needed: CSV with the header word,score and a line for every word")
 	transform := keys.String("transform", "power", "`power|exp`: max(score, rmin)^β, or e^(β·score)")
 	keys.Float64Var(&t.RMax, "rmax", t.RMax, "largest reward")
 	keys.Float64Var(&t.RMin, "rmin", t.RMin, "with transform=power: scores below it are raised to it")
 	keys.Float64Var(&t.Missing, "missing", t.Missing, "score of words that the file lacks; NaN: it lacks none")
-	return wordKeys(keys, "table", 4, "ACGT", t.Beta, func(file source, words Words, beta float64) (r WordReward, err error) {
+	return wordKeys(keys, "table", 4, "ACGT", t.Beta, func(file *source, words Words, beta float64) (r WordReward, err error) {
 		if file.name == "" {
 			return r, errors.New("gfn: sequence: reward=table needs file, a CSV with the header word,score")
 		}
@@ -2000,7 +1971,7 @@ func tableKeys(keys *flag.FlagSet) func(file source) (Env, error) {
 	})
 }
 
-func dagKeys(keys *flag.FlagSet) func(file source) (Env, error) {
+func dagKeys(keys *flag.FlagSet) func(file *source) (Env, error) {
 	keys.String("file", "", "data: a line of names, then lines of numbers; tabs, commas, ; or blanks")
 	nodes := keys.Int("nodes", 5, fmt.Sprintf("without file: number of nodes, at most %d", maxNodes))
 	samples := keys.Int("samples", 100, "without file: number of observations drawn")
@@ -2009,7 +1980,7 @@ func dagKeys(keys *flag.FlagSet) func(file source) (Env, error) {
 	seed := keys.Uint64("seed", 0, "without file: seed of the draw")
 	columns := keys.String("columns", "", "`raw|centred|standardized`; by default centred of a file, raw without one")
 	penalty := keys.Float64("penalty", 0, "log prior of a graph: −penalty for each edge")
-	return func(file source) (Env, error) {
+	return func(file *source) (Env, error) {
 		data, err := ReadData(bytes.NewReader(file.text), file.name)
 		taken := "centred"
 		if file.name == "" {
@@ -2031,13 +2002,13 @@ func dagKeys(keys *flag.FlagSet) func(file source) (Env, error) {
 	}
 }
 
-func explicitKeys(keys *flag.FlagSet) func(file source) (Env, error) {
+func explicitKeys(keys *flag.FlagSet) func(file *source) (Env, error) {
 	keys.String("file", "", "lines edge FROM TO, reward NODE R, name NODE LABEL; else a graph with Z* = 112")
 	floor := keys.Float64("floor", DefaultFloor, "log R (nats) where R = 0; a number below 0")
-	return func(file source) (Env, error) {
+	return func(file *source) (Env, error) {
 		if file.name == "" {
 			return Fixture(), nil
 		}
-		return parseExplicit(file, *floor)
+		return parseExplicit(file, *floor), nil
 	}
 }

@@ -151,7 +151,7 @@ func Worst(bounds []Bound) []Bound { return worst(bounds) }
 
 // ParseEnvText is ParseEnv where every file holds text.
 func ParseEnvText(spec, text string) (Env, error) {
-	return parseEnv(spec, func(name string) (source, error) { return readSource(strings.NewReader(text), name), nil })
+	return parseEnv(spec, func(name string) *source { return readSource(strings.NewReader(text), name) })
 }
 
 // SetMaxSlots sets maxSlots until restore is called.

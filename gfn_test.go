@@ -1579,7 +1579,7 @@ func TestReadWords(t *testing.T) {
 		require.Equal(t, [][]int{{0, 0, 0}, {0, 1, 2}, {3, 3, 3}}, words, "%q", text)
 	}
 	for text, want := range map[string]string{
-		"": "w.txt has no words", "#AAA\n": "w.txt has no words", "AAA\n\nAA\n": `w.txt:3:1: word "AA" has 2 letters`,
+		"": "w.txt: no words", "#AAA\n": "w.txt: no words", "AAA\n\nAA\n": `w.txt:3:1: word "AA" has 2 letters`,
 		"AAA ACU": `w.txt:1:5: word "ACU": 'U' is none of`, "A\x00A\x00": "w.txt:1: not UTF-8, perhaps UTF-16",
 	} {
 		refusals{{failure(gfn.ReadWords(strings.NewReader(text), "w.txt", q)), want}}.check(t)

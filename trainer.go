@@ -1579,7 +1579,7 @@ func Load(r io.Reader, dir string, env Env, change func(*Running)) (*Trainer, er
 			return nil, fmt.Errorf("gfn: checkpoint: its environment, %q, is not part of this program: "+
 				"build it with the file that registers the environment (Register)", c.Env.Spec)
 		}
-		find := func(name string) (source, error) { return readRecorded(name, dir, c.Env.Checksum) }
+		find := func(name string) *source { return readRecorded(name, dir, c.Env.Checksum) }
 		if env, err = parseEnv(c.Env.Spec, find); err != nil {
 			return nil, err
 		}
@@ -1668,17 +1668,18 @@ func (t *Trainer) restore(c *checkpoint, file, data []byte) error {
 
 // readRecorded returns the file of a name and a checksum from the current directory or else from dir. It opens regular
 // files only: another may never end, or never begin.
-func readRecorded(name, dir string, sum uint32) (source, error) {
+func readRecorded(name, dir string, sum uint32) *source {
 	for _, place := range []string{name, filepath.Join(dir, name)} {
 		if info, err := os.Stat(place); err != nil || !info.Mode().IsRegular() {
 			continue
 		}
-		if file, err := readFile(place); err == nil && file.sum() == sum {
-			return source{name: name, text: file.text}, nil
+		if file := readFile(place); file.err == nil && file.sum() == sum {
+			file.name = name
+			return file
 		}
 	}
-	return source{}, fmt.Errorf("gfn: checkpoint: its data, a file %q with CRC-32 %08x, is neither here nor in %q",
-		name, sum, dir)
+	return &source{err: fmt.Errorf("gfn: checkpoint: its data, a file %q with CRC-32 %08x, is neither here nor in %q",
+		name, sum, dir)}
 }
 
 // recall fills t's memories in the order in which training filled them, so that what follows is the same bit for bit.

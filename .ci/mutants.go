@@ -1460,7 +1460,7 @@ var list = []place{
 		m("ties left out of the modes", ">= least", "> least"),
 	}},
 	{"envs.go", "readScores", []mutant{
-		m("words twice", "!math.IsNaN(scores[i])", "false"),
+		m("words twice", "math.IsNaN(scores[i])", "true"),
 	}},
 	{"envs.go", "source.records", []mutant{
 		m("byte order mark kept", `strings.TrimPrefix(string(f.text), "\ufeff")`, "string(f.text)"),
@@ -1474,8 +1474,8 @@ var list = []place{
 	{"envs.go", "source.table", []mutant{
 		m("rows without names", " || longer && len(first) == len(rows)", ""),
 		m("equal names of rows", "longer && len(first) == len(rows)", "longer"),
-		m("any header", "header != anyNames && text != header", "false"),
-		m("no place of a name", "f.wrong(cmp.Or(", "(cmp.Or("),
+		m("any header", "header == anyNames || text == header", "true"),
+		m("names stand twice", "!seen[f.text]", "true"),
 	}},
 	{"gfn.go", "States.fitting", []mutant{
 		m("any number of slots", "n+len(list) <= maxSlots", "true"),
@@ -1505,20 +1505,21 @@ var list = []place{
 	{"gfn.go", "States.AddParents", []mutant{
 		m("the first parent", "k < st.BStart[row+1]", "k < min(st.BStart[row]+1, st.BStart[row+1])"),
 	}},
-	{"envs.go", "field.wrong", []mutant{
+	{"envs.go", "field.want", []mutant{
 		m("no column", "f.column > 0", "false"),
-		m("the column of a line", "f.column > 0", "true"),
+		m("the column of a line", "f.column > 0", "f.line > 0"),
+		m("the line of a file", "f.line > 0", "true"),
+		m("the last mistake", "ok || f.of.err != nil", "ok"),
 	}},
 	{"envs.go", "field.finite", []mutant{
-		m("no place", "f.wrong(want(", "(want("),
 		m("infinite numbers", "err == nil && finite(v)", "err == nil"),
+		m("decimal points taken for commas", " && pointed != f.text", ""),
 	}},
 	{"envs.go", "field.number", []mutant{
-		m("no place", "f.wrong(want(", "(want("),
 		m("negative numbers", " && n >= 0", ""),
 	}},
 	{"envs.go", "Words.read", []mutant{
-		m("no place of a word", "f.wrong(err)", "err"),
+		m("any word", "err == nil", "true"),
 	}},
 	{"envs.go", "Register", []mutant{
 		m("names stand twice", "err == nil || name", "err == nil && false || name"),

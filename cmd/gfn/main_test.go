@@ -1064,7 +1064,7 @@ func TestEvalWords(t *testing.T) {
 	require.NoError(t, os.WriteFile(long, bytes.Repeat([]byte("AAAA\n"), 1<<22), 0o600))
 	wants := map[string]string{
 		words: "words.txt:2:1: ", long: "long.txt has more than 16777216 bytes",
-		os.DevNull: "has no words", "absent": "no such file",
+		os.DevNull: "no words", "absent": "no such file",
 	}
 	for file, want := range wants {
 		code, _, stderr := gfnRun(t, "eval", checkpoint, "-words", file)
