@@ -841,13 +841,12 @@ var list = []place{
 	{"trainer.go", "stateFlow", []mutant{m("V without α", "values: []role{stateValue}", "values: nil")}},
 	{"trainer.go", "shapedFlow", []mutant{
 		m("without log R̂", "add(dst, f.LogRhat)", "add(dst, make([]float64, len(f.LogRhat)))"),
-		m("FL-DB everywhere", "row < 0", "true"),
-		m("nowhere an intermediate reward", " || TraitsOf(st.Env).LogIntermediate != nil", ""),
+		m("nowhere an intermediate reward", "TraitsOf(st.Env).LogIntermediate != nil", "false"),
 		m("any intermediate reward", "TraitsOf(st.Env).LogIntermediate != nil", "true"),
 	}},
 	{"trainer.go", "exitFlow", []mutant{
 		m("MDB's is 0", "{ b.exitFlows(f.LogPF, dst) }", "{ clear(dst) }"),
-		m("MDB everywhere", "row < 0", "true"),
+		m("MDB everywhere", "return st.allTerminating(", `return ""; return st.allTerminating(`),
 	}},
 	{"trainer.go", "twinFlow", []mutant{
 		m("SAC's is 0", "SoftState(&b.States, f, dst)", "_ = f"),
@@ -863,7 +862,7 @@ var list = []place{
 		m("no targets of the policy", "m.Flow.values == nil", "false"),
 		m("targets of every method", "!m.Target", "false"),
 	}},
-	{"trainer.go", "States.notTerminating", []mutant{m("the source alone", "range st.Len()", "range 1")}},
+	{"trainer.go", "States.allTerminating", []mutant{m("the source alone", "range st.Len()", "range 1")}},
 	{"trainer.go", "Config.Validate", []mutant{
 		m("VarGrad of a batch of one", "max(1, method.Least)", "1"),
 		m("no method on policy only", "method.Loss == nil", "method.Name == \"\""),
@@ -1393,12 +1392,9 @@ var list = []place{
 			"t.Config.KL * rate * rate",
 			"t.Config.KL * rate * rate * rate * rate"),
 	}},
-	{"trainer.go", "ours", []mutant{
-		m("no environment checked", "return false", "return true"),
-		m("words checked", "*Sequence, ", ""),
-	}},
 	{"trainer.go", "newTrainer", []mutant{
-		m("a broken environment", "!ours(env)", "false"),
+		m("a broken environment", "err := checkEnv(env, 1<<12)", "err := error(nil)"),
+		m("words checked", "*Sequence, ", ""),
 		m("nil", "env == nil || ", ""),
 		m("a pointer that is nil", "v.IsNil()", "v.IsNil() && false"),
 	}},
