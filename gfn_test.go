@@ -3351,33 +3351,6 @@ func TestForwardLooking(t *testing.T) {
 
 // ---- policy-dependent rewards: optimum and identities (spec §4) ----
 
-// slope returns by slot the derivative of Σ log P(slots) in the logits of their rows, which begin at start: 1 at each
-// slot taken, less the probabilities of its row.
-func slope(start []int32, row []int32, taken []int32, logp []float64) []float64 {
-	d := make([]float64, len(logp))
-	for _, k := range taken {
-		d[k]++
-		for other := start[row[k]]; other < start[row[k]+1]; other++ {
-			d[other] -= math.Exp(logp[other])
-		}
-	}
-	return d
-}
-
-// slopes returns the slopes of log PF(τ) and log PB(τ|x).
-func slopes(g *gfn.Graph, τ []int, logPF, logPB []float64) (forward, backward []float64) {
-	var there, back, child []int32
-	for _, e := range τ {
-		if there = append(there, int32(e)); g.Back[e] >= 0 {
-			back = append(back, g.Back[e])
-		}
-	}
-	for _, e := range g.Edge {
-		child = append(child, g.Child[e])
-	}
-	return slope(g.FStart, g.From, there, logPF), slope(g.BStart, child, back, logPB)
-}
-
 // Facts 1 to 4 and 6 of spec §4, against sums over all trajectories.
 func TestPolicyDependentRewards(t *testing.T) {
 	onDAGs(func(rng *rand.Rand, g *gfn.Graph) {
@@ -3389,24 +3362,23 @@ func TestPolicyDependentRewards(t *testing.T) {
 				ρ[row] = math.Inf(-1)
 			}
 		}
-		// 1; 3 and 4 forward: ∇ Σ P c = Σ P (c + 1) ∇log P, and ½ ∇c² = c ∇log P
-		var J, KL float64
-		gradJ, halfTB := make([]float64, len(logPF)), make([]float64, len(logPF))
+		var J, KL float64 // 1
 		for _, τ := range all {
 			pf, pb, x := along(g, τ, logPF, logPB)
-			c := logZ + pf - g.LogR[x] - pb
-			J += math.Exp(pf) * c
+			J += math.Exp(pf) * (logZ + pf - g.LogR[x] - pb)
 			KL += math.Exp(pf) * (pf - pb - g.LogR[x] + g.LogZ())
-			slope, _ := slopes(g, τ, logPF, logPB)
-			addTo(gradJ, math.Exp(pf)*(c+1), slope)
-			addTo(halfTB, math.Exp(pf)*c, slope)
 		}
 		got, grad := g.GradJF(logPF, logPB, logZ)
 		closeTo(t, J, got, 1e-10)
 		closeTo(t, KL+logZ-g.LogZ(), got, 1e-10)
 		require.LessOrEqual(t, logZ-got, g.LogZ()+1e-12)
-		require.InDeltaSlice(t, gradJ, grad, 1e-10)
-		require.InDeltaSlice(t, halfTB, grad, 1e-10)
+		for _, direct := range []float64{1, 0} { // 3 and 4: ∇ Σ P c = Σ P (c + 1) ∇log P, and ½ ∇c² = c ∇log P
+			want := expected(g, gfn.Forward, logPF, logPB, nil, 1, func(b drawn, a []float64) {
+				pf, pb, x := along(g, b.τs[0], logPF, logPB)
+				copy(a, slices.Repeat([]float64{logZ + pf - g.LogR[x] - pb + direct}, len(a)))
+			})
+			require.InDeltaSlice(t, want, grad, 1e-10)
+		}
 		oracleJ, oracleGrad := g.GradJF(oracle, logPB, g.LogZ())
 		closeTo(t, 0, oracleJ, 1e-12)
 		require.InDeltaSlice(t, make([]float64, len(grad)), oracleGrad, 1e-12)
@@ -3427,21 +3399,28 @@ func TestPolicyDependentRewards(t *testing.T) {
 		}
 		// 3 and 4 backward, for any ρ and any log Z, and with a guide
 		for _, guide := range [][]float64{logPF, logPG} {
-			var JB float64
-			halfTB, direct := make([]float64, len(logPB)), make([]float64, len(logPB))
-			for _, τ := range all {
+			JB := 0.0
+			reward := func(τ []int) (r, c float64, x int) { // Σ R_B, and −c(τ)
 				pg, pb, x := along(g, τ, guide, logPB)
-				exit := guide[τ[len(τ)-1]]
-				p, r := math.Exp(ρ[x]+pb), pb-(pg-exit)
-				JB += p * r
-				_, slope := slopes(g, τ, logPF, logPB)
-				addTo(halfTB, -p*(logZ+pg-g.LogR[x]-pb), slope)
-				addTo(direct, p*(r+1), slope)
+				return pb - pg + guide[τ[len(τ)-1]], g.LogR[x] + pb - logZ - pg, x
+			}
+			for _, τ := range all {
+				r, _, x := reward(τ)
+				_, pb, _ := along(g, τ, guide, logPB)
+				JB += math.Exp(ρ[x]+pb) * r
 			}
 			got, grad := g.GradJB(logPB, guide, ρ)
 			closeTo(t, JB, got, 1e-10)
-			require.InDeltaSlice(t, direct, grad, 1e-10)
-			require.InDeltaSlice(t, halfTB, grad, 1e-10)
+			for _, tb := range []bool{false, true} {
+				want := expected(g, gfn.Backward, logPF, logPB, ρ, 1, func(b drawn, a []float64) {
+					r, c, _ := reward(b.τs[0])
+					if r++; tb {
+						r = c
+					}
+					copy(a, slices.Repeat([]float64{r}, len(a)))
+				})
+				require.InDeltaSlice(t, want, grad, 1e-10)
+			}
 		}
 		_, grad = g.GradJB(g.BackwardOf(logPF), logPF, g.LogTerminating(logPF))
 		require.InDeltaSlice(t, make([]float64, len(grad)), grad, 1e-12, "P*B is the optimum for PF")
@@ -3570,10 +3549,17 @@ func one(g *gfn.Graph, τs ...[]int) *gfn.Batch {
 	return b
 }
 
-// expected returns the mean over all batches of n trajectories, each with its probability p, of the policy gradient of
-// the advantages that estimate writes. Backward, walks start at x with probability ρ(x).
+// drawn is a batch of trajectories of a graph, given by their forward slots, and its probability.
+type drawn struct {
+	*gfn.Batch
+	τs [][]int
+	p  float64
+}
+
+// expected returns the mean over all batches of n trajectories, with their probabilities, of the policy gradient of the
+// advantages that estimate writes. Backward, walks start at x with probability ρ(x).
 func expected(
-	g *gfn.Graph, way gfn.Direction, logPF, logPB, ρ []float64, n int, estimate func(b *gfn.Batch, p float64, a []float64),
+	g *gfn.Graph, way gfn.Direction, logPF, logPB, ρ []float64, n int, estimate func(b drawn, a []float64),
 ) (mean []float64) {
 	if mean = make([]float64, len(logPF)); way == gfn.Backward {
 		mean = make([]float64, len(logPB))
@@ -3590,11 +3576,11 @@ func expected(
 			}
 			return
 		}
-		b, p := one(g, τs...), math.Exp(logp)
+		b := drawn{one(g, τs...), τs, math.Exp(logp)}
 		b.Evaluate(g.Policy(logPF), g.BackwardPolicy(logPB))
 		a := make([]float64, len(b.Steps))
-		estimate(b, p, a)
-		addTo(mean, p, inLogits(g, b, way, a))
+		estimate(b, a)
+		addTo(mean, b.p, inLogits(g, b.Batch, way, a))
 	}
 	choose(0)
 	return mean
@@ -3612,13 +3598,13 @@ func TestSampledGradients(t *testing.T) {
 	for way, exact := range map[gfn.Direction][]float64{gfn.Forward: forward, gfn.Backward: backward} {
 		for _, centred := range []gfn.Centring{gfn.CentreNone, gfn.CentreOthers} {
 			for _, returns := range []bool{true, false} {
-				mean := expected(g, way, logPF, logPB, ρ, 2, func(b *gfn.Batch, _ float64, a []float64) {
-					if r := rewards(b, way, 0.7); returns {
-						gfn.Returns(b, way, r, a)
+				mean := expected(g, way, logPF, logPB, ρ, 2, func(b drawn, a []float64) {
+					if r := rewards(b.Batch, way, 0.7); returns {
+						gfn.Returns(b.Batch, way, r, a)
 					} else {
-						gfn.Advantages(b, way, r, onBatch(g, b, critic), 1, a)
+						gfn.Advantages(b.Batch, way, r, onBatch(g, b.Batch, critic), 1, a)
 					}
-					gfn.Centre(b, way, a, centred)
+					gfn.Centre(b.Batch, way, a, centred)
 				})
 				require.InDeltaSlice(t, exact, mean, 1e-10)
 			}
@@ -3632,10 +3618,10 @@ func TestCentringBias(t *testing.T) {
 	g := enumerate(fork())
 	logPF, logPB := append(logs(0.3, 0.7), 0, 0), g.Backward(gfn.UniformPB)
 	_, want := g.GradJF(logPF, logPB, 0)
-	mean := expected(g, gfn.Forward, logPF, logPB, nil, 2, func(b *gfn.Batch, _ float64, a []float64) {
-		gfn.Advantages(b, gfn.Forward, rewards(b, gfn.Forward, 0), nil, 1, a)
+	mean := expected(g, gfn.Forward, logPF, logPB, nil, 2, func(b drawn, a []float64) {
+		gfn.Advantages(b.Batch, gfn.Forward, rewards(b.Batch, gfn.Forward, 0), nil, 1, a)
 		a[1], a[3] = a[0], a[2] // the exits have no choice, and must not count as steps of the mean
-		gfn.Centre(b, gfn.Forward, a, gfn.CentreBatch)
+		gfn.Centre(b.Batch, gfn.Forward, a, gfn.CentreBatch)
 	})
 	near(t, scaled(0.5, want), mean, 1e-12)
 }
@@ -3839,12 +3825,12 @@ func TestLambdaBothWays(t *testing.T) {
 			}
 			learned := func(v []float64, λ float64) (grad, step []float64) {
 				step = make([]float64, g.Len())
-				grad = expected(g, way, logPF, logPB, logρ, 1, func(b *gfn.Batch, p float64, a []float64) {
-					gfn.Advantages(b, way, rewards(b, way, logZ), onBatch(g, b, v), λ, a)
+				grad = expected(g, way, logPF, logPB, logρ, 1, func(b drawn, a []float64) {
+					gfn.Advantages(b.Batch, way, rewards(b.Batch, way, logZ), onBatch(g, b.Batch, v), λ, a)
 					dV := make([]float64, b.Len())
-					gfn.Critic(b, way, a, dV)
+					gfn.Critic(b.Batch, way, a, dV)
 					for row, x := range dV {
-						step[g.Row(b.State(nil, row))] += p * x
+						step[g.Row(b.State(nil, row))] += b.p * x
 					}
 				})
 				return grad, step
@@ -4238,7 +4224,7 @@ func TestEndpointGuide(t *testing.T) {
 			addTo(want, 1, grad)
 		}
 		for _, down := range []bool{false, true} {
-			got := expected(g, gfn.Backward, logPF, logPB, logρ, 1, func(b *gfn.Batch, _ float64, a []float64) {
+			got := expected(g, gfn.Backward, logPF, logPB, logρ, 1, func(b drawn, a []float64) {
 				v := &gfn.Flows{LogPF: b.LogPF, LogPB: b.LogPB, LogZ: logZ}
 				guide := b.Forward(g.Policy(guides[g.Row(b.State(nil, b.Endpoint(0)))]))
 				pg, r := make([]float64, len(a)), normal(rng, len(a))
@@ -4250,11 +4236,11 @@ func TestEndpointGuide(t *testing.T) {
 						c += b.LogPF[s.F] - b.LogR[s.Row]
 					}
 				}
-				gfn.RewardsB(b, v, pg, r)
+				gfn.RewardsB(b.Batch, v, pg, r)
 				require.Zero(t, r[len(r)-1], "an exit has no reward backwards")
-				gfn.Returns(b, gfn.Backward, r, a)
+				gfn.Returns(b.Batch, gfn.Backward, r, a)
 				if down {
-					gfn.ResidualB(b, v, r, a)
+					gfn.ResidualB(b.Batch, v, r, a)
 					for i := range a[:len(a)-1] { // ½ ∇c(τ)² = −c(τ) ∇log PB
 						closeTo(t, -c, a[i], 1e-12)
 					}
