@@ -22,6 +22,11 @@ import (
 	"time"
 )
 
+// From a method's name to a trained sampler: a row of Methods says what is learned and by which objective, its Kind how
+// flows follow from what is learned, and Config how large and how fast. A Trainer holds the networks. Step is one
+// iteration, Run all of them with their evaluations, and Save and Load stop and go on between any two. No formula of a
+// loss is here (losses.go, grad.go).
+
 // ---- methods ----
 
 // Method is a way of training. A row of [Methods] says what each part of an iteration does.
@@ -657,10 +662,8 @@ func (t *Trainer) end() { atomic.StoreInt32(&t.busy, 0) }
 // enumerate sets t.Graph where the space is small enough, and wraps the environment of a tabular trainer.
 func (t *Trainer) enumerate() (err error) {
 	c := &t.Config
-	if c.Limit > 0 {
-		if t.Graph, err = Enumerate(t.Env, c.Limit); err != nil && !errors.Is(err, ErrLimit) {
-			return err
-		}
+	if t.Graph, err = Enumerate(t.Env, c.Limit); err != nil && !errors.Is(err, ErrLimit) {
+		return err
 	}
 	if !c.Tabular {
 		return nil
@@ -698,9 +701,11 @@ func (t *Trainer) network(r role) *Net {
 	return n
 }
 
-// fits returns an error if the networks have more than most parameters, or a batch takes more than maxBatch bytes: 4
-// for each coordinate, action and feature of a state, and 16 for each of its units, value and cotangent. The length of
-// a trajectory is that of one by the uniform policy.
+// fits returns an error if the networks have more than most parameters, or a batch of n trajectories is foreseen to take
+// more than maxBatch bytes. With A_t actions and X_t active features of the states of one trajectory of the uniform
+// policy, and the units of all networks, each a value and a cotangent, it takes
+//
+//	n Σ_t (4 (Dim + A_t + X_t) + 16 units)
 func (t *Trainer) fits(most int) error {
 	c, shape := &t.Config, t.Env.Shape()
 	total, units := 0, 0
@@ -1243,8 +1248,11 @@ func (t *Trainer) evaluation() Evaluation {
 	return e
 }
 
-// EvaluateSampled returns the metrics of n sampled trajectories, for spaces of any size. With a graph, Samples compares
-// them with the exact target.
+// EvaluateSampled returns the metrics of n trajectories τ ∼ PF with their endpoints x, for spaces of any size:
+//
+//	ELBO ≈ (1/n) Σ_τ (log R(x) + log PB(τ|x) − log PF(τ))    E[log R] ≈ (1/n) Σ_τ log R(x)    E[R] ≈ (1/n) Σ_τ R(x)
+//
+// With a graph, Samples compares them with the exact target.
 func (t *Trainer) EvaluateSampled(ctx context.Context, n int, seed uint64) (Evaluation, error) {
 	e, none := t.evaluation(), math.NaN()
 	ends, target := new(States), []float64(nil)
