@@ -201,8 +201,8 @@ func (g *HyperGrid) Format(s []int) string {
 	return strings.ReplaceAll(strings.Trim(fmt.Sprint(s), "[]"), " ", ",")
 }
 
-// Words are the K^L words of length L over K tokens. A word lists token numbers 0…K−1; where it may be unfinished, K
-// stands for an empty slot.
+// Words are the K^L words of length L over K tokens. A word lists token numbers 0…K−1; where it may be unfinished,
+// K stands for an empty slot.
 type Words struct {
 	length int
 	tokens []rune
@@ -800,7 +800,8 @@ func parseMotif(file *source, words Words) (factors []Factor) {
 	if file.err != nil {
 		file.err = fmt.Errorf("%w: a line is a slot, with a weight for each of the tokens %s", file.err, string(words.tokens))
 	}
-	file.want(len(factors) == words.length, "%d lines of weights, want one for each of %d slots", len(factors), words.length)
+	n := len(factors)
+	file.want(n == words.length, "%d lines of weights, want one for each of %d slots", n, words.length)
 	return factors
 }
 
@@ -899,8 +900,8 @@ func drawModes(n int, words Words, seed uint64) (modes [][]int, err error) {
 // maxFile bounds the bytes of a file.
 const maxFile = 64 << 20
 
-// source is a text, the name of the file it came from, and the first mistake in it. What is read of it means nothing
-// where there is one.
+// source is a text, the name of the file it came from, and the first mistake in it. If there is one, what was read means
+// nothing.
 type source struct {
 	name string
 	text []byte
@@ -920,7 +921,7 @@ func (f field) String() string { return f.text }
 // line stands for the line of fields.
 func line(fields []field) field { return field{"", fields[0].of, fields[0].line, 0} }
 
-// want notes the mistake at f that a text says what is wrong with, unless ok or one is known.
+// want notes what is wrong at f, if ok is false and no mistake is known yet.
 func (f field) want(ok bool, format string, args ...any) {
 	if ok || f.of.err != nil {
 		return
@@ -1289,8 +1290,8 @@ type term struct {
 	value   float64
 }
 
-// NewDAG returns the graphs on 1 to 31 nodes of these names. The score of a node given its parents, bit u for node u, is
-// finite, pure, and safe for concurrent use; such scores are cached.
+// NewDAG returns the graphs on 1 to 31 nodes of these names. The score of a node given its parents, bit u for node u,
+// is finite, pure, and safe for concurrent use; scores are cached.
 func NewDAG(names []string, score func(node int, parents uint32) float64) (*DAG, error) {
 	n := len(names)
 	err := cmp.Or(want(n >= 1 && n <= maxNodes, "dag: %d nodes, want 1 to %d", n, maxNodes),
@@ -1693,9 +1694,9 @@ var environments = []environment{
 
 // Register adds an environment to [ParseEnv] and [EnvHelp], and so to every command of cmd/gfn. It is meant for an init
 // function. declare declares the keys, each with its default and a line of help, on a set of flags. What it returns is
-// called when they are set, and builds the environment. The same keys must always build the same environment. [ParseEnv]
-// takes the checksum of the file that a key called file names; an environment that reads others should report theirs
-// in [Traits].
+// called when they are set, and builds the environment. The same keys must always build the same environment.
+// [ParseEnv] takes the checksum of the file that a key called file names; an environment that reads others should
+// report theirs in [Traits].
 //
 // A checkpoint holds the environment's spec, so every program that registers the name can load it. Register panics if
 // the name stands twice, is empty, or has one of the marks : , = in it.
@@ -1817,7 +1818,8 @@ func setKey(keys *flag.FlagSet, item string) error {
 		return fmt.Errorf("unknown key %q, want one of %s", key, strings.Join(known, ", "))
 	}
 	wanted, _ := flag.UnquoteUsage(f) // int, float, … or one|of|these
-	if names := strings.Split(wanted, "|"); len(names) > 1 && !slices.Contains(names, value) || keys.Set(key, value) != nil {
+	names := strings.Split(wanted, "|")
+	if len(names) > 1 && !slices.Contains(names, value) || keys.Set(key, value) != nil {
 		return fmt.Errorf("%s is %q, want %s", key, value, wanted)
 	}
 	return nil
@@ -1962,9 +1964,9 @@ func tableKeys(keys *flag.FlagSet) func(file *source) (Env, error) {
 	keys.Float64Var(&t.RMax, "rmax", t.RMax, "largest reward")
 	keys.Float64Var(&t.RMin, "rmin", t.RMin, "with transform=power: scores below it are raised to it")
 	keys.Float64Var(&t.Missing, "missing", t.Missing, "score of words that the file lacks; NaN: it lacks none")
-	return wordKeys(keys, "table", 4, "ACGT", t.Beta, func(file *source, words Words, beta float64) (r WordReward, err error) {
+	return wordKeys(keys, "table", 4, "ACGT", t.Beta, func(file *source, words Words, beta float64) (WordReward, error) {
 		if file.name == "" {
-			return r, errors.New("gfn: sequence: reward=table needs file, a CSV with the header word,score")
+			return WordReward{}, errors.New("gfn: sequence: reward=table needs file, a CSV with the header word,score")
 		}
 		t.Beta, t.Exp = beta, *transform == "exp"
 		return NewTableReward(words, bytes.NewReader(file.text), file.name, t)

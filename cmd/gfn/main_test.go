@@ -259,7 +259,7 @@ func TestHelpFigures(t *testing.T) {
 		}
 		for _, row := range rows.FindAllStringSubmatch(table, -1) {
 			if args[0] != "check" && args[0] != "compare" && !strings.HasPrefix(row[1], "A") {
-				assert.True(t, regexp.MustCompile(` \| +`+regexp.QuoteMeta(row[1])+` \| `).MatchString(help), "%s of %s", row[1], args)
+				assert.Regexp(t, ` \| +`+regexp.QuoteMeta(row[1])+` \| `, help, args)
 			}
 		}
 	}
