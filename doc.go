@@ -144,7 +144,7 @@
 //	3   losses and cotangents are their definitions'    DB TB SubTB FM FLDB MDB …     TestObjectives
 //	3   losses and cotangents are 0 at the optimum      DB TB SubTB FM …              TestZeroAtOptimum
 //	3   λ → ∞ is TB                                     SubTB                         TestObjectives
-//	3   it is TB at its own estimate of log Z           VarGrad                       TestVarGradIsTBAtItsEstimate
+//	3   it is TB at its own estimate of log Z           VarGrad                       TestObjectives
 //	4   facts 1 to 4                                    Graph.GradJF, Graph.GradJB    TestPolicyDependentRewards
 //	4   fact 5                                          Advantages                    TestLambdaBothWays
 //	4   sampled gradients have the exact ones as means  PolicyGradient                TestSampledGradients
@@ -161,7 +161,7 @@
 //	5   residuals within a range certify the sampler    ResidualCertificate           TestResidualCertificate
 //	5   improvement bounds are nearly attained          Improvement                   TestImprovementBoundsAreTight
 //	6   corrected samples R/Z*, uncorrected n(x) R(x)   Graph.SoftValue               TestSoftValue
-//	6   control is α times balance                      PCL SQL PiSQL FLDB            TestControlIsBalance
+//	6   control is α times balance                      PCL SQL PiSQL FLDB            TestObjectives
 //	6   critics and actor by their definition           SAC                           TestSACByDefinition
 //	7   the policy samples R/Z*, or d(x) g(x) R(x)      Graph.RandomPolicyEvaluation  TestRandomPolicyEvaluation
 //	8   the law of the edits                            Editor.Policy                 TestEditorByDefinition
