@@ -474,6 +474,14 @@ func draw(env gfn.Env, pf gfn.Policy, n int, s gfn.Sampling) *gfn.Batch {
 	return b
 }
 
+// states returns the states of g by row.
+func states(g *gfn.Graph) (all [][]int) {
+	for row := range g.Len() {
+		all = append(all, g.State(nil, row))
+	}
+	return all
+}
+
 // terminating returns the rows of terminating states.
 func terminating(g *gfn.Graph) (rows []int) {
 	for row := range g.Len() {
@@ -1064,28 +1072,26 @@ func empirical(g *gfn.Graph, b *gfn.Batch) gfn.Empirical {
 func TestEmpirical(t *testing.T) {
 	g := enumerate(parse("hypergrid:dim=2,height=8"))
 	oracle := g.Policy(g.ForwardOf(g.Backward(gfn.UniformPB)))
-	var tv, jsd, distinct, modes, reward float64
 	var e gfn.Empirical
+	mean := make([]float64, 5) // of what the runs score
 	const runs = 100
 	for seed := range uint64(runs) {
 		b := draw(g.Env, oracle, 100, gfn.Sampling{Seed: seed})
 		e = empirical(g, b)
-		different, mean := map[string]bool{}, 0.0
+		different, reward := map[string]bool{}, 0.0
 		for i := range b.Trajectories() {
 			different[b.Format(b.Endpoint(i))] = true
-			mean += math.Exp(b.LogR[b.Endpoint(i)]) / 100
+			reward += math.Exp(b.LogR[b.Endpoint(i)]) / 100
 		}
-		require.InDelta(t, math.Log(mean), e.LogMeanReward, 1e-12)
+		require.InDelta(t, math.Log(reward), e.LogMeanReward, 1e-12)
 		require.EqualValues(t, len(different), e.Distinct)
-		tv, jsd, distinct = tv+e.TV/runs, jsd+e.JSD/runs, distinct+e.Distinct/runs
-		modes, reward = modes+e.Modes/runs, reward+math.Exp(e.LogMeanReward)/runs
+		addTo(mean, 1.0/runs, []float64{e.TV, e.JSD, e.Distinct, e.Modes, reward})
 	}
-	require.InDelta(t, e.TVPerfect, tv, 0.01)
-	require.InDelta(t, e.JSDPerfect, jsd, 0.005)
-	require.InDelta(t, e.DistinctPerfect, distinct, 0.7)
-	require.InDelta(t, e.ModesPerfect, modes, 0.05)
-	exact := g.Metrics(g.Forward(oracle), g.Backward(gfn.UniformPB), 0).LogMeanRewardExact
-	require.InDelta(t, 1, reward/math.Exp(exact), 0.02)
+	exact := math.Exp(g.Metrics(g.Forward(oracle), g.Backward(gfn.UniformPB), 0).LogMeanRewardExact)
+	want := []float64{e.TVPerfect, e.JSDPerfect, e.DistinctPerfect, e.ModesPerfect, exact}
+	for i, scatter := range []float64{0.01, 0.005, 0.7, 0.05, 0.02 * exact} {
+		require.InDelta(t, want[i], mean[i], scatter)
+	}
 	require.Greater(t, e.TVPerfect, 0.1, "100 samples of 64 states are far from their law")
 	require.Len(t, g.Modes(), 4)
 }
@@ -1095,11 +1101,7 @@ func TestEstimateLogTerminating(t *testing.T) {
 	rng := rand.New(rand.NewPCG(5, 0))
 	g := enumerate(parse("hypergrid:dim=2,height=3"))
 	logPF := randomPF(rng, g)
-	var endpoints [][]int
-	var want []float64
-	for _, row := range terminating(g) {
-		endpoints, want = append(endpoints, g.State(nil, row)), append(want, g.LogTerminating(logPF)[row])
-	}
+	endpoints, want := states(g), g.LogTerminating(logPF)
 	pb := g.BackwardPolicy(g.BackwardOf(logPF))
 	exact, none, err := gfn.EstimateLogTerminating(g.Env, g.Policy(logPF), pb, endpoints, 1, 0)
 	require.NoError(t, err)
@@ -1202,9 +1204,7 @@ func TestSampleStreams(t *testing.T) {
 	}
 	_, _, err := tr.LogTerminating([][]int{{0, 8}}, 1, 0)
 	require.ErrorContains(t, err, "is not a terminating state")
-	for row := range tr.Graph.Len() {
-		objects = append(objects, tr.Graph.State(nil, row))
-	}
+	objects = states(tr.Graph)
 	exact := estimate(1, 0)
 	require.InDelta(t, 0, gfn.LogSumExp(exact), 1e-12)
 	tr.Graph = nil // as if it were too large
@@ -1283,18 +1283,16 @@ func TestHyperGridConstants(t *testing.T) {
 		{4, 8, 0.1, 6.344934, 16}, {4, 16, 0.1, 9.063417, 16}, {4, 20, 0.001, 8.643297, 256},
 		{4, 32, 0.01, 10.733038, 1296}, {4, 32, 0.1, 11.850951, 1296},
 	} {
-		t.Run(fmt.Sprintf("%d^%d R0=%v", c.height, c.dim, c.r0), func(t *testing.T) {
-			env := must(gfn.NewHyperGrid(c.dim, c.height, gfn.GridReward{R0: c.r0, R1: 0.5, R2: 2, Floor: -50}))
-			sum, modes := 0.0, 0
-			envStates(c.dim, c.height, func(s []int) {
-				sum += math.Exp(env.LogReward(s))
-				if env.Traits().Mode(s) {
-					modes++
-				}
-			})
-			require.InDelta(t, c.logZ, math.Log(sum), 5e-7)
-			require.Equal(t, c.modes, modes)
+		env := must(gfn.NewHyperGrid(c.dim, c.height, gfn.GridReward{R0: c.r0, R1: 0.5, R2: 2, Floor: -50}))
+		sum, modes := 0.0, 0
+		envStates(c.dim, c.height, func(s []int) {
+			sum += math.Exp(env.LogReward(s))
+			if env.Traits().Mode(s) {
+				modes++
+			}
 		})
+		require.InDelta(t, c.logZ, math.Log(sum), 5e-7, "%+v", c)
+		require.Equal(t, c.modes, modes, "%+v", c)
 	}
 }
 
@@ -1906,8 +1904,7 @@ func TestRealTables(t *testing.T) {
 		{"tfbind8-six6.csv", "length=8,tokens=ACGT", 11.46215, 3.31995, 87381, 328},
 		{"qm9str.csv", "length=5,tokens=ABCDEFGHIJK,beta=5", 9.62412, 0.203214, 177156, 805},
 	} {
-		env := gfn.Unwrap(parse("sequence:reward=table," + c.keys + ",file=" + realData(t, c.file))).(*gfn.Sequence)
-		g := must(gfn.Enumerate(env, 1<<20))
+		g := enumerate(parse("sequence:reward=table," + c.keys + ",file=" + realData(t, c.file)))
 		require.Equal(t, c.states, g.Len())
 		require.InDelta(t, c.logZ, g.LogZ(), 5e-6, c.file)
 		mean, least := 0.0, 0.0
@@ -1917,13 +1914,7 @@ func TestRealTables(t *testing.T) {
 		}
 		require.InEpsilon(t, c.mean, mean, 5e-6, c.file)
 		require.Greater(t, least, -50.0, c.file)
-		modes := 0
-		envStates(env.Shape().Dim, env.Shape().Features/env.Shape().Dim, func(word []int) {
-			if env.Traits().Mode(word) {
-				modes++
-			}
-		})
-		require.Equal(t, c.modes, modes, c.file)
+		require.Len(t, g.Modes(), c.modes, c.file)
 	}
 }
 
@@ -2135,13 +2126,7 @@ func acyclic(s []int) bool {
 }
 
 // dags lists the states of all DAGs on n nodes.
-func dags(n int) (all [][]int) {
-	g := enumerate(dag(fmt.Sprintf("nodes=%d", n)))
-	for row := range g.Len() {
-		all = append(all, g.State(nil, row))
-	}
-	return all
-}
+func dags(n int) [][]int { return states(enumerate(dag(fmt.Sprintf("nodes=%d", n)))) }
 
 func edges(s []int) (n int) {
 	for _, parents := range s {
@@ -2515,7 +2500,8 @@ func TestSimulate(t *testing.T) {
 
 // Root mean square and most, over the pairs of different nodes.
 func TestDeviation(t *testing.T) {
-	rms, most := gfn.Deviation([][]float64{{0, 1, 0}, {0.5, 0, 0}, {0, 0, 0}}, [][]float64{{0, 0, 0}, {0, 0, 0}, {0, 0, 0}})
+	zero := [][]float64{{0, 0, 0}, {0, 0, 0}, {0, 0, 0}}
+	rms, most := gfn.Deviation([][]float64{{0, 1, 0}, {0.5, 0, 0}, {0, 0, 0}}, zero)
 	require.InDeltaSlice(t, []float64{math.Sqrt(1.25 / 6), 1}, []float64{rms, most}, 1e-15)
 	rms, most = gfn.Deviation([][]float64{{0}}, [][]float64{{0}})
 	require.Equal(t, []float64{0, 0}, []float64{rms, most})
@@ -2968,10 +2954,7 @@ func TestInitialisation(t *testing.T) {
 	m := gfn.NewMLP(rand.NewPCG(2, 2), 100, 400, 9)
 	layer := func(p []float64, in int) {
 		bound := 1 / math.Sqrt(float64(in))
-		least, most, sum := slices.Min(p), slices.Max(p), 0.0
-		for _, x := range p {
-			sum += x
-		}
+		least, most, sum := slices.Min(p), slices.Max(p), dot(p, slices.Repeat([]float64{1}, len(p)))
 		require.True(t, -bound <= least && least < -0.97*bound && 0.97*bound < most && most <= bound)
 		require.InDelta(t, 0, sum/float64(len(p)), 4*bound/math.Sqrt(3*float64(len(p))))
 	}
@@ -3125,10 +3108,7 @@ func atEstimate(b *gfn.Batch, v *gfn.Flows) float64 {
 // byExits is DB with the flows that exits imply.
 func byExits(b *gfn.Batch, v *gfn.Flows) float64 {
 	own := *v
-	own.LogF = nil
-	for row, r := range b.LogR {
-		own.LogF = append(own.LogF, r-v.LogPF[b.Exit(row)])
-	}
+	own.LogF = control{b: b, α: 1}.byExit(v.LogPF)
 	return pairs(edge, false)(b, &own)
 }
 
@@ -3707,10 +3687,7 @@ func TestGradientVariance(t *testing.T) {
 	require.Greater(t, zero[0], 2*zero[1])
 	require.InDeltaSlice(t, late[2:], zero[2:], 1e-6, "with a critic log Z cancels")
 	for _, v := range [][]float64{early, late} {
-		require.Greater(t, v[2], v[3])
-		require.Greater(t, v[3], v[4])
-		require.Greater(t, v[2], v[5])
-		require.Greater(t, v[5], v[6])
+		require.True(t, v[2] > v[3] && v[3] > v[4] && v[2] > v[5] && v[5] > v[6], "%v", v)
 	}
 }
 
@@ -3723,11 +3700,9 @@ func gradientVariance(t *testing.T, iterations int, withLogZ bool) (traces []flo
 	g := tr.Graph
 	logPF, logPB := tr.Policies()
 	learned, logZ := tr.Value(), tr.LogZ()
-	if !withLogZ {
+	if !withLogZ { // V goes with log Z
+		addTo(learned, -logZ, slices.Repeat([]float64{1}, g.Len()))
 		logZ = 0
-		for row := range learned { // V goes with log Z
-			learned[row] -= tr.LogZ()
-		}
 	}
 	r := g.RewardF(logPF, logPB, logZ)
 	exact := g.Value(logPF, r)
@@ -3750,11 +3725,9 @@ func gradientVariance(t *testing.T, iterations int, withLogZ bool) (traces []flo
 	}
 	gfn.Returns(b, gfn.Forward, rewards, a)
 	add()
-	for _, estimator := range []struct {
-		v []float64
-		λ float64
-	}{{make([]float64, g.Len()), 1}, {learned, 1}, {learned, 0.9}, {learned, 0}, {exact, 1}, {exact, 0}} {
-		gfn.Advantages(b, gfn.Forward, rewards, onBatch(g, b, estimator.v), estimator.λ, a)
+	critics := [][]float64{make([]float64, g.Len()), learned, learned, learned, exact, exact}
+	for i, λ := range []float64{1, 1, 0.9, 0, 1, 0} {
+		gfn.Advantages(b, gfn.Forward, rewards, onBatch(g, b, critics[i]), λ, a)
 		add()
 	}
 	return traces
@@ -4978,11 +4951,7 @@ func TestLogGOfBatches(t *testing.T) {
 		g := enumerate(env)
 		want := must(g.LogG(nil))
 		b := draw(env, gfn.UniformPF, 3, gfn.Sampling{})
-		ends := [][]int{}
-		for _, row := range terminating(g)[:min(5, len(terminating(g)))] {
-			ends = append(ends, g.State(nil, row))
-		}
-		require.NoError(t, b.SampleBackward(gfn.UniformPB, ends, gfn.Sampling{Seed: 1}))
+		require.NoError(t, b.SampleBackward(gfn.UniformPB, endpoints(b), gfn.Sampling{Seed: 1}))
 		b.Add(g.State(nil, g.Len()-1)) // of which nothing is joined
 		require.NoError(t, b.AddChildren())
 		got := must(b.LogG([]float64{3}))
@@ -5539,8 +5508,7 @@ func TestBackwardPolicyLearns(t *testing.T) {
 // Trajectories are those of PF at the temperature, with ε between its two values.
 func TestExplorationInTraining(t *testing.T) {
 	c := quick("tb-u")
-	c.Seed, c.Replay, c.Epsilon, c.EpsilonEnd, c.Temperature = 3, 0, 0.8, 0.2, 2
-	c.LR = 0.1
+	c.Seed, c.Replay, c.Epsilon, c.EpsilonEnd, c.Temperature, c.LR = 3, 0, 0.8, 0.2, 2, 0.1
 	tr := trainer(parse(small[0]), c)
 	for k := range 8 {
 		b := batchOf(tr.Env)
@@ -5674,15 +5642,11 @@ func TestTrustRegionTraining(t *testing.T) {
 }
 
 func TestClipAndSchedules(t *testing.T) {
-	g := []float64{3, 4}
-	gfn.Clip(g, 0)
-	gfn.Clip(g, 5)
-	gfn.Clip(g, 6)
-	require.Equal(t, []float64{3, 4}, g)
-	gfn.Clip(g, 2.5)
-	require.InDeltaSlice(t, []float64{1.5, 2}, g, 1e-15)
-	gfn.Clip(g, 1)
-	require.InDeltaSlice(t, []float64{0.6, 0.8}, g, 1e-15)
+	for most, want := range map[float64][]float64{0: {3, 4}, 5: {3, 4}, 6: {3, 4}, 2.5: {1.5, 2}, 1: {0.6, 0.8}} {
+		g := []float64{3, 4}
+		gfn.Clip(g, most)
+		require.InDeltaSlice(t, want, g, 1e-15)
+	}
 	c := quick("tb-b")
 	c.Clip = 1e-3
 	tr := trainer(parse(small[0]), c)
@@ -6044,22 +6008,17 @@ func TestParallelPanics(t *testing.T) {
 		}
 	}
 	// features that turn wrong in training
-	wrong := false
+	var wrong []int
 	env := alter(parse("hypergrid:dim=2,height=8"), func(e *variant) {
 		features := e.features
-		e.features = func(dst, s []int) []int {
-			if wrong {
-				return append(dst, 1<<20)
-			}
-			return features(dst, s)
-		}
+		e.features = func(dst, s []int) []int { return append(features(dst, s), wrong...) }
 	})
 	c := quick("tb-u")
 	c.Workers, c.Hidden = 2, 160
 	tr := trainer(env, c)
-	wrong = true
+	wrong = []int{1 << 20}
 	require.Panics(t, func() { tr.Step() })
-	wrong = false
+	wrong = nil
 	require.NoError(t, failure(tr.Step()))
 }
 
@@ -6763,8 +6722,7 @@ var small = []string{
 func cell(method, spec string, env gfn.Env, tabular bool) gfn.Evaluation {
 	c := gfn.DefaultConfig(method)
 	c.Iterations, c.Batch, c.EvalEvery, c.Workers, c.Tabular = 1000, 64, 0, 1, tabular
-	c.Hidden, c.HiddenV = 32, 32
-	c.LR, c.LRV = 0.01, 0.01
+	c.Hidden, c.HiddenV, c.LR, c.LRV = 32, 32, 0.01, 0.01
 	switch {
 	case tabular:
 		c.LR, c.LRV = 0.05, 0.05
@@ -6823,7 +6781,6 @@ func TestLearnedAgainstExact(t *testing.T) {
 			})
 		}
 	}
-	t.Log("not applicable: fm with a backward policy, uniform or learned: FM has none")
 }
 
 // At other temperatures the maximum-entropy methods learn the same policy.
