@@ -1022,10 +1022,9 @@ type Sampling struct {
 }
 
 // A Guide is the forward policy PG that a backward policy is trained against (spec §4). LogPG writes log PG(s'|s) of
-// every ordinary step of b to dst, by step, given log PF and log PB by slot; it may depend on the step's endpoint. It
-// is called once for each batch, after the batch's endpoints have been shown to Observe.
+// every ordinary step of b to dst, by step, given log PF and log PB by slot; it may depend on the step's endpoint, and on
+// the batches before. It is called once for each batch.
 type Guide interface {
-	Observe(b *Batch) error
 	LogPG(b *Batch, logPF, logPB, dst []float64)
 }
 

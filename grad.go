@@ -1,6 +1,7 @@
 package gfn
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"math/rand/v2"
@@ -303,9 +304,6 @@ func residualB(b *Batch, v *Flows, r, a []float64) {
 // Unguided is the guide PG = PF.
 type Unguided struct{}
 
-// Observe does nothing.
-func (Unguided) Observe(*Batch) error { return nil }
-
 // LogPG implements [Guide].
 func (Unguided) LogPG(b *Batch, logPF, _, dst []float64) {
 	for t, s := range b.Steps {
@@ -317,9 +315,6 @@ func (Unguided) LogPG(b *Batch, logPF, _, dst []float64) {
 // the row is scaled up to make a distribution again. States that can only exit are left alone. (The reference caps the
 // raw logit, whose effect changes with a shift of the logits.)
 type ExitCapped struct{ Cap, Threshold float64 }
-
-// Observe does nothing.
-func (ExitCapped) Observe(*Batch) error { return nil }
 
 // LogPG implements [Guide].
 func (c ExitCapped) LogPG(b *Batch, logPF, logPB, dst []float64) {
@@ -346,12 +341,13 @@ func (c ExitCapped) Policy(st *States, logPF []float64) []float64 {
 }
 
 // Replayed is the guide of sequences. PG(s→s'|x) ∝ the mean reward of the replayed endpoints that are reachable
-// from s', among the s' from which the step's endpoint x is reachable. If it does not hold x, PG = PB, so that R_B = 0.
+// from s', among the s' from which the step's endpoint x is reachable. A batch's endpoints are added first. If it has
+// forgotten x by then, PG = PB, so that R_B = 0.
 //
 // It holds at most Capacity endpoints, with repetition. When it is full it forgets the older half (the reference
-// forgets one by one). Its index holds every state from which an endpoint is reachable. Observing an endpoint and
-// guiding a trajectory each visit every ancestor of the endpoint. A word of length L has L+1 ancestors by append, at
-// most (L²+L+2)/2 at either end, and 2^L in any order.
+// forgets one by one). Its index holds every state from which an endpoint is reachable. Adding an endpoint and guiding
+// a trajectory each visit every ancestor of the endpoint. A word of length L has L+1 ancestors by append, at most
+// (L²+L+2)/2 at either end, and 2^L in any order.
 type Replayed struct {
 	Capacity int
 
@@ -362,16 +358,6 @@ type Replayed struct {
 	mark      []int32   // by row: the last walk that passed it
 	walks     int32
 	ancestors []int32
-}
-
-// Observe adds the endpoints of b.
-func (r *Replayed) Observe(b *Batch) error {
-	var s []int
-	for i := range b.Trajectories() {
-		s = b.State(s, b.Endpoint(i))
-		r.add(b.Env, s)
-	}
-	return r.index.err
 }
 
 func (r *Replayed) add(env Env, s []int) {
@@ -428,17 +414,22 @@ func (r *Replayed) above(x int) []int32 {
 	return rows
 }
 
-// LogPG implements [Guide].
+// LogPG adds the endpoints of b, and then implements [Guide].
 func (r *Replayed) LogPG(b *Batch, _, logPB, dst []float64) {
 	var s []int
 	for i := range b.Trajectories() {
 		s = b.State(s, b.Endpoint(i))
-		known := false
-		if r.index.Env != nil {
-			x := r.index.Row(s)
-			if known = x >= 0 && r.count[x] > 0; known {
-				r.above(x)
-			}
+		r.add(b.Env, s)
+	}
+	if b.err = cmp.Or(b.err, r.index.err); b.err != nil {
+		return
+	}
+	for i := range b.Trajectories() {
+		s = b.State(s, b.Endpoint(i))
+		x := r.index.Row(s)
+		known := x >= 0 && r.count[x] > 0
+		if known {
+			r.above(x)
 		}
 		eachStep(b, Forward, i, false, func(t int, row int32) {
 			switch step := b.Steps[t]; {

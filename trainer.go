@@ -1022,9 +1022,6 @@ func (t *Trainer) policyGradient() (loss float64, err error) {
 	if !t.Method.LearnPB {
 		return loss, nil
 	}
-	if err := t.guide.Observe(&t.batch); err != nil { // the replay guide adds endpoints first (spec §4)
-		return loss, err
-	}
 	endpoints := make([][]int, t.batch.Trajectories())
 	for i := range endpoints {
 		endpoints[i] = t.batch.State(nil, t.batch.Endpoint(i))
@@ -1063,6 +1060,9 @@ func (t *Trainer) reinforce(b *Batch, way Direction) (mean float64, err error) {
 	} else {
 		t.guide.LogPG(b, b.LogPF, b.LogPB, t.a)
 		RewardsB(b, v, t.a, t.r)
+	}
+	if b.err != nil { // of a replay guide
+		return 0, b.err
 	}
 	for _, r := range t.r {
 		mean += r / float64(b.Trajectories())

@@ -1077,10 +1077,6 @@ var list = []place{
 	{"grad.go", "Graph.LogVisitsB", []mutant{
 		m("walks from R", "g.LogFlows(logPB, logρ)", "g.LogFlows(logPB, g.LogR)"),
 	}},
-	{"grad.go", "Replayed.Observe", []mutant{
-		m("the first trajectory missed", "range b.Trajectories() {", "range b.Trajectories() {\nif i == 0 {\ncontinue\n}"),
-		m("the first state in place of the last", "b.Endpoint(i)", "int(b.Steps[b.Start[i]].Row)"),
-	}},
 	{"grad.go", "Replayed.above", []mutant{
 		m("parents alone", "i < len(rows); i++", "i < 1; i++"),
 		m("every walk marks the same", "r.walks++", ""),
@@ -1098,6 +1094,8 @@ var list = []place{
 		m("the newer half forgotten", "r.order[len(r.order)-len(r.order)/2:]", "r.order[:len(r.order)/2]"),
 	}},
 	{"grad.go", "Replayed.LogPG", []mutant{
+		m("the first endpoint missed", "r.add(b.Env, s)", "if i > 0 { r.add(b.Env, s) }"),
+		m("its endpoints last", "r.add(b.Env, s)", "defer r.add(b.Env, b.State(nil, b.Endpoint(i)))"),
 		m("ignorance is uniform", "dst[t] = logPB[step.B]", "dst[t] = 0"),
 		m("another endpoint's walk", "r.above(x)", "r.above(0)"),
 	}},
@@ -1363,10 +1361,6 @@ var list = []place{
 		m("log Z by J_F's own gradient, 1", "t.descendLogZ(loss)", "t.descendLogZ(1)"),
 		m("log Z stands still", "t.descendLogZ(loss)", ""),
 		m("PB stands still", "t.reinforce(&t.back, Backward)", "0, error(nil)"),
-		m("the guide is asked before it has seen the endpoints",
-			"err := t.guide.Observe(&t.batch); err", "err := error(nil); err",
-			"_, err = t.reinforce(&t.back, Backward)",
-			"_, err = t.reinforce(&t.back, Backward); if err := t.guide.Observe(&t.batch); err != nil { return loss, err }"),
 		m("walks back of the forward streams", "| 1<<63", ""),
 	}},
 	{"trainer.go", "Trainer.reinforce", []mutant{
