@@ -48,6 +48,18 @@ func must[T any](v T, err error) T {
 
 func failure[T any](_ T, err error) error { return err }
 
+// each returns f of each of a list, and list f of 0 ≤ i < n.
+func each[T, U any](all []T, f func(T) U) []U {
+	return list(len(all), func(i int) U { return f(all[i]) })
+}
+
+func list[T any](n int, f func(i int) T) (all []T) {
+	for i := range n {
+		all = append(all, f(i))
+	}
+	return all
+}
+
 func done(err error) {
 	if err != nil {
 		panic(err)
@@ -473,11 +485,8 @@ func draw(env gfn.Env, pf gfn.Policy, n int, s gfn.Sampling) *gfn.Batch {
 }
 
 // states returns the states of g by row.
-func states(g *gfn.Graph) (all [][]int) {
-	for row := range g.Len() {
-		all = append(all, g.State(nil, row))
-	}
-	return all
+func states(g *gfn.Graph) [][]int {
+	return list(g.Len(), func(row int) []int { return g.State(nil, row) })
 }
 
 // terminating returns the rows of terminating states.
@@ -491,19 +500,13 @@ func terminating(g *gfn.Graph) (rows []int) {
 }
 
 // endpoints returns the endpoints of the trajectories of b.
-func endpoints(b *gfn.Batch) (all [][]int) {
-	for i := range b.Trajectories() {
-		all = append(all, b.State(nil, b.Endpoint(i)))
-	}
-	return all
+func endpoints(b *gfn.Batch) [][]int {
+	return list(b.Trajectories(), func(i int) []int { return b.State(nil, b.Endpoint(i)) })
 }
 
 // onBatch returns by row of b what a table has by row of g.
-func onBatch(g *gfn.Graph, b *gfn.Batch, table []float64) (rows []float64) {
-	for row := range b.Len() {
-		rows = append(rows, table[g.Row(b.State(nil, row))])
-	}
-	return rows
+func onBatch(g *gfn.Graph, b *gfn.Batch, table []float64) []float64 {
+	return list(b.Len(), func(row int) float64 { return table[g.Row(b.State(nil, row))] })
 }
 
 // onDAGs runs a test on many random graphs.
@@ -579,12 +582,7 @@ func near(t *testing.T, want, got []float64, tolerance float64, msg ...any) {
 }
 
 // logs returns the logarithms of p.
-func logs(p ...float64) (logp []float64) {
-	for _, x := range p {
-		logp = append(logp, math.Log(x))
-	}
-	return logp
-}
+func logs(p ...float64) []float64 { return each(p, math.Log) }
 
 // Every exact quantity of spec §2 against sums over all trajectories. The evidence bounds are among the guarantees.
 func TestExactQuantities(t *testing.T) {
@@ -894,11 +892,8 @@ func requireFit(t *testing.T, p map[string]float64, draws []string) {
 // Whole trajectories, forward and backward, occur with the probabilities that the policies give them.
 func TestSampledFrequencies(t *testing.T) {
 	const n = 5000
-	walks := func(b *gfn.Batch) (all []string) {
-		for i := range b.Trajectories() {
-			all = append(all, fmt.Sprint(actionsOf(b, i)))
-		}
-		return all
+	walks := func(b *gfn.Batch) []string {
+		return list(b.Trajectories(), func(i int) string { return fmt.Sprint(actionsOf(b, i)) })
 	}
 	for seed := range uint64(4) {
 		rng := rand.New(rand.NewPCG(seed, 2))
@@ -930,14 +925,11 @@ func TestExploration(t *testing.T) {
 	logPF := logs(0.64, 0.32, 0.04, 1, 1, 1)
 	norm := math.Sqrt(0.64) + math.Sqrt(0.32) + math.Sqrt(0.04)
 	b := draw(env, g.Policy(logPF), 20000, gfn.Sampling{Seed: 3, Epsilon: 0.3, Temperature: 2})
-	ends, want := []string(nil), map[string]float64{}
+	want := map[string]float64{}
 	for i, p := range []float64{0.64, 0.32, 0.04} {
 		want[fmt.Sprint(i+1)] = 0.7*math.Sqrt(p)/norm + 0.1
 	}
-	for i := range b.Trajectories() {
-		ends = append(ends, b.Format(b.Endpoint(i)))
-	}
-	requireFit(t, want, ends)
+	requireFit(t, want, list(b.Trajectories(), func(i int) string { return b.Format(b.Endpoint(i)) }))
 	require.Equal(t, logPF[:3], b.LogPF[:3], "what is kept is the learned policy, not the explored one")
 }
 
@@ -1118,11 +1110,8 @@ func TestEstimateLogTerminating(t *testing.T) {
 }
 
 // actionsOf returns the actions of trajectory i of b.
-func actionsOf(b *gfn.Batch, i int) (actions []int) {
-	for _, s := range b.Trajectory(i) {
-		actions = append(actions, int(b.FAction[s.F]))
-	}
-	return actions
+func actionsOf(b *gfn.Batch, i int) []int {
+	return each(b.Trajectory(i), func(s gfn.Step) int { return int(b.FAction[s.F]) })
 }
 
 // Trajectories are walked again by their actions. What is no trajectory leaves the batch as it was.
@@ -1537,13 +1526,9 @@ func TestMotifReward(t *testing.T) {
 }
 
 // modes returns the modes of env, in order.
-func modes(env gfn.Env) (words []string) {
+func modes(env gfn.Env) []string {
 	g := enumerate(env)
-	for _, row := range g.Modes() {
-		words = append(words, g.Format(row))
-	}
-	slices.Sort(words)
-	return words
+	return slices.Sorted(slices.Values(each(g.Modes(), g.Format)))
 }
 
 func TestModesReward(t *testing.T) {
@@ -1652,11 +1637,7 @@ func TestParseExplicit(t *testing.T) {
 		"name 1 \"left, or: so\"\nname 0 start\n"
 	g := enumerate(must(gfn.ParseEnvText("explicit:floor=-9,file=g.txt", text)))
 	require.InDelta(t, math.Log(1.5+math.Exp(-9)), g.LogZ(), 1e-14)
-	names := []string{}
-	for row := range g.Len() {
-		names = append(names, g.Format(row))
-	}
-	require.ElementsMatch(t, []string{"start", "left, or: so", "2", "3"}, names)
+	require.ElementsMatch(t, []string{"start", "left, or: so", "2", "3"}, list(g.Len(), g.Format))
 	require.Equal(t, "start", g.Format(0))
 }
 
@@ -2649,11 +2630,7 @@ func central(x []float64, f func() float64) []float64 {
 }
 
 func normal(rng *rand.Rand, n int) []float64 {
-	v := make([]float64, n)
-	for i := range v {
-		v[i] = rng.NormFloat64()
-	}
-	return v
+	return list(n, func(int) float64 { return rng.NormFloat64() })
 }
 
 func dot(a, b []float64) (sum float64) {
@@ -2683,11 +2660,8 @@ func scaled(by float64, x []float64) []float64 {
 	return y
 }
 
-func lesser(a, b []float64) (c []float64) {
-	for i := range a {
-		c = append(c, min(a[i], b[i]))
-	}
-	return c
+func lesser(a, b []float64) []float64 {
+	return list(len(a), func(i int) float64 { return min(a[i], b[i]) })
 }
 
 // onNets runs a test on networks with each head, 0, 1 and 3 hidden layers and two scales of the outputs.
@@ -2902,8 +2876,8 @@ func TestProductsArePlain(t *testing.T) {
 	}
 }
 
-// The build's passes are the plain loops, NaN and −0 among the numbers, in texts, where NaN equals itself. Sums of rows
-// are in another order.
+// The build's passes are the plain loops, NaN and −0 among the numbers. Texts are compared: there NaN equals itself.
+// Sums of rows are in another order.
 func TestPassesArePlain(t *testing.T) {
 	rng := rand.New(rand.NewPCG(4, 4))
 	for n := range 72 {
@@ -3474,11 +3448,7 @@ func inLogits(g *gfn.Graph, b *gfn.Batch, way gfn.Direction, a []float64) []floa
 func one(g *gfn.Graph, τs ...[]int) *gfn.Batch {
 	b := batchOf(g.Env)
 	for _, τ := range τs {
-		var actions []int
-		for _, e := range τ {
-			actions = append(actions, int(g.FAction[e]))
-		}
-		done(b.Walk(actions))
+		done(b.Walk(each(τ, func(e int) int { return int(g.FAction[e]) })))
 	}
 	return b
 }
@@ -3841,10 +3811,7 @@ func TestConjugateGradients(t *testing.T) {
 	}
 	rng := rand.New(rand.NewPCG(6, 6))
 	const n = 12
-	half := make([][]float64, n)
-	for i := range half {
-		half[i] = normal(rng, n)
-	}
+	half := list(n, func(int) []float64 { return normal(rng, n) })
 	mul := func(v, dst []float64) { // (1 + HᵀH) v
 		copy(dst, v)
 		for _, h := range half {
@@ -4175,10 +4142,8 @@ func TestGuarantees(t *testing.T) {
 		logPB := randomPB(rng, g)
 		for _, size := range []float64{1, 0.1, 0.01, 1e-9} {
 			p := randomPF(rng, g)
-			p2, guides := normalised(sum(p, scaled(size, randomPF(rng, g))), g.FStart), make([][]float64, g.Len())
-			for x := range guides {
-				guides[x] = sum(p, scaled(size, normal(rng, len(p))))
-			}
+			p2 := normalised(sum(p, scaled(size, randomPF(rng, g))), g.FStart)
+			guides := list(g.Len(), func(int) []float64 { return sum(p, scaled(size, normal(rng, len(p)))) })
 			bounds := append(gfn.Improvement(g, p, logPB, p2, 100000), gfn.EvidenceBounds(g, p, logPB)...)
 			bounds = append(bounds, gfn.SamplingError(g, p, logPB), gfn.SamplingError(g, p2, g.BackwardOf(p2)))
 			bounds = append(bounds, gfn.MarginalGap(g, p, logPB), gfn.ResidualCertificate(g, p, logPB))
@@ -4267,10 +4232,8 @@ func TestGuaranteesByDefinition(t *testing.T) {
 func TestGuidingByDefinition(t *testing.T) {
 	onDAGs(func(rng *rand.Rand, g *gfn.Graph) {
 		logPF, logPB, all := randomPF(rng, g), randomPB(rng, g), trajectories(g)
-		guides, to, ρ := make([][]float64, g.Len()), make([][]float64, g.Len()), make([]float64, g.Len())
-		for x := range guides {
-			guides[x] = normal(rng, len(logPF))
-		}
+		guides := list(g.Len(), func(int) []float64 { return normal(rng, len(logPF)) })
+		to, ρ := make([][]float64, g.Len()), make([]float64, g.Len())
 		weight := func(τ []int) (sum float64) {
 			for _, e := range τ[:len(τ)-1] {
 				sum += guides[g.From[τ[len(τ)-1]]][e]
@@ -4716,11 +4679,8 @@ func (m control) squares(δ func(k, t int, s gfn.Step) float64) (sum float64) {
 }
 
 // q returns Q(s→s') = α (log F(s) + log PF(s'|s)).
-func (m control) q(v *gfn.Flows) (q []float64) {
-	for e, row := range m.b.From {
-		q = append(q, m.α*(v.LogF[row]+v.LogPF[e]))
-	}
-	return q
+func (m control) q(v *gfn.Flows) []float64 {
+	return list(len(m.b.From), func(e int) float64 { return m.α * (v.LogF[m.b.From[e]] + v.LogPF[e]) })
 }
 
 // expect returns Σ f over the slots of each row.
@@ -4734,19 +4694,12 @@ func (m control) expect(f func(row, e int) float64) []float64 {
 
 // soft returns V(s) = α log Σ exp(Q/α).
 func (m control) soft(q []float64) []float64 {
-	v := m.expect(func(_, e int) float64 { return math.Exp(q[e] / m.α) })
-	for row := range v {
-		v[row] = m.α * math.Log(v[row])
-	}
-	return v
+	return scaled(m.α, logs(m.expect(func(_, e int) float64 { return math.Exp(q[e] / m.α) })...))
 }
 
 // byExit returns V(s) = r(s→sf) − α log π(sf|s), every state being terminating.
-func (m control) byExit(logπ []float64) (v []float64) {
-	for row := range m.b.Len() {
-		v = append(v, m.α*m.b.LogR[row]-m.α*logπ[m.b.Exit(row)])
-	}
-	return v
+func (m control) byExit(logπ []float64) []float64 {
+	return list(m.b.Len(), func(row int) float64 { return m.α * (m.b.LogR[row] - logπ[m.b.Exit(row)]) })
 }
 
 // inconsistency returns −V(s_i) + V(s_j) + Σ_{i≤t<j} (r_t − α log π_t) of trajectory k.
@@ -4843,10 +4796,10 @@ func TestSACByDefinition(t *testing.T) {
 			})
 			require.InDeltaSlice(t, slope, d.LogPF, 1e-6*max(1, loss))
 			sum := m.expect(func(_, e int) float64 { return d.LogPF[e] })
-			var inLogits []float64 // ∂L/∂logit_a = ∂L/∂log π_a − π_a Σ_b ∂L/∂log π_b
-			for e, row := range b.From {
-				inLogits = append(inLogits, d.LogPF[e]-math.Exp(v.LogPF[e])*sum[row])
-			}
+			// ∂L/∂logit_a = ∂L/∂log π_a − π_a Σ_b ∂L/∂log π_b
+			inLogits := list(len(b.From), func(e int) float64 {
+				return d.LogPF[e] - math.Exp(v.LogPF[e])*sum[b.From[e]]
+			})
 			require.InDeltaSlice(t, central(logits, actor), inLogits, 1e-6*max(1, loss))
 		}
 	})
@@ -5008,14 +4961,10 @@ func TestBias(t *testing.T) {
 		_, control := g.SoftValue(g.SoftReward(nil, g.LogR, 1), 1)
 		_, random, err := g.RandomPolicyEvaluation()
 		require.Equal(t, strings.HasPrefix(spec, "sequence"), err == nil, spec)
-		var tv []float64
-		for _, logPF := range [][]float64{control, random} {
-			tv = append(tv, gfn.TV(g.LogTerminating(logPF), g.LogTarget()))
-		}
-		var n []float64
-		for _, row := range terminating(g) {
-			n = append(n, math.Exp(g.LogTrajectories()[row]))
-		}
+		tv := each([][]float64{control, random}, func(logPF []float64) float64 {
+			return gfn.TV(g.LogTerminating(logPF), g.LogTarget())
+		})
+		n := each(terminating(g), func(row int) float64 { return math.Exp(g.LogTrajectories()[row]) })
 		t.Logf("%-42s n(x) %.0f…%.0f, TV %.3f of control, %.3f of random policies, %v", spec, slices.Min(n), slices.Max(n),
 			tv[0], tv[1], err)
 		require.InDeltaSlice(t, want[i][:], tv, map[bool]float64{true: 1e-10, false: 5e-4}[err == nil], spec)
@@ -5246,10 +5195,7 @@ func onEditors(test func(rng *rand.Rand, c editing)) {
 		if ends := [][3]float64{{0, σ, λ}, {1, σ, λ}, {δ, 0, λ}, {1, 0, λ}, {δ, σ, 0}}; rng.IntN(8) < 5 {
 			settings = ends[rng.IntN(5)]
 		}
-		seed := make([]int, length)
-		for t := range seed {
-			seed[t] = rng.IntN(letters)
-		}
+		seed := list(length, func(int) int { return rng.IntN(letters) })
 		test(rng, newEditing(g, logPF, settings[0], settings[1], settings[2], seed))
 	}
 }
@@ -5298,12 +5244,8 @@ func TestEditorSampled(t *testing.T) {
 		}
 		law, q := c.exact(), gfn.Unwrap(c.Env).(*gfn.Sequence)
 		edits := must(c.e.Edit(c.seed, n, gfn.Sampling{Seed: uint64(i)}))
-		var drawn []string
-		for _, x := range edits {
-			drawn = append(drawn, q.Format(x))
-		}
 		if len(law) > 1 && slices.Max(slices.Collect(maps.Values(law))) < 1-1e-3 {
-			requireFit(t, law, drawn)
+			requireFit(t, law, each(edits, q.Format))
 		}
 	})
 }
@@ -5312,12 +5254,8 @@ func TestMeasureEdits(t *testing.T) {
 	require.Equal(t, 2, gfn.Levenshtein([]int{0, 1, 0, 1}, []int{1, 0, 1, 0}))
 	rng := rand.New(rand.NewPCG(3, 3))
 	for range 100 {
-		a, b := make([]int, rng.IntN(6)), make([]int, rng.IntN(6))
-		for _, word := range [][]int{a, b} {
-			for i := range word {
-				word[i] = rng.IntN(3)
-			}
-		}
+		word := func() []int { return list(rng.IntN(6), func(int) int { return rng.IntN(3) }) }
+		a, b := word(), word()
 		require.Equal(t, levenshtein(a, b), gfn.Levenshtein(a, b))
 	}
 	ones := func(word []int) (n float64) {
@@ -5397,12 +5335,7 @@ func step(t *testing.T, tr *gfn.Trainer) (before, float64) {
 }
 
 // copies returns copies of all that training changes.
-func copies(tr *gfn.Trainer) (lists [][]float64) {
-	for _, list := range tr.Lists() {
-		lists = append(lists, slices.Clone(list))
-	}
-	return lists
-}
+func copies(tr *gfn.Trainer) [][]float64 { return each(tr.Lists(), slices.Clone[[]float64]) }
 
 // eval returns what a network gives on b.
 func (was before) eval(name string, b *gfn.Batch) []float64 {
@@ -5822,9 +5755,7 @@ func TestControlStep(t *testing.T) {
 				f := was.eval("f", b)
 				was.descends("pf", b, func(logπ []float64) float64 { return m.shaped(f, logπ, b.LogR) })
 				was.descends("f", b, func(f []float64) float64 { return m.shaped(f, logπ, b.LogR) })
-				for row, r := range b.LogR {
-					value = append(value, f[row]+r)
-				}
+				value = sum(f, b.LogR)
 			case "pcl":
 				value = was.eval("f", b)
 				was.descends("pf", b, func(logπ []float64) float64 { return m.pcl(0.9, value, logπ) })
@@ -6177,12 +6108,7 @@ func requireSame(t *testing.T, want, got *gfn.Trainer, msg ...any) {
 	require.Equal(t, timeless(*want), timeless(*got), msg...)
 }
 
-func methodNames() (names []string) {
-	for _, m := range gfn.Methods() {
-		names = append(names, m.Name)
-	}
-	return names
-}
+func methodNames() []string { return each(gfn.Methods(), func(m gfn.Method) string { return m.Name }) }
 
 // applies says whether a method is defined on g.
 func applies(method string, g *gfn.Graph) bool {
@@ -6233,7 +6159,7 @@ func TestSteadyStateAllocations(t *testing.T) {
 	}
 }
 
-// Curves begin with the untrained sampler, which is evaluated once. Later points have the mean loss since the one before.
+// Curves begin with the untrained sampler, evaluated once. Later points have the mean loss since the one before.
 func TestCurvesBeginUntrained(t *testing.T) {
 	c := quick("tb-b")
 	env := gridFor("tb-b")
@@ -6251,10 +6177,7 @@ func TestCurvesBeginUntrained(t *testing.T) {
 				sum, n = 0, 0
 			}
 		}))
-		var iterations []float64
-		for _, e := range tr.Curve {
-			iterations = append(iterations, e.Iteration)
-		}
+		iterations := each(tr.Curve, func(e gfn.Evaluation) float64 { return e.Iteration })
 		require.Equal(t, map[int][]float64{0: {12}, 5: {0, 5, 10, 12}, 100: {0, 12}}[every], iterations)
 		if every > 0 {
 			require.Equal(t, want.Metrics, tr.Curve[0].Metrics)
@@ -6576,10 +6499,7 @@ func TestWriteFile(t *testing.T) {
 	err := gfn.WriteFile(name, func(w io.Writer) error { io.WriteString(w, "half"); return broken })
 	require.ErrorIs(t, err, broken)
 	require.Equal(t, "old", string(must(os.ReadFile(name))))
-	var names []string
-	for _, f := range must(os.ReadDir(dir)) {
-		names = append(names, f.Name())
-	}
+	names := each(must(os.ReadDir(dir)), os.DirEntry.Name)
 	require.Equal(t, []string{".x-124", ".x-12a", ".x-y-1", ".y-123", "x", "x-123"}, names)
 	require.Error(t, gfn.WriteFile(filepath.Join(dir, "none", "x"), nil))
 }
