@@ -2300,10 +2300,7 @@ func hardData() map[string][][]float64 {
 func TestBGeFormula(t *testing.T) {
 	check := func(name string, rows [][]float64) {
 		n, score := len(rows[0]), bge(0, rows...)
-		joint := make([]float64, 1<<n)
-		for y := range joint {
-			joint[y] = logJoint(rows, y)
-		}
+		joint := list(1<<n, func(y int) float64 { return logJoint(rows, y) })
 		for v := range n {
 			for parents := range 1 << n {
 				if parents>>v&1 == 0 {
@@ -2852,9 +2849,7 @@ func TestProductsArePlain(t *testing.T) {
 		in, out := sizes[rng.IntN(len(sizes))], sizes[rng.IntN(len(sizes))]
 		rows := []int{0, 1, 2, 63, 65, 197}[rng.IntN(6)]
 		x, dh, h := sparse(rng, rows*in), sparse(rng, rows*out), sparse(rng, rows*in)
-		for i, v := range h {
-			h[i] = max(v, 0) // as the ReLU leaves it: no −0
-		}
+		h = each(h, func(v float64) float64 { return max(v, 0) }) // as the ReLU leaves it: no −0
 		p := gfn.NewProducts(in, out, dh)
 		same := func(size int, together, plain func(y []float64), alone func(y []float64, r int), parts int) {
 			y := sparse(rng, size)
@@ -2891,10 +2886,7 @@ func TestPassesArePlain(t *testing.T) {
 			f[1](other, x)
 			require.Equal(t, fmt.Sprint(other), fmt.Sprint(one))
 		}
-		y, w, rows := sparse(rng, n), sparse(rng, 9*n), make([]int32, n%20)
-		for i := range rows {
-			rows[i] = rng.Int32N(9)
-		}
+		y, w, rows := sparse(rng, n), sparse(rng, 9*n), list(n%20, func(int) int32 { return rng.Int32N(9) })
 		other := slices.Clone(y)
 		gfn.SumRows(y, w, rows)
 		gfn.SumRowsPlain(other, w, rows)
@@ -3954,10 +3946,7 @@ func TestMonotoneImprovement(t *testing.T) {
 				}
 				raised = raised || !penalised && next > J+1e-6
 				J = next
-				visits := g.LogVisits(logPF)
-				for i := range visits {
-					visits[i] = math.Exp(visits[i])
-				}
+				visits := each(g.LogVisits(logPF), math.Exp)
 				if report := tr.Step(n, &g.States, logPF, gain, visits); penalised && J < 1e-4 && J > 1e-9 {
 					require.Equal(t, 1.0, report.Fraction, "near the optimum the full step is Newton's")
 				}
@@ -5168,9 +5157,7 @@ func (c editing) exact() map[string]float64 {
 // prefix returns p(a|s), its largest entry, and the chance of a flag by the error function.
 func (c editing) prefix(s []int, x int) (p []float64, top, flag float64) {
 	row := c.Row(s)
-	for e := c.FStart[row]; e < c.FStart[row+1]; e++ {
-		p = append(p, math.Exp(c.logPF[e]))
-	}
+	p = each(c.logPF[c.FStart[row]:c.FStart[row+1]], math.Exp)
 	top = slices.Max(p)
 	if c.σ > 0 {
 		flag = 0.5 - 0.5*math.Erf((p[x]-c.δ*top)/(c.σ*math.Sqrt2))
@@ -5352,29 +5339,23 @@ func (was before) eval(name string, b *gfn.Batch) []float64 {
 }
 
 // gradient is what the step gave to Adam.
-func (was before) gradient(name string) (g []float64) {
-	for i, m := range was.tr.Nets()[name].M {
-		g = append(g, (m-0.9*was.nets[name].M[i])/0.1)
-	}
-	return g
+func (was before) gradient(name string) []float64 {
+	return scaled(10, sum(was.tr.Nets()[name].M, scaled(-0.9, was.nets[name].M)))
 }
 
 // descends wants a network's step to be down the gradient of a loss of its values on b, by central differences.
 func (was before) descends(name string, b *gfn.Batch, loss func(values []float64) float64) {
 	was.t.Helper()
-	got := was.gradient(name)
-	for i, want := range central(was.nets[name].Params, func() float64 { return loss(was.eval(name, b)) }) {
-		require.InDelta(was.t, want, got[i], 1e-6*max(1, math.Abs(want)), "%s of %s", name, was.tr.Config.Method)
-	}
+	want := central(was.nets[name].Params, func() float64 { return loss(was.eval(name, b)) })
+	near(was.t, want, was.gradient(name), 1e-6, "%s of %s", name, was.tr.Config.Method)
 	require.NotEqual(was.t, was.nets[name].Params, was.tr.Nets()[name].Params)
 }
 
 // follows wants a target network to have moved to the network by its share.
 func (was before) follows(name string) {
 	was.t.Helper()
-	for i, θ := range was.tr.Nets()["target "+name].Params {
-		require.InDelta(was.t, 0.95*was.nets["target "+name].Params[i]+0.05*was.tr.Nets()[name].Params[i], θ, 1e-15)
-	}
+	want := sum(scaled(0.95, was.nets["target "+name].Params), scaled(0.05, was.tr.Nets()[name].Params))
+	require.InDeltaSlice(was.t, want, was.tr.Nets()["target "+name].Params, 1e-15)
 }
 
 // rewards returns R_F of the steps of b, or R_B against PF.
