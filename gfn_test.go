@@ -4656,12 +4656,12 @@ func (m control) child(v []float64, k, t int) (next, r float64) {
 	}
 }
 
-// squares returns the loss of a step's error: δ of step t of trajectory k.
-func (m control) squares(δ func(k, t int, s gfn.Step) float64) (sum float64) {
+// squares returns the loss of a step's error δ, by V of its child and its reward.
+func (m control) squares(v []float64, δ func(s gfn.Step, next, r float64) float64) (sum float64) {
 	for k := range m.b.Trajectories() {
 		for t, s := range m.b.Trajectory(k) {
-			x := δ(k, t, s)
-			sum += x * x / float64(m.b.Trajectories())
+			next, r := m.child(v, k, t)
+			sum += math.Pow(δ(s, next, r), 2) / float64(m.b.Trajectories())
 		}
 	}
 	return sum
@@ -4711,10 +4711,7 @@ func (m control) pcl(λ float64, v, logπ []float64) float64 {
 
 // sql is soft Q-learning: Q − (r + V(s')).
 func (m control) sql(q, v []float64) float64 {
-	return m.squares(func(k, t int, s gfn.Step) float64 {
-		next, r := m.child(v, k, t)
-		return q[s.F] - (r + next)
-	})
+	return m.squares(v, func(s gfn.Step, next, r float64) float64 { return q[s.F] - (r + next) })
 }
 
 // pisql is soft Q-learning of the policy: α log π − (r + V(s') − V(s)), V by the exits, or V(s') a target.
@@ -4723,19 +4720,13 @@ func (m control) pisql(logπ, target []float64) float64 {
 	if target == nil {
 		target = v
 	}
-	return m.squares(func(k, t int, s gfn.Step) float64 {
-		next, r := m.child(target, k, t)
-		return m.α*logπ[s.F] - (r + next - v[s.Row])
-	})
+	return m.squares(target, func(s gfn.Step, next, r float64) float64 { return m.α*logπ[s.F] - (r + next - v[s.Row]) })
 }
 
 // shaped is soft Q-learning with reward r + α log R̂(s') − α log R̂(s), log R̂(sf) = 0, and Q = V + α log π.
 func (m control) shaped(v, logπ, logRhat []float64) float64 {
-	return m.squares(func(k, t int, s gfn.Step) float64 {
-		next, r := m.child(v, k, t)
-		shape, _ := m.child(scaled(m.α, logRhat), k, t)
-		return v[s.Row] + m.α*logπ[s.F] - (r + shape - m.α*logRhat[s.Row] + next)
-	})
+	all := sum(v, scaled(m.α, logRhat)) // V + α log R̂
+	return m.squares(all, func(s gfn.Step, next, r float64) float64 { return all[s.Row] + m.α*logπ[s.F] - (r + next) })
 }
 
 // actor is the actor's loss of SAC: Σ_a π(a|s) (α log π(a|s) − Q(s, a)) along trajectories.
