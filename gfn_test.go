@@ -1496,11 +1496,6 @@ type envZeros struct{}
 
 func (envZeros) Read(p []byte) (int, error) { clear(p); return len(p), nil }
 
-// power is max(y, rmin)^beta, of words that all have a score, without modes.
-func power(beta, rmin, rmax float64) gfn.Table {
-	return gfn.Table{Beta: beta, RMin: rmin, RMax: rmax, Missing: math.NaN()}
-}
-
 func TestMotifReward(t *testing.T) {
 	first, last := []float64{1, 2, 3}, []float64{-4, 0.5, 10}
 	motif := []gfn.Factor{{Slots: []int{0}, Weights: first}, {Slots: []int{1}, Weights: last}}
@@ -1788,7 +1783,8 @@ func TestRewardErrors(t *testing.T) {
 		return failure(gfn.NewModesReward(words(2, "AB"), modes, beta))
 	}
 	table := func(r io.Reader, length int, beta, rmin, rmax float64) error {
-		return failure(gfn.NewTableReward(words(length, "ABCD"), r, "t.csv", power(beta, rmin, rmax)))
+		scores := gfn.Table{Beta: beta, RMin: rmin, RMax: rmax, Missing: math.NaN()}
+		return failure(gfn.NewTableReward(words(length, "ABCD"), r, "t.csv", scores))
 	}
 	refusals{
 		{factors(1, 2, 1), "factors"}, {factors(1, 2, nan, fair), "beta is NaN"},
@@ -4562,16 +4558,6 @@ path consistency,soft Q-learning,forward-looking,random policy value,random poli
 
 // ---- maximum-entropy control (spec §6) ----
 
-// softTargets returns n(x)R(x)/Σ by row, and log Σ n(x)R(x).
-func softTargets(g *gfn.Graph) (logp []float64, total float64) {
-	logp = sum(g.LogTrajectories(), g.LogR) // −Inf where not terminating
-	total = gfn.LogSumExp(logp)
-	for row := range logp {
-		logp[row] -= total
-	}
-	return logp, total
-}
-
 // requireSoft checks both rewards on g at temperature α.
 func requireSoft(t *testing.T, g *gfn.Graph, logPB []float64, α float64) {
 	t.Helper()
@@ -4597,7 +4583,9 @@ func requireSoft(t *testing.T, g *gfn.Graph, logPB []float64, α float64) {
 	}
 	v := at(g.SoftReward(logPB, g.LogR, α), g.LogTarget(), g.LogZ())
 	near(t, scaled(α, g.LogFlows(logPB, g.LogR)), v[:g.Len()], 1e-10)
-	biased, total := softTargets(g)
+	biased := sum(g.LogTrajectories(), g.LogR) // n(x)R(x), over its sum
+	total := gfn.LogSumExp(biased)
+	addTo(biased, -total, slices.Repeat([]float64{1}, g.Len()))
 	at(g.SoftReward(nil, g.LogR, α), biased, total)
 }
 
@@ -6340,14 +6328,6 @@ func recorded(t *testing.T, old, now string) func(s *safetensors) {
 	}
 }
 
-// put replaces the last number of a tensor.
-func put(name string, value float64) func(s *safetensors) {
-	return func(s *safetensors) {
-		place, _ := s.tensor(name)
-		binary.Encode(s.data[place[1]-8:], binary.LittleEndian, value)
-	}
-}
-
 // A file that no trainer wrote is refused although its checksum is right. Nothing is allocated for what it claims.
 func TestForgedCheckpoints(t *testing.T) {
 	tr := tiny("db-b")
@@ -6404,7 +6384,10 @@ func TestNaNIsNotSaved(t *testing.T) {
 	const after = " is not finite after iteration 12: continue from an earlier checkpoint"
 	tr := ran(parse("hypergrid"), quick("sql"))
 	good := saved(tr)
-	bad := altered(tr, put("target.pf.1.bias", math.NaN()))
+	bad := altered(tr, func(s *safetensors) {
+		place, _ := s.tensor("target.pf.1.bias")
+		binary.Encode(s.data[place[0]:], binary.LittleEndian, math.NaN())
+	})
 	require.ErrorContains(t, failure(load(bad, nil, nil)), "gfn: target.pf.1.bias"+after)
 	for _, list := range tr.Lists() { // parameters, moments, target networks, log Z
 		last := &list[len(list)-1]
