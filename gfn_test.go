@@ -1283,17 +1283,16 @@ func TestHyperGridConstants(t *testing.T) {
 	}
 }
 
-// Rewards and modes on grids of all heights by their definition in rationals: y = |x/(H−1) − ½|, the outer band y
+// Rewards and modes on grids of all heights by their definition in integers: y = |x/(H−1) − ½|, the outer band y
 // > ¼ and the inner one 0.3 < y < 0.4. Where y lies on an edge of a band, float64 would take one mirror image in and
 // leave the other out.
 func TestHyperGridReward(t *testing.T) {
 	for height := 2; height <= 41; height++ {
 		outer, inner := make([]bool, height), make([]bool, height)
 		for x := range height {
-			y := new(big.Rat).Sub(big.NewRat(int64(x), int64(height-1)), big.NewRat(1, 2))
-			y.Abs(y)
-			outer[x] = y.Cmp(big.NewRat(1, 4)) > 0
-			inner[x] = y.Cmp(big.NewRat(3, 10)) > 0 && y.Cmp(big.NewRat(4, 10)) < 0
+			H := height - 1
+			y := max(2*x-H, H-2*x) // times 2H
+			outer[x], inner[x] = 4*y > 2*H, 10*y > 3*2*H && 10*y < 4*2*H
 		}
 		env := must(gfn.NewHyperGrid(2, height, gfn.GridReward{R0: 0.1, R1: 0.5, R2: 2, Floor: -50}))
 		envStates(2, height, func(s []int) {
@@ -3602,9 +3601,7 @@ func TestSubEBMinimiser(t *testing.T) {
 		logPF := g.ForwardOf(logPB)
 		exact, r := g.Value(logPF, g.RewardF(logPF, logPB, v.LogZ)), make([]float64, len(b.Steps))
 		V, dV := onBatch(g, b, exact), make([]float64, b.Len())
-		for row := range V {
-			closeTo(t, v.LogZ-v.LogF[row], V[row], 1e-12)
-		}
+		near(t, sum(slices.Repeat([]float64{v.LogZ}, b.Len()), scaled(-1, v.LogF)), V, 1e-12)
 		gfn.RewardsF(b, v, r)
 		require.Less(t, gfn.SubEB(b, gfn.Forward, r, V, 0.9, dV, nil), 1e-24)
 		require.InDeltaSlice(t, make([]float64, len(dV)), dV, 1e-12)
@@ -3972,9 +3969,8 @@ func TestExitCapped(t *testing.T) {
 			require.Equal(t, logPF[lo:exit+1], p[lo:exit+1])
 		default:
 			closeTo(t, math.Log(1e-5), p[exit], 1e-12)
-			for _, l := range p[lo:exit] { // the ordinary edges share the rest as they did
-				closeTo(t, math.Log((1-1e-5)/float64(exit-lo)), l, 1e-12)
-			}
+			share := logs((1 - 1e-5) / float64(exit-lo)) // the ordinary edges share the rest as they did
+			near(t, slices.Repeat(share, exit-lo), p[lo:exit], 1e-12)
 		}
 	}
 	b, v, _ := backFrom(g.Env, []int{7, 7}, []int{0, 3})
