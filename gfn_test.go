@@ -147,7 +147,10 @@ func ExampleFM() {
 }
 
 func ExampleEnumerate() {
-	g := must(gfn.Enumerate(gfn.Fixture(), 1000))
+	g, err := gfn.Enumerate(gfn.Fixture(), 1000)
+	if err != nil {
+		panic(err)
+	}
 	logPB := g.Backward(gfn.UniformPB)
 	p := g.LogTerminating(g.ForwardOf(logPB))
 	fmt.Printf("%d states, %d edges, Z* = %.0f\n", g.Len(), len(g.FAction), math.Exp(g.LogZ()))
@@ -158,17 +161,26 @@ func ExampleEnumerate() {
 }
 
 func ExampleTrainer() {
-	env := must(gfn.ParseEnv("hypergrid:dim=2,height=8,r0=0.1"))
+	env, err := gfn.ParseEnv("hypergrid:dim=2,height=8,r0=0.1")
+	if err != nil {
+		panic(err)
+	}
 	c := gfn.DefaultConfig("tb-u")
 	c.Tabular, c.LR, c.Iterations = true, 0.05, 1000
-	t := must(gfn.NewTrainer(env, c))
-	done(t.Run(context.Background(), nil))
+	t, err := gfn.NewTrainer(env, c)
+	if err != nil {
+		panic(err)
+	}
+	if err := t.Run(context.Background(), nil); err != nil {
+		panic(err)
+	}
 	e := t.Curve[len(t.Curve)-1]
 	fmt.Printf("TV below 0.001: %v, log Z %.3f, exact %.3f\n", e.TV < 0.001, e.LogZ, e.LogZExact)
 	// Output: TV below 0.001: true, log Z 3.109, exact 3.109
 }
 
-// Trajectory balance without a Trainer, with a network of one's own: here a logit for each state and action.
+// Trajectory balance with a network of one's own, without a Trainer. Here it is a logit for each state and action. Any
+// other fits that gives log PF by forward slot, and steps along cotangents by forward slot.
 func ExamplePolicy() {
 	env := gfn.Fixture()
 	logit := make([][5]float64, env.Shape().Features)
@@ -190,7 +202,9 @@ func ExamplePolicy() {
 	logZ := 0.0
 	for i := range uint64(2000) {
 		b.Reset(env)
-		done(b.Sample(pf, 32, gfn.Sampling{Iteration: i}))
+		if err := b.Sample(pf, 32, gfn.Sampling{Iteration: i}); err != nil {
+			panic(err)
+		}
 		b.Evaluate(pf, gfn.UniformPB)
 		v.LogPF, v.LogPB, v.LogZ = b.LogPF, b.LogPB, logZ
 		d.Reset(&b, false)
@@ -206,7 +220,10 @@ func ExamplePolicy() {
 			}
 		}
 	}
-	g := must(gfn.Enumerate(env, 100))
+	g, err := gfn.Enumerate(env, 100)
+	if err != nil {
+		panic(err)
+	}
 	tv := gfn.TV(g.LogTerminating(g.Forward(pf)), g.LogTarget())
 	fmt.Printf("TV below 0.001: %v, Z %.2f\n", tv < 0.001, math.Exp(logZ))
 	// Output: TV below 0.001: true, Z 112.00
@@ -214,8 +231,14 @@ func ExamplePolicy() {
 
 // A sampler of one's own against the exact target, beside what a perfect sampler of as many draws has.
 func ExampleGraph_Empirical() {
-	env := must(gfn.ParseEnv("hypergrid:dim=2,height=8"))
-	g := must(gfn.Enumerate(env, 64))
+	env, err := gfn.ParseEnv("hypergrid:dim=2,height=8")
+	if err != nil {
+		panic(err)
+	}
+	g, err := gfn.Enumerate(env, 64)
+	if err != nil {
+		panic(err)
+	}
 	rng := rand.New(rand.NewPCG(0, 0))
 	good, bad := make([]float64, g.Len()), make([]float64, g.Len()) // draws, by row
 	for range 10000 {
@@ -251,8 +274,13 @@ func (e explorer) Traits() gfn.Traits { return gfn.Traits{Guide: e} }
 func ExampleGuide() {
 	c := gfn.DefaultConfig("rl-g")
 	c.Tabular, c.Iterations, c.LR = true, 500, 0.02
-	t := must(gfn.NewTrainer(explorer{gfn.Fixture()}, c))
-	done(t.Run(context.Background(), nil))
+	t, err := gfn.NewTrainer(explorer{gfn.Fixture()}, c)
+	if err != nil {
+		panic(err)
+	}
+	if err := t.Run(context.Background(), nil); err != nil {
+		panic(err)
+	}
 	fmt.Printf("TV below 0.01: %v\n", t.Curve[len(t.Curve)-1].TV < 0.01)
 	// Output: TV below 0.01: true
 }
@@ -261,12 +289,24 @@ func ExampleGuide() {
 func ExampleLoad() {
 	c := gfn.DefaultConfig("tb-b")
 	c.Iterations, c.Hidden, c.EvalEvery = 20, 8, 10
-	t := must(gfn.NewTrainer(gfn.Fixture(), c))
-	done(t.Run(context.Background(), nil))
+	t, err := gfn.NewTrainer(gfn.Fixture(), c)
+	if err != nil {
+		panic(err)
+	}
+	if err := t.Run(context.Background(), nil); err != nil {
+		panic(err)
+	}
 	var file bytes.Buffer
-	done(t.Save(&file))
-	again := must(gfn.Load(&file, ".", nil, func(c *gfn.Running) { c.Iterations = 40 }))
-	done(again.Run(context.Background(), nil))
+	if err := t.Save(&file); err != nil {
+		panic(err)
+	}
+	again, err := gfn.Load(&file, ".", nil, func(c *gfn.Running) { c.Iterations = 40 })
+	if err != nil {
+		panic(err)
+	}
+	if err := again.Run(context.Background(), nil); err != nil {
+		panic(err)
+	}
 	fmt.Printf("%s on %s: %d iterations, %d evaluations\n", again.Config.Method, again.Spec(), again.Iteration,
 		len(again.Curve))
 	// Output: tb-b on explicit: 40 iterations, 5 evaluations
