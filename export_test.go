@@ -21,12 +21,11 @@ func (t *Trainer) Lists() (all [][]float64) {
 }
 
 // Replayed returns the trajectories that are replayed, oldest first, as lists of actions.
-func (t *Trainer) Replayed() [][]int { return t.replay }
-
-// Memories returns the trajectories of the replay, the endpoints of the guide and the modes found.
-func (t *Trainer) Memories() [][][]int {
-	c := t.record()
-	return [][][]int{c.Replay, c.Guide, c.Modes}
+func (t *Trainer) Replayed() (all [][]int) {
+	for _, actions := range t.replay {
+		all = append(all, ints(actions))
+	}
+	return all
 }
 
 // Parallel is how work is shared.

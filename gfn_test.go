@@ -6243,10 +6243,18 @@ func (s safetensors) tensor(name string) (place [2]int, floats []float64) {
 	for i, offset := range s.header[name]["data_offsets"].([]any) {
 		place[i] = int(offset.(float64))
 	}
-	floats = make([]float64, (place[1]-place[0])/8)
-	binary.Decode(s.data[place[0]:place[1]], binary.LittleEndian, floats)
+	data := s.data[place[0]:place[1]]
+	if s.header[name]["dtype"] == "I32" {
+		integers := make([]int32, len(data)/4)
+		binary.Decode(data, binary.LittleEndian, integers)
+		return place, each(integers, widened)
+	}
+	floats = make([]float64, len(data)/8)
+	binary.Decode(data, binary.LittleEndian, floats)
 	return place, floats
 }
+
+func widened[T int | int32](v T) float64 { return float64(v) }
 
 // seal returns the file of s with its checksum.
 func (s safetensors) seal() []byte {
@@ -6271,17 +6279,19 @@ func TestCheckpointIsSafetensors(t *testing.T) {
 	c.Layers, c.Alpha = 1, 1
 	tr := ran(gridFor("sql"), c)
 	s := must(readSafetensors(saved(tr)))
+	replay := slices.Concat(tr.Replayed()...)
 	var names []string
 	var values []float64
-	end := 0
+	end, columns, found := 0, binary.Size(gfn.Evaluation{})/8, tr.Curve[3].ModesFound
 	for _, line := range strings.Split(fmt.Sprintf(`
-pf.1.weight [16 16], pf.1.bias [16], pf.2.weight [16 3], pf.2.bias [3],
-pf.1.weight.m [16 16], pf.1.bias.m [16], pf.2.weight.m [16 3], pf.2.bias.m [3],
-pf.1.weight.v [16 16], pf.1.bias.v [16], pf.2.weight.v [16 3], pf.2.bias.v [3],
-target.pf.1.weight [16 16], target.pf.1.bias [16], target.pf.2.weight [16 3], target.pf.2.bias [3],
-logz [1], logz.m [1], logz.v [1], curve [4 %d]`, binary.Size(gfn.Evaluation{})/8), ",") {
-		name, shape, _ := strings.Cut(strings.TrimSpace(line), " ")
-		require.Equal(t, "F64"+shape, fmt.Sprint(s.header[name]["dtype"], s.header[name]["shape"]), name)
+pf.1.weight F64 [16 16], pf.1.bias F64 [16], pf.2.weight F64 [16 3], pf.2.bias F64 [3],
+pf.1.weight.m F64 [16 16], pf.1.bias.m F64 [16], pf.2.weight.m F64 [16 3], pf.2.bias.m F64 [3],
+pf.1.weight.v F64 [16 16], pf.1.bias.v F64 [16], pf.2.weight.v F64 [16 3], pf.2.bias.v F64 [3],
+target.pf.1.weight F64 [16 16], target.pf.1.bias F64 [16], target.pf.2.weight F64 [16 3], target.pf.2.bias F64 [3],
+logz F64 [1], logz.m F64 [1], logz.v F64 [1], curve F64 [4 %d],
+replay I32 [%d], guide I32 [0 2], modes I32 [%v 2]`, columns, len(replay), found), ",") {
+		name, kind, _ := strings.Cut(strings.TrimSpace(line), " ")
+		require.Equal(t, kind, fmt.Sprint(s.header[name]["dtype"], " ", s.header[name]["shape"]), name)
 		place, floats := s.tensor(name)
 		require.Equal(t, end, place[0], name)
 		end, names, values = place[1], append(names, name), append(values, floats...)
@@ -6290,12 +6300,19 @@ logz [1], logz.m [1], logz.v [1], curve [4 %d]`, binary.Size(gfn.Evaluation{})/8
 	require.Len(t, s.header, 1+len(names))
 	parameters := slices.Concat(tr.Lists()...)
 	require.Equal(t, parameters, values[:len(parameters)])
-	var record struct{ Replay, Guide, Modes [][]int }
-	trainer := s.header["__metadata__"]["trainer"].(string)
-	require.NoError(t, json.Unmarshal([]byte(trainer), &record))
-	require.Equal(t, tr.Memories(), [][][]int{record.Replay, record.Guide, record.Modes})
-	require.NotEmpty(t, record.Replay)
-	require.NotEmpty(t, record.Modes)
+	_, actions := s.tensor("replay")
+	require.Equal(t, each(replay, widened), actions)
+	_, modes := s.tensor("modes")
+	for x := range slices.Chunk(modes, 2) {
+		require.True(t, gfn.TraitsOf(tr.Env).Mode([]int{int(x[0]), int(x[1])}))
+	}
+	require.NotEmpty(t, modes)
+
+	guided := ran(gridFor("rl-g"), quick("rl-g"))
+	_, guide := must(readSafetensors(saved(guided))).tensor("guide")
+	b := guided.Batch()
+	newest := b.State(nil, b.Endpoint(b.Trajectories()-1))
+	require.Equal(t, each(newest, widened), guide[len(guide)-2:])
 
 	_, w1 := s.tensor("pf.1.weight")
 	_, h := s.tensor("pf.1.bias")
@@ -6315,12 +6332,13 @@ logz [1], logz.m [1], logz.v [1], curve [4 %d]`, binary.Size(gfn.Evaluation{})/8
 	}
 
 	_, curve := s.tensor("curve")
-	since, _, _ := strings.Cut(trainer[strings.Index(trainer, `"Since"`):], `,"Replay"`)
-	columns := regexp.MustCompile(`\w+":[-\d]`).FindAllString(since, -1)
+	_, since, _ := strings.Cut(s.header["__metadata__"]["trainer"].(string), `"Since"`)
+	titles := regexp.MustCompile(`\w+":[-\d]`).FindAllString(since, -1)
+	require.Len(t, titles, columns)
 	for i, e := range tr.Curve {
-		row := curve[i*len(columns):][:len(columns)]
+		row := curve[i*columns:][:columns]
 		for name, want := range map[string]float64{"Iteration": e.Iteration, "TV": e.TV, "StepKL": e.StepKL} {
-			column := slices.IndexFunc(columns, func(c string) bool { return strings.HasPrefix(c, name+`"`) })
+			column := slices.IndexFunc(titles, func(c string) bool { return strings.HasPrefix(c, name+`"`) })
 			require.Equal(t, math.Float64bits(want), math.Float64bits(row[column]), name)
 		}
 	}
@@ -6346,8 +6364,8 @@ func TestDamagedCheckpoints(t *testing.T) {
 	for _, foreign := range []string{"PNG and so on", "\x02\x00\x00\x00\x00\x00\x00\x00{}", string(file) + " "} {
 		require.EqualError(t, failure(load([]byte(foreign), nil, nil)), broken)
 	}
-	newer := altered(tr, func(s *safetensors) { s.header["__metadata__"]["gfn"] = "11" })
-	require.EqualError(t, failure(load(newer, nil, nil)), `gfn: checkpoint: format version "11"; this program reads "10"`)
+	newer := altered(tr, func(s *safetensors) { s.header["__metadata__"]["gfn"] = "12" })
+	require.EqualError(t, failure(load(newer, nil, nil)), `gfn: checkpoint: format version "12"; this program reads "11"`)
 	foreign := parse("hypergrid:dim=2,height=4")
 	require.ErrorContains(t, failure(load(file, foreign, nil)), `it was trained on "explicit`)
 	change := gfn.Running{Iterations: 50, EvalEvery: 7, Workers: 2, Limit: 9}
@@ -6382,9 +6400,6 @@ func TestForgedCheckpoints(t *testing.T) {
 		{`"Spec":"explicit`, `"Spec":"explicit\u001b`, `its environment, "explicit\x1b", is not part`},
 		{`"Method":"`, `"Method":"\u001b`, `its configuration: "gfn: Config.Method = \x1bdb-b: must`},
 		{`"Rewards":[`, `"Rewards":[1,`, "it was trained on other rewards"},
-		{`"Replay":[[`, `"Replay":[[],[`, "no actions, not even the exit"},
-		{`"Replay":[[`, `"Replay":[[9,`, "is not legal"}, {`"Replay":[[`, `"Replay":[ [`, tensors},
-		{`"Modes":null`, `"Modes":[[0,0]]`, "a recorded state of 2 numbers"},
 	} {
 		refused(tr, change[2], recorded(t, change[0], change[1]))
 	}
@@ -6392,8 +6407,23 @@ func TestForgedCheckpoints(t *testing.T) {
 	refused(tr, tensors, func(s *safetensors) { s.header["logz"] = s.header["logz.m"] })
 	refused(tr, tensors, func(s *safetensors) { s.data = append(s.data, 0) })
 	refused(tr, tensors, func(s *safetensors) { s.data = s.data[1:] })
-	refused(tr, tensors, func(s *safetensors) { s.header["curve"]["shape"] = []int{1 << 60, 30} })
-	refused(tiny("rl-g"), "a recorded state", recorded(t, `"Guide":[[`, `"Guide":[[9999],[`))
+	for _, shape := range [][]int{{1 << 60, 1}, {1 << 62, 4}, {-1, 1}, {-1 << 62, -4}, {1, 1}, {0}, {}} {
+		for _, name := range []string{"curve", "replay", "guide", "modes"} {
+			refused(tr, tensors, func(s *safetensors) { s.header[name]["shape"] = shape })
+		}
+	}
+	refused(tr, tensors, func(s *safetensors) { s.header["replay"]["dtype"] = "F32" })
+	first := func(name string, value int32) func(s *safetensors) {
+		return func(s *safetensors) {
+			place, _ := s.tensor(name)
+			binary.Encode(s.data[place[0]:], binary.LittleEndian, value)
+		}
+	}
+	refused(tr, "is not legal", first("replay", 9))
+	refused(tr, "no actions, not even the exit", func(s *safetensors) { s.data[len(s.data)-4] = 0 }) // the last exit
+	for _, node := range []int32{9999, -1} {
+		refused(tiny("rl-g"), "a recorded state", first("guide", node))
+	}
 }
 
 // What a checkpoint asks for counts up to the reader's own limits.

@@ -584,8 +584,8 @@ type Trainer struct {
 	// What an iteration uses: batch with its flows v, their cotangents d and those of target networks w. For the policy
 	// gradient back are walks back from the endpoints of batch, r and a rewards and advantages by step, val and dVal a
 	// critic's values by row and their cotangents.
-	guide     Guide   // PG of RL-G, [Unguided] otherwise
-	replay    [][]int // trajectories, oldest first, each one its actions: they take less room than states
+	guide     Guide     // PG of RL-G, [Unguided] otherwise
+	replay    [][]int32 // trajectories, oldest first, each one its actions: they take less room than states
 	batch     Batch
 	v, d, w   Flows
 	back      Batch
@@ -819,9 +819,9 @@ func (t *Trainer) remember(n int) {
 	b, x := &t.batch, []int(nil)
 	for i := range n {
 		if t.Config.Replay > 0 {
-			var actions []int
+			var actions []int32
 			for _, s := range b.Trajectory(i) {
-				actions = append(actions, int(b.FAction[s.F]))
+				actions = append(actions, b.FAction[s.F])
 			}
 			t.replay = append(t.replay, actions)
 			t.replay = t.replay[max(0, len(t.replay)-t.Config.Replay):]
@@ -868,7 +868,7 @@ func (t *Trainer) sample() (fresh int, err error) {
 	}
 	rng := stream(c.Seed, uint64(t.Iteration), math.MaxUint64)
 	for range again { // uniformly, with replacement
-		if err := b.Walk(t.replay[int(uniform01(&rng)*float64(len(t.replay)))]); err != nil {
+		if err := b.Walk(ints(t.replay[int(uniform01(&rng)*float64(len(t.replay)))])); err != nil {
 			return 0, err
 		}
 	}
@@ -1332,7 +1332,7 @@ func (t *Trainer) Samples(ctx context.Context, n int, seed uint64) iter.Seq2[*Ba
 //
 // It begins with the length of its header in 8 bytes. The header is JSON text, padded with blanks. For each tensor it
 // gives dtype, shape and place (data_offsets) in the bytes that follow the header. There the tensors lie row-major,
-// without gaps, in the order of this list. All numbers are float64 (F64), little endian.
+// without gaps, in the order of this list. Their numbers are little endian: float64 (F64), in the last three int32 (I32).
 //
 //	NET.l.weight              [in, out]           W_l of an [MLP]; NET is pf, pb, f (log F or V), fb, q1, q2
 //	NET.l.bias                [out]               b_l
@@ -1340,6 +1340,9 @@ func (t *Trainer) Samples(ctx context.Context, n int, seed uint64) iter.Seq2[*Ba
 //	target.NET.l.weight, …                        weights and biases of a target network
 //	logz, logz.m, logz.v      [1]                 log Z and its moments
 //	curve                     [evaluations, …]    a row for each [Evaluation]
+//	replay                    [actions]           the replayed trajectories, oldest first, each up to its exit, Forward−1
+//	guide                     [endpoints, Dim]    what a replay guide keeps, oldest first
+//	modes                     [modes, Dim]        the modes sampled so far
 //
 // __metadata__ in the header has three texts: gfn, the version of this list; trainer, the fields below in JSON; and
 // crc32, the CRC-32 (IEEE) of the tensors' bytes followed by the text of trainer, in hexadecimal. The number of Adam's
@@ -1351,12 +1354,11 @@ type checkpoint struct {
 	Iteration, Trajectories int
 	TrainSeconds            float64
 	Since                   Evaluation // sums since the last evaluation; the curve's columns have its names, in its order
-	Replay                  [][]int    // the replayed trajectories, oldest first, each one its actions
-	Guide                   [][]int    // the endpoints that a replay guide keeps, oldest first
-	Modes                   [][]int    // the modes sampled so far
+
+	replay, guide, modes []int32 // the tensors
 }
 
-const checkpointVersion = "10"
+const checkpointVersion = "11"
 
 // identity is what a checkpoint knows an environment by, beside its rewards' fingerprint.
 type identity struct {
@@ -1394,15 +1396,16 @@ func (t *Trainer) rewards() []float64 {
 	return []float64{sum, t.Graph.LogZ()}
 }
 
-// tensor is a named part of the data of a checkpoint. Its values are []float64, or []Evaluation, a matrix of float64.
+// tensor is a named part of the data of a checkpoint. Its values are []float64, []int32, or []Evaluation, a matrix of
+// float64.
 type tensor struct {
 	name   string
 	shape  []int
 	values any
 }
 
-// tensors lists the trainer's numbers. Save writes them, and Load reads them to where they are.
-func (t *Trainer) tensors() (all []tensor) {
+// tensors lists the numbers of the trainer and of a record. Save writes them, and Load reads them to where they are.
+func (t *Trainer) tensors(c *checkpoint) (all []tensor) {
 	add := func(name string, values any, shape ...int) { all = append(all, tensor{name, shape, values}) }
 	network := func(r role, n *Net, params []float64, prefix, suffix string) {
 		for l := 1; l < len(n.Sizes); l++ {
@@ -1425,23 +1428,25 @@ func (t *Trainer) tensors() (all []tensor) {
 	add("logz.m", t.adamZ.M, 1)
 	add("logz.v", t.adamZ.V, 1)
 	add("curve", t.Curve, len(t.Curve), binary.Size(Evaluation{})/8)
+	dim := t.found.Shape.Dim
+	add("replay", c.replay, len(c.replay))
+	add("guide", c.guide, len(c.guide)/dim, dim)
+	add("modes", c.modes, len(c.modes)/dim, dim)
 	return all
 }
 
-// record returns what a checkpoint holds of t beside its tensors.
+// record returns what a checkpoint holds of t beside the numbers that t itself keeps as tensors.
 func (t *Trainer) record() *checkpoint {
 	c := &checkpoint{
 		Env: identify(t.Env), Rewards: t.rewards(), Config: t.Config,
 		Iteration: t.Iteration, Trajectories: t.Trajectories, TrainSeconds: t.TrainSeconds, Since: t.since,
-		Replay: t.replay,
+		replay: slices.Concat(t.replay...), modes: t.found.state,
 	}
 	if r, ok := t.guide.(*Replayed); ok {
+		dim := r.index.Shape.Dim
 		for _, row := range r.order {
-			c.Guide = append(c.Guide, r.index.State(nil, int(row)))
+			c.guide = append(c.guide, r.index.state[int(row)*dim:][:dim]...)
 		}
-	}
-	for row := range t.found.Len() {
-		c.Modes = append(c.Modes, t.found.State(nil, row))
 	}
 	return c
 }
@@ -1454,10 +1459,13 @@ func (t *Trainer) file(c *checkpoint) ([]byte, error) {
 	}
 	var data []byte
 	header := map[string]any{}
-	for _, x := range t.tensors() {
-		begin := len(data)
+	for _, x := range t.tensors(c) {
+		begin, dtype := len(data), "F64"
+		if _, integers := x.values.([]int32); integers {
+			dtype = "I32"
+		}
 		data, _ = binary.Append(data, binary.LittleEndian, x.values)
-		header[x.name] = map[string]any{"dtype": "F64", "shape": x.shape, "data_offsets": []int{begin, len(data)}}
+		header[x.name] = map[string]any{"dtype": dtype, "shape": x.shape, "data_offsets": []int{begin, len(data)}}
 	}
 	header["__metadata__"] = map[string]string{
 		"gfn": checkpointVersion, "trainer": string(trainer), "crc32": checksum(data, trainer),
@@ -1476,7 +1484,7 @@ func checksum(data, trainer []byte) string {
 // network's outputs overflow.
 func (t *Trainer) usable() error {
 	logPF := tensor{name: "log PF(s0)", values: t.source().Forward(t.PF())}
-	for _, x := range append(t.tensors(), logPF) {
+	for _, x := range append(t.tensors(new(checkpoint)), logPF) {
 		list, _ := x.values.([]float64)
 		if slices.ContainsFunc(list, func(v float64) bool { return !finite(v) }) {
 			return fmt.Errorf("gfn: %s is not finite after iteration %d: "+
@@ -1630,12 +1638,20 @@ func readCheckpoint(file []byte) (c *checkpoint, data []byte, err error) {
 // missing or left over.
 func (t *Trainer) restore(c *checkpoint, file, data []byte) error {
 	misfit := errors.New("gfn: checkpoint: its tensors do not fit its configuration: damaged, or of another version")
-	fixed := 0
-	for _, x := range t.tensors() {
+	var header struct{ Replay, Guide, Modes struct{ Shape [1]int } }
+	json.Unmarshal(file[8:len(file)-len(data)], &header)
+	room := func(rows, width int) []int32 { // for no more rows than data can hold
+		return make([]int32, width*min(max(0, rows), len(data)/(4*width)))
+	}
+	dim, fixed := t.found.Shape.Dim, 0
+	c.replay = room(header.Replay.Shape[0], 1)
+	c.guide = room(header.Guide.Shape[0], dim)
+	c.modes = room(header.Modes.Shape[0], dim)
+	for _, x := range t.tensors(c) {
 		fixed += binary.Size(x.values)
 	}
 	t.Curve = make([]Evaluation, max(0, len(data)-fixed)/binary.Size(Evaluation{})) // the rest
-	for _, x := range t.tensors() {
+	for _, x := range t.tensors(c) {
 		n, err := binary.Decode(data, binary.LittleEndian, x.values)
 		if err != nil {
 			return misfit
@@ -1685,26 +1701,30 @@ func (t *Trainer) recall(c *checkpoint) (err error) {
 		}
 	}()
 	var b Batch
-	for _, actions := range c.Replay {
+	for rest := c.replay; len(rest) > 0; {
+		n := 1 + slices.Index(rest, int32(t.found.Shape.Forward-1)) // 0, which Walk refuses, without an exit
 		b.Reset(t.Env)
-		if err := b.Walk(actions); err != nil {
+		if err := b.Walk(ints(rest[:n])); err != nil {
 			return err
 		}
+		t.replay, rest = append(t.replay, rest[:n]), rest[n:]
 	}
-	t.replay = c.Replay
-	for _, s := range slices.Concat(c.Modes, c.Guide) {
-		if len(s) != t.found.Shape.Dim {
-			return fmt.Errorf("gfn: checkpoint: damaged: a recorded state of %d numbers", len(s))
-		}
-	}
-	for _, s := range c.Modes {
-		t.found.Add(s)
+	dim := t.found.Shape.Dim
+	for s := range slices.Chunk(c.modes, dim) {
+		t.found.Add(ints(s))
 	}
 	if r, ok := t.guide.(*Replayed); ok {
-		for _, s := range c.Guide {
-			r.add(t.Env, s)
+		for s := range slices.Chunk(c.guide, dim) {
+			r.add(t.Env, ints(s))
 		}
 		err = r.index.err
 	}
 	return cmp.Or(t.found.err, err)
+}
+
+func ints(list []int32) (all []int) {
+	for _, v := range list {
+		all = append(all, int(v))
+	}
+	return all
 }

@@ -911,10 +911,12 @@ var list = []place{
 	{"trainer.go", "Trainer.tensors", []mutant{
 		m("the moments swapped", `n.M, "", ".m"`, `n.V, "", ".m"`, `n.V, "", ".v"`, `n.M, "", ".v"`),
 		m("the weights for those of the target", "t.target[r].Params", "t.net[r].Params"),
+		m("the guide for the modes", "c.modes, len(c.modes)", "c.guide, len(c.guide)"),
 		m("weights as [out, in]", "w, n.Sizes[l-1], n.Sizes[l])", "w, n.Sizes[l], n.Sizes[l-1])"),
 	}},
 	{"trainer.go", "Trainer.file", []mutant{
 		m("offsets one byte late", "[]int{begin, len(data)}", "[]int{begin + 1, len(data) + 1}"),
+		m("integers called floats", `"I32"`, `"F64"`),
 	}},
 	{"trainer.go", "checksum", []mutant{
 		m("of the record alone", "crc32.ChecksumIEEE(data)", "0"),
@@ -943,17 +945,19 @@ var list = []place{
 	{"trainer.go", "Trainer.restore", []mutant{
 		m("counts below 0", "min(c.Iteration, c.Trajectories) < 0", "false"),
 		m("counts of 0", "min(c.Iteration, c.Trajectories) < 0", "min(c.Iteration, c.Trajectories) < 1"),
+		m("room for any number of states", "min(max(0, rows), len(data)/(4*width))", "max(0, rows)"),
+		m("room for fewer than none", "max(0, rows)", "rows"),
 		m("bytes that are no tensor's", "!bytes.Equal(own, file)", "len(own) == 0"),
 	}},
 	{"trainer.go", "Trainer.record", []mutant{
 		m("the sums forgotten", ", Since: t.since", ""),
+		m("the guide's newest endpoints first", "range r.order", "range slices.Backward(r.order)"),
 	}},
 	{"trainer.go", "Trainer.recall", []mutant{
-		m("trajectories of any actions", "b.Walk(actions); err != nil", "b.Walk(actions); false && err != nil"),
-		m("no trajectory", "t.replay = c.Replay", ""),
-		m("the modes forgotten", "t.found.Add(s)", "_ = s"),
-		m("the guide's endpoints forgotten", "r.add(t.Env, s)", "_ = s"),
-		m("states of any length", "len(s) != t.found.Shape.Dim", "false"),
+		m("trajectories of any actions", "b.Walk(ints(rest[:n])); err", "b.Walk(ints(rest[:n])); n == 0 && err"),
+		m("no trajectory", "append(t.replay, rest[:n])", "nil"),
+		m("the modes forgotten", "t.found.Add(ints(s))", "_ = s"),
+		m("the guide's endpoints forgotten", "r.add(t.Env, ints(s))", "_ = s"),
 	}},
 	{"grad.go", "Graph.RewardF", []mutant{
 		m("no log Z", "r[e] += logZ", "r[e] += 0 * logZ"),

@@ -1199,14 +1199,21 @@ func TestPython(t *testing.T) {
 	readme := read(t, "../../README.md")
 	blocks := regexp.MustCompile("(?s)\n```python\n(.*?)\n```\n").FindAllStringSubmatch(readme, -1)
 	require.Len(t, blocks, 3)
-	python := func(code string) string {
-		out, err := exec.CommandContext(t.Context(), "python3", "-c", code).Output()
-		if err != nil {
-			t.Skip("not here: ", code)
-		}
-		return string(out)
+	run := func(code string) (string, error) {
+		out, err := exec.CommandContext(t.Context(), "python3", "-c", code).CombinedOutput()
+		return string(out), err
 	}
-	python("import csv, json")
+	needs := func(imports string) {
+		if _, err := run(imports); err != nil {
+			t.Skip("not here: ", imports)
+		}
+	}
+	python := func(code string) string {
+		out, err := run(code)
+		require.NoError(t, err, out)
+		return out
+	}
+	needs("import csv, json")
 	t.Chdir(t.TempDir())
 	python(blocks[0][1])
 	for _, command := range []string{
@@ -1215,7 +1222,7 @@ func TestPython(t *testing.T) {
 		require.Contains(t, readme, "`"+command+"`")
 		args := append(strings.Fields(command)[1:], "-json")
 		if args[0] == "train" {
-			args = append(args, "-hidden", "8", "-iters", "20", "-eval-every", "10")
+			args = append(args, "-hidden", "8", "-iters", "20", "-eval-every", "10", "-replay", "5")
 		}
 		must(t, args...)
 	}
@@ -1228,10 +1235,11 @@ func TestPython(t *testing.T) {
 		logP[line[:2]] = strings.Fields(line)[1]
 	}
 
-	python("import numpy")
-	evaluated := strings.Split(strings.TrimSpace(python(blocks[2][1])), "\n")
-	require.Len(t, evaluated, 6)
-	for _, line := range evaluated {
+	needs("import numpy")
+	evaluated := strings.Split(strings.TrimSpace(python(blocks[2][1]+"\nprint(tensor('replay').tolist())")), "\n")
+	require.Len(t, evaluated, 6+1)
+	require.Regexp(t, `^\[((\d, )*4(, |\])){5}$`, evaluated[6], "five trajectories")
+	for _, line := range evaluated[:6] {
 		want, err := strconv.ParseFloat(logP[line[:2]], 64)
 		require.NoError(t, err)
 		got, err := strconv.ParseFloat(line[3:], 64)
