@@ -598,7 +598,8 @@ func DefaultTable() Table {
 // scores lie below RMin.
 func NewTableReward(words Words, r io.Reader, name string, t Table) (WordReward, error) {
 	err := cmp.Or(
-		want(words.count() <= maxTable, "sequence: %.0f words in a table, want at most %d", words.count(), maxTable),
+		want(words.count() <= maxTable,
+			"sequence: %d^%d words in a table, want at most %d", len(words.tokens), words.length, maxTable),
 		want(finite(t.Beta) && (t.Exp || t.Beta >= 0),
 			"sequence: beta is %v, want a finite number, not below 0 but with transform=exp", t.Beta),
 		want(finite(t.RMin) && t.RMin > 0, "sequence: rmin is %v, want a finite number above 0", t.RMin),
@@ -796,9 +797,11 @@ func parseMotif(file *source, words Words) (factors []Factor) {
 		factors = append(factors, Factor{[]int{len(factors)}, parseAll(row, "weight", field.finite)})
 		last := row[min(k, len(row)-1)] // or the first that is too many
 		last.want(len(row) == k, "%d weights, want %d", len(row), k)
-	}
-	if file.err != nil {
-		file.err = fmt.Errorf("%w: a line is a slot, with a weight for each of the tokens %s", file.err, string(words.tokens))
+		if file.err != nil {
+			const wanted = "%w: a line is a slot, with a weight for each of the tokens %s"
+			file.err = fmt.Errorf(wanted, file.err, string(words.tokens))
+			break
+		}
 	}
 	n := len(factors)
 	file.want(n == words.length, "%d lines of weights, want one for each of %d slots", n, words.length)
@@ -851,15 +854,16 @@ func ReadWords(r io.Reader, name string, q *Sequence) ([][]int, error) {
 	if len(file.text) > most {
 		return nil, fmt.Errorf("gfn: %s has more than %d bytes; split the list", name, most)
 	}
-	words := parseWords(file, q.Words)
-	file.want(len(words) > 0, "no words; write one on a line")
-	return words, file.err
+	return parseWords(file, q.Words), file.err
 }
 
 func parseWords(file *source, words Words) (list [][]int) {
 	for _, f := range slices.Concat(file.records("")...) {
-		list = append(list, words.read(f))
+		if list = append(list, words.read(f)); file.err != nil {
+			break
+		}
 	}
+	file.want(len(list) > 0, "no words; write one on a line")
 	return list
 }
 
@@ -989,6 +993,9 @@ func (f *source) sum() uint32 { return crc32.ChecksumIEEE(f.text) }
 // the last comment above everything else, as numpy.savetxt writes it. It is if it is the one wanted, or if a number
 // follows.
 func (f *source) records(header string) (records [][]field) {
+	if f.err != nil {
+		return nil // a text that is too large is not parsed
+	}
 	separators := ";,"
 	if header != "" {
 		separators = "\t;,"
@@ -1079,6 +1086,11 @@ func (f *source) table(header string) (names []string, rows [][]field) {
 		head = head[1:]
 	}
 	seen := map[string]bool{}
+	for _, f := range head {
+		names = append(names, f.text)
+	}
+	text := strings.Join(names, ",")
+	line(head).want(header == anyNames || text == header, "header is %q, want %s", text, header)
 	for i, f := range head {
 		x, err := strconv.ParseFloat(f.text, 64)
 		unusable := func(r rune) bool { return !unicode.IsPrint(r) || strings.ContainsRune(":|[]", r) }
@@ -1087,10 +1099,8 @@ func (f *source) table(header string) (names []string, rows [][]field) {
 		f.want(!strings.ContainsFunc(f.text, unusable),
 			"column %d is called %q, want printable characters other than : | [ ]", i+1, f.text)
 		f.want(!seen[f.text], "two columns are called %q", f.text)
-		seen[f.text], names = true, append(names, f.text)
+		seen[f.text] = true
 	}
-	text := strings.Join(names, ",")
-	line(head).want(header == anyNames || text == header, "header is %q, want %s", text, header)
 	for i, row := range rows {
 		line(row).want(len(row)-skip == len(names), "%d fields, want %d, %s", len(row)-skip, len(names), text)
 		rows[i] = row[skip:]
@@ -1793,12 +1803,18 @@ func parseEnv(spec string, readFile func(name string) *source) (Env, error) {
 	return parsed{env, canonical, file.sum()}, nil
 }
 
-// findEnvironment returns the entry of a name and of a reward that is among the items.
+// findEnvironment returns the entry of a name and of the last reward among the items.
 func findEnvironment(name string, items []string) (found environment, err error) {
 	var known []string
+	given := ""
+	for _, item := range items {
+		if strings.HasPrefix(item, "reward=") {
+			given = item
+		}
+	}
 	for _, e := range environments {
 		base, reward, _ := strings.Cut(e.name, ":")
-		if base == name && (reward == "" || slices.Contains(items, reward)) {
+		if base == name && (reward == "" || reward == given) {
 			found = e
 		}
 		if reward == "" {

@@ -1837,7 +1837,7 @@ func TestRewardErrors(t *testing.T) {
 		{factors(2, 2, 1, on([]int{0, 1}, 1, 2, 3)), "factor 0: 3 weights"},
 		{modes(1, []int{0, 1}, []int{0, 2}), "mode 1 is [0 2]"}, {modes(1, []int{0, -1}), "mode 0 is [0 -1]"},
 		{modes(1, []int{0}), "mode 0 is [0], want 2"}, {modes(1), "modes"}, {modes(-1, []int{0, 1}), "beta is -1"},
-		{table(nil, 12, 2, 1, 8), "16777216 words in a table"}, {table(nil, 2, -1, 1, 8), "beta is -1"},
+		{table(nil, 12, 2, 1, 8), "4^12 words in a table"}, {table(nil, 2, -1, 1, 8), "beta is -1"},
 		{table(nil, 2, 2, 0, 8), "rmin is 0"}, {table(nil, 2, 2, 1, inf), "rmax is +Inf"},
 		{table(iotest.ErrReader(errors.New("broken")), 2, 2, 1, 8), "t.csv: broken"},
 		{table(envZeros{}, 2, 2, 1, 8), "64 MiB"},
@@ -2460,6 +2460,14 @@ func TestReadData(t *testing.T) {
 	semicolon := must(gfn.ReadData(strings.NewReader("\"A;1\",B\n1,2\n"), "d.txt"))
 	require.Equal(t, []string{"A;1", "B"}, semicolon.Names)
 	require.EqualError(t, failure(gfn.ReadData(envZeros{}, "d.txt")), "gfn: d.txt: more than 64 MiB")
+	for text, want := range map[string]string{
+		strings.Repeat("1 2\n", 16<<20+1): "more than 64 MiB", // and is not parsed
+		"1 2 \"3":                         "1:7: extraneous or missing \" in quoted-field",
+		"1\n2":                            "1:1: 1 weights, want 4: a line is a slot, with a weight for each of the tokens ACGT",
+	} {
+		_, err := gfn.ParseEnvText("sequence:reward=motif,file=f.txt", text)
+		require.Regexp(t, "^gfn: f.txt: ?"+want+"$", err)
+	}
 }
 
 // The expected number of edges, in any order; variances of weights and noise; the posterior of much data.
