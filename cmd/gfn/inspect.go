@@ -153,7 +153,7 @@ func eval(c *call) error {
 		}
 		c.keeping.Lock()
 		if err := gfn.WriteFile(*file, func(w io.Writer) error { return writeObjects(w, list) }); err != nil {
-			return err
+			return fmt.Errorf("-objects %s: %w", *file, err)
 		}
 	}
 	if *words != "" {

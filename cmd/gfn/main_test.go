@@ -409,7 +409,7 @@ func TestInterruptAndResume(t *testing.T) {
 			require.Equal(t, 130, run(ctx, small(more...), stdout, stderr), stderr)
 			assert.Len(t, objects(t, stdout.String()), 3, "no final object")
 			assert.Contains(t, stderr.String(), "stopped after 20 of 40 iterations; wrote checkpoint.gfn; "+
-				`to continue: gfn train -resume "checkpoint.gfn" -out "DIR"`)
+				"to continue: gfn train -resume 'checkpoint.gfn' -out 'DIR'\n")
 
 			resumed := must(t, "train", "-resume", "checkpoint.gfn", "-json", "-workers", "2", "-out", "out")
 			assert.Len(t, objects(t, resumed), 3)
@@ -587,7 +587,7 @@ func TestCheckpointsInBetween(t *testing.T) {
 
 // A directory that has gone is made again. Names of files for the shell are quoted.
 func TestDirectoryGone(t *testing.T) {
-	dir := filepath.Join(t.TempDir(), "it's gone")
+	dir := filepath.Join(t.TempDir(), "it's $gone")
 	for i, code := range []int{0, 130} {
 		ctx, cancel := context.WithCancel(t.Context())
 		stdout, stderr := &canceller{times: 1 + i, do: func() {
@@ -599,7 +599,7 @@ func TestDirectoryGone(t *testing.T) {
 		require.Equal(t, code, run(ctx, small("-json", "-out", dir), stdout, stderr), stderr)
 		assert.FileExists(t, filepath.Join(dir, checkpointName))
 		if code == 130 {
-			assert.Contains(t, stderr.String(), `it's gone/checkpoint.gfn" -out "/`)
+			assert.Contains(t, stderr.String(), `it'\''s $gone/checkpoint.gfn' -out '/`)
 		}
 		cancel()
 	}
@@ -738,6 +738,9 @@ func TestEvalAndSample(t *testing.T) {
 
 	table := filepath.Join(dir, "objects.csv")
 	must(t, "eval", checkpoint, "-objects", table)
+	code, _, stderr := gfnRun(t, "eval", checkpoint, "-objects", dir)
+	assert.Equal(t, 1, code)
+	assert.Contains(t, stderr, "-objects "+dir+": ")
 	objects, err := csv.NewReader(strings.NewReader(read(t, table))).ReadAll()
 	require.NoError(t, err)
 	require.Len(t, objects, 65)

@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"gfn"
@@ -172,9 +173,12 @@ func (c *call) interrupted(t *gfn.Trainer, a *training) error {
 	if err := t.SaveFile(path); err != nil {
 		return fmt.Errorf("stopped after %d iterations, and %s could not be written: %w", t.Iteration, path, err)
 	}
-	return failure{fmt.Errorf("stopped after %d of %d iterations; wrote %s; to continue: gfn train -resume %q -out %q",
-		t.Iteration, t.Config.Iterations, path, path, cmp.Or(*a.out, "DIR")), 130}
+	return failure{fmt.Errorf("stopped after %d of %d iterations; wrote %s; to continue: gfn train -resume %s -out %s",
+		t.Iteration, t.Config.Iterations, path, shellQuote(path), shellQuote(cmp.Or(*a.out, "DIR"))), 130}
 }
+
+// shellQuote returns a name as a shell takes it, whatever characters it has.
+func shellQuote(name string) string { return "'" + strings.ReplaceAll(name, "'", `'\''`) + "'" }
 
 // final returns the last evaluation of t, with figures of n samples. Beyond enumeration it is of these samples alone.
 func final(ctx context.Context, t *gfn.Trainer, n int, seed uint64) (e gfn.Evaluation, err error) {
