@@ -1211,6 +1211,35 @@ func TestMeanLogReward(t *testing.T) {
 	require.InDelta(t, 1001.5, g.Metrics(g.Forward(gfn.UniformPF), logPB, 0).MeanLogReward, 1e-9)
 }
 
+// heard lists the states whose rewards were asked for.
+type heard struct {
+	*gfn.Sequence
+	states *[][]int
+}
+
+func (h heard) LogReward(s []int) float64 {
+	*h.states = append(*h.states, slices.Clone(s))
+	return h.Sequence.LogReward(s)
+}
+
+// The fingerprint of rewards in a checkpoint has streams that no trajectory of training has: it does not look at the
+// words of the first iteration again, which rpe draws uniformly too.
+func TestFingerprintStreams(t *testing.T) {
+	env := heard{gfn.Unwrap(parse("sequence:length=12,tokens=ABCD,reward=modes")).(*gfn.Sequence), new([][]int)}
+	c := quick("rpe")
+	c.Epsilon, c.Limit = 0, 0
+	tr := trainer(env, c)
+	*env.states = nil
+	step(t, tr)
+	trained := *env.states
+	*env.states = nil
+	saved(tr)
+	require.GreaterOrEqual(t, len(*env.states), 16)
+	for _, x := range *env.states {
+		require.NotContains(t, trained, x)
+	}
+}
+
 // Batches of samples and seeds have streams of their own, and so has each object's estimate of log PF⊤ by walks back.
 func TestSampleStreams(t *testing.T) {
 	tr := trainer(parse("hypergrid:dim=2,height=8"), quick("tb-u"))
@@ -4041,7 +4070,8 @@ func TestExitCapped(t *testing.T) {
 	require.Equal(t, rare, q, "an exit below the cap is left alone")
 }
 
-// The replay guide against a rescan of its memory, before it observes a batch, when it says PB of most, and after.
+// The replay guide against a rescan of its memory, to which it has added the batch that it guides. With a short memory it
+// has forgotten some of that by then, and says PB of it.
 func TestReplayGuide(t *testing.T) {
 	for _, order := range []string{"append", "ends", "any"} {
 		g := enumerate(parse("sequence:length=4,tokens=AB,reward=motif,order=" + order))

@@ -722,7 +722,7 @@ func (t *Trainer) fits(most int) error {
 	if t.Graph != nil {
 		return nil
 	}
-	rng, n, bytes := stream(0, 0, 0), max(c.Batch, sampled), 0.0
+	rng, n, bytes := stream(0, fixedStreams, 17), max(c.Batch, sampled), 0.0
 	s := make([]int, shape.Dim)
 	t.Env.Source(s)
 	for steps := 1; steps <= maxSteps; steps++ {
@@ -841,6 +841,8 @@ func (t *Trainer) remember(n int) {
 //	Seed, iteration + 2⁶³, trajectory    a walk back from an endpoint
 //	Seed + seed, 2⁶¹ + i, trajectory     walks back from object i, [Trainer.LogTerminating]
 //	Seed + seed, 2⁶⁴−2−k, trajectory     evaluations and samples, k those before their batch
+//	0, 2⁶², trajectory                   the fingerprint of rewards, with its weights, and the size of a trajectory
+const fixedStreams = 1 << 62
 
 // sample fills t.batch. Fresh trajectories are first, drawn from PF with exploration; replayed ones follow, and then
 // the states that the objective reads beside those visited. Exploration and replay are off policy: balance losses read
@@ -1044,7 +1046,8 @@ func (t *Trainer) policyGradient() (loss float64, err error) {
 // λ < 1 if V is the value of P. Centring by the batch's own mean biases it by O(1/K), K walks (fact 5). V moves down the
 // squared error to the λ-return V(s_t) + Â_t, Â at LambdaV, or down [SubEB].
 //
-// With BackwardStep tb, Â = −c(τ) for PB, for half the gradient of mean c(τ)² (fact 3), and PB has no critic.
+// For PB λ is 1. With BackwardStep tb, Â = −c(τ) for PB, for half the gradient of mean c(τ)² (fact 3), and PB has no
+// critic.
 func (t *Trainer) reinforce(b *Batch, way Direction) (mean float64, err error) {
 	c, v, d := &t.Config, &t.v, &t.d
 	policy, critic, λ := forwardPolicy, stateValue, c.Lambda
@@ -1383,8 +1386,8 @@ func (d identity) String() string {
 func (t *Trainer) rewards() []float64 {
 	var b Batch
 	b.Reset(t.Env)
-	b.Sample(UniformPF, 16, Sampling{}) // if it fails, the states until there
-	rng, sum := stream(0, 0, 0), 0.0
+	b.Sample(UniformPF, 16, Sampling{Iteration: fixedStreams}) // if it fails, the states until there
+	rng, sum := stream(0, fixedStreams, 16), 0.0
 	for row, logR := range b.LogR {
 		if b.Exit(row) >= 0 {
 			sum += uniform01(&rng) * logR

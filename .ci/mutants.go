@@ -941,6 +941,7 @@ var list = []place{
 	{"trainer.go", "Trainer.rewards", []mutant{
 		m("without log Z*", "[]float64{sum, t.Graph.LogZ()}", "[]float64{sum}"),
 		m("trajectories without rewards", "uniform01(&rng) * logR", "0 * uniform01(&rng) * logR"),
+		m("the streams of training", "Sampling{Iteration: fixedStreams}", "Sampling{}"),
 	}},
 	{"trainer.go", "Trainer.restore", []mutant{
 		m("counts below 0", "min(c.Iteration, c.Trajectories) < 0", "false"),
