@@ -173,10 +173,15 @@ func findCommand(name string) (command, error) {
 	return command{}, usagef("%q is no command; write one of %s", name, strings.Join(names, ", "))
 }
 
-// oneLine returns the text of an error on one line, without the library's prefix.
+// oneLine returns the text of an error on one line of bounded length, without the library's prefix.
 func oneLine(err error) string {
 	text := strings.TrimPrefix(err.Error(), "gfn: ")
-	return strings.NewReplacer("\ngfn: ", "; ", "\n", "; ", ": gfn: ", ": ").Replace(text)
+	text = strings.NewReplacer("\ngfn: ", "; ", "\n", "; ", ": gfn: ", ": ").Replace(text)
+	const most = 1000
+	if letters := []rune(text); len(letters) > 2*most { // the place stands first, what is wanted last
+		text = string(letters[:most]) + " … " + string(letters[len(letters)-most:])
+	}
+	return text
 }
 
 // parse reads flags, and from least to most arguments between them. For -h it prints help and returns [flag.ErrHelp].

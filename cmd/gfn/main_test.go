@@ -157,6 +157,8 @@ func TestUnusableArguments(t *testing.T) {
 		{"train -resume " + checkpoint + " -env hypergrid:height=9", "only -iters"},
 		{"train -resume " + checkpoint + " -env explicit:x=1", "only -iters"},
 		{"train -resume " + checkpoint + " -workers 0", "-workers is 0: must lie in 1"},
+		{"exact -env " + strings.Repeat("x", 1e5), " … xxx"},
+		{"exact -env " + strings.Repeat("x", 1e5), "xxx\", want one of hypergrid, sequence, dag, explicit\n"},
 		{"exact -env explicit:file=nope.gfn", "open nope.gfn: no such file"},
 		{"compare -seeds 0", "-seeds is 0; write a number from 1"},
 		{"compare -seeds 16777216", "-seeds is 16777216; write a number from 1 to 1000"},
@@ -182,6 +184,7 @@ func TestUnusableArguments(t *testing.T) {
 		assert.Empty(t, stdout, c.args)
 		assert.Contains(t, stderr, c.want, c.args)
 		assert.Equal(t, len(stderr)-1, strings.Index(stderr, "\n"), "%s: one line, not %q", c.args, stderr)
+		assert.Less(t, len(stderr), 2100, c.args)
 	}
 	assert.Equal(t, []string{"file"}, named(t, "."), "unusable arguments leave nothing behind")
 }
