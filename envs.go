@@ -1704,7 +1704,8 @@ var environments = []environment{
 
 // Register adds an environment to [ParseEnv] and [EnvHelp], and so to every command of cmd/gfn. It is meant for an init
 // function. declare declares the keys, each with its default and a line of help, on a set of flags. What it returns is
-// called when they are set, and builds the environment. The same keys must always build the same environment.
+// called when they are set, and builds the environment, which is then tested as by [CheckEnv], on up to 4,096 states.
+// The same keys must always build the same environment.
 // [ParseEnv] takes the checksum of the file that a key called file names; an environment that reads others should
 // report theirs in [Traits].
 //
@@ -1716,7 +1717,13 @@ func Register(name, about string, declare func(keys *flag.FlagSet) func() (Env, 
 	}
 	environments = append(environments, environment{name, about, func(keys *flag.FlagSet) func(*source) (Env, error) {
 		build := declare(keys)
-		return func(*source) (Env, error) { return build() }
+		return func(*source) (Env, error) {
+			env, err := build()
+			if env != nil && err == nil {
+				err = checkEnv(env, 1<<12)
+			}
+			return env, err
+		}
 	}})
 }
 
@@ -1836,7 +1843,7 @@ func setKey(keys *flag.FlagSet, item string) error {
 	wanted, _ := flag.UnquoteUsage(f) // int, float, … or one|of|these
 	names := strings.Split(wanted, "|")
 	if len(names) > 1 && !slices.Contains(names, value) || keys.Set(key, value) != nil {
-		return fmt.Errorf("%s is %q, want %s", key, value, wanted)
+		return fmt.Errorf("%s is %q, want %s", key, value, cmp.Or(wanted, "true or false"))
 	}
 	return nil
 }

@@ -1729,7 +1729,8 @@ func init() {
 			return coins{q}, err
 		}
 	})
-	gfn.Register("nothing", "builds none", func(*flag.FlagSet) func() (gfn.Env, error) {
+	gfn.Register("nothing", "builds none", func(keys *flag.FlagSet) func() (gfn.Env, error) {
+		keys.Bool("much", false, "a key")
 		return func() (gfn.Env, error) { return nil, nil }
 	})
 }
@@ -1756,6 +1757,8 @@ func TestRegister(t *testing.T) {
 	refusals{
 		{failure(gfn.ParseEnv("coins:m=1")), `gfn: coins: unknown key "m", want one of file, n, pay`},
 		{failure(gfn.ParseEnv("coins:n=0")), "length is 0"},
+		{failure(gfn.ParseEnv("coins:pay=nan")), "state TTT: log reward is NaN"},
+		{failure(gfn.ParseEnv("nothing:much")), `much is "", want true or false`},
 		{failure(gfn.ParseEnv("nothing")), "nothing: the function given to Register builds no environment"},
 		{failure(gfn.ParseEnv("coin")), `unknown environment "coin", want one of hypergrid, sequence, dag, explicit, coins`},
 	}.check(t)

@@ -1458,6 +1458,7 @@ var list = []place{
 		m("words twice", "math.IsNaN(scores[i])", "true"),
 	}},
 	{"envs.go", "source.records", []mutant{
+		m("too large a text parsed", "f.err != nil", "false"),
 		m("byte order mark kept", `strings.TrimPrefix(string(f.text), "\ufeff")`, "string(f.text)"),
 		m("lone CR within lines", `"\r", "\n")`, `"\r\r", "\n")`),
 		m("the comment above numbers forgotten", `strings.IndexAny(first, "+-.0123456789") == 0`, "false"),
@@ -1519,6 +1520,7 @@ var list = []place{
 	{"envs.go", "Register", []mutant{
 		m("names stand twice", "err == nil || name", "err == nil && false || name"),
 		m("unnamed", `|| name == "" |`, "|"),
+		m("not tested", "err = checkEnv(env, 1<<12)", ""),
 		m("names with colons", `":,="`, `",="`),
 	}},
 	{"envs.go", "parseEnv", []mutant{
@@ -1537,7 +1539,8 @@ var list = []place{
 		m("the spec of the environment within", "TraitsOf(env)", "TraitsOf(Unwrap(env))"),
 	}},
 	{"envs.go", "findEnvironment", []mutant{
-		m("the default reward always", "|| slices.Contains(items, reward)", ""),
+		m("the default reward always", "reward == given", `given == ":"`),
+		m("the first reward of two", "given = item", "given = cmp.Or(given, item)"),
 		m("any name", "base == name && ", ""),
 	}},
 	{"envs.go", "setKey", []mutant{

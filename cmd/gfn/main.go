@@ -219,7 +219,8 @@ func (c *call) explain(err error) error {
 	name, _, _ := strings.Cut(text[strings.LastIndex(text, " -")+2:], ":")
 	if f := c.flags.Lookup(name); f != nil {
 		arg, usage := flag.UnquoteUsage(f)
-		return usagef("%s; write -%s %s: %s", text, name, arg, strings.ReplaceAll(usage, "\n", " "))
+		name = strings.TrimSpace(name + " " + arg)
+		return usagef("%s; write -%s: %s", text, name, strings.ReplaceAll(usage, "\n", " "))
 	}
 	near, least := "", 3 // letters from the flag that was meant
 	c.flags.VisitAll(func(f *flag.Flag) {
