@@ -160,6 +160,10 @@ func SetMaxSlots(n int) (restore func()) {
 	return func() { maxSlots = was }
 }
 
+// Len returns the number of endpoints that r holds, and Err the error of b.
+func (r *Replayed) Len() int { return len(r.order) }
+func (b *Batch) Err() error  { return b.err }
+
 // SetMaxGraph sets maxGraph until restore is called.
 func SetMaxGraph(n int) (restore func()) {
 	was := maxGraph

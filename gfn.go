@@ -85,7 +85,7 @@ var ErrLimit = errors.New("too many states")
 // tests.
 var maxSlots = math.MaxInt32
 
-// maxGraph bounds the bytes of the lists of a [Graph]: 512 MiB. Walking it takes some four times that, since lists grow
+// maxGraph bounds the bytes of the lists of a [Graph], and of the index of [Replayed]: 512 MiB. Walking it takes some four times that, since lists grow
 // and rows are put in order. The grid 32⁴ has 181 MiB. It is a variable for tests.
 var maxGraph = 1 << 29
 
@@ -439,14 +439,19 @@ func (st *States) checkMemory() error {
 	if n >= 4096 {
 		all = max(n, math.Exp(TraitsOf(st.Env).LogStates))
 	}
-	entries := 5*len(st.LogR) + 4*len(st.FAction) + 2*len(st.BAction) + len(st.X) + len(st.state) + len(st.index)
-	size := 4 * float64(entries) * all / n
+	size := st.size() * all / n
 	const gib = 1 << 30
 	if size <= float64(maxGraph) {
 		return nil
 	}
 	return fmt.Errorf("gfn: %w: lists of %.7g states take %.3g GiB, and walking them some four times that; "+
 		"want at most %.3g GiB", ErrLimit, all, size/gib, float64(maxGraph)/gib)
+}
+
+// size returns the bytes of the lists.
+func (st *States) size() float64 {
+	entries := 5*len(st.LogR) + 4*len(st.FAction) + 2*len(st.BAction) + len(st.X) + len(st.state) + len(st.index)
+	return 4 * float64(entries)
 }
 
 // followRow follows every slot of a row. If the environment breaks a rule, it goes on and leaves the error in st.err.

@@ -4073,6 +4073,22 @@ func TestExitCapped(t *testing.T) {
 	require.Equal(t, rare, q, "an exit below the cap is left alone")
 }
 
+// The index of a replay guide is bounded: when it is full the older endpoints are forgotten, and one endpoint that does
+// not fit is an error.
+func TestReplayGuideMemory(t *testing.T) {
+	b := draw(parse("sequence:length=6,tokens=AB,order=any,reward=motif"), gfn.UniformPF, 64, gfn.Sampling{})
+	b.Evaluate(gfn.UniformPF, gfn.UniformPB)
+	known := func(bytes int) (n int, err error) {
+		defer gfn.SetMaxGraph(bytes)()
+		guide, got := gfn.Replayed{Capacity: 100}, make([]float64, len(b.Steps))
+		guide.LogPG(b, b.LogPF, b.LogPB, got)
+		return guide.Len(), b.Err()
+	}
+	require.Equal(t, 64, must(known(1<<20)))
+	require.Less(t, must(known(1<<17)), 64)
+	require.ErrorContains(t, failure(known(1<<13)), "the replay guide wants at most")
+}
+
 // The replay guide against a rescan of its memory, to which it has added the batch that it guides. With a short memory it
 // has forgotten some of that by then, and says PB of it.
 func TestReplayGuide(t *testing.T) {

@@ -347,7 +347,8 @@ func (c ExitCapped) Policy(st *States, logPF []float64) []float64 {
 // It holds at most Capacity endpoints, with repetition. When it is full it forgets the older half (the reference
 // forgets one by one). Its index holds every state from which an endpoint is reachable. Adding an endpoint and guiding
 // a trajectory each visit every ancestor of the endpoint. A word of length L has L+1 ancestors by append, at most
-// (L²+L+2)/2 at either end, and 2^L in any order.
+// (L²+L+2)/2 at either end, and 2^L in any order. At 256 MiB the index is full too; an endpoint whose ancestors alone
+// take more is an error of the batch.
 type Replayed struct {
 	Capacity int
 
@@ -364,7 +365,10 @@ func (r *Replayed) add(env Env, s []int) {
 	if r.index.Env == nil {
 		r.index.Reset(env)
 	}
-	if len(r.order) >= max(1, r.Capacity) {
+	if r.index.err != nil {
+		return
+	}
+	if len(r.order) >= max(1, r.Capacity) || r.index.size() > float64(maxGraph)/2 {
 		r.forget()
 	}
 	x := r.index.Add(s)
@@ -404,6 +408,11 @@ func (r *Replayed) above(x int) []int32 {
 	visit(x)
 	for i := 0; i < len(rows); i++ {
 		row := int(rows[i])
+		if r.index.size() > float64(maxGraph) {
+			r.index.fail("the replay guide wants at most %d MiB for the states before %s; they are more",
+				maxGraph>>20, r.index.Format(x))
+			break
+		}
 		for k := r.index.BStart[row]; k < r.index.BStart[row+1]; k++ {
 			if e := r.index.retreat(row, int(k)); e >= 0 {
 				visit(int(r.index.From[e]))

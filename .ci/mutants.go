@@ -1085,6 +1085,7 @@ var list = []place{
 	{"grad.go", "Replayed.above", []mutant{
 		m("parents alone", "i < len(rows); i++", "i < 1; i++"),
 		m("every walk marks the same", "r.walks++", ""),
+		m("one endpoint takes any memory", "r.index.size() > float64(maxGraph)", "false"),
 		m("x is not among them",
 			"visit(x)",
 			"visit(x); if rows = rows[:0]; true { rows = append(rows, r.index.From[max(0, r.index.Edge[r.index.BStart[x]])]) }"),
@@ -1094,6 +1095,7 @@ var list = []place{
 		m("the last endpoint's reward only", "LogSumExp([]float64{r.logSum[row], r.index.LogR[x]})", "r.index.LogR[x]"),
 		m("endpoints not counted", "r.count[row]++", "r.count[row] = 1"),
 		m("nothing forgotten", "r.forget()", ""),
+		m("no bound of memory", "r.index.size() > float64(maxGraph)/2", "false"),
 	}},
 	{"grad.go", "Replayed.forget", []mutant{
 		m("the newer half forgotten", "r.order[len(r.order)-len(r.order)/2:]", "r.order[:len(r.order)/2]"),

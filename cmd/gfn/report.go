@@ -45,6 +45,9 @@ func figures(t *gfn.Trainer, e gfn.Evaluation) []figure {
 			figure{"step_kl", "", e.StepKL, none})
 	}
 	if s := e.Samples; s.N > 0 {
+		if math.IsNaN(s.TV) { // without a target, mean_reward is that of the samples
+			s.LogMeanReward = none
+		}
 		all = append(all,
 			figure{"samples", "", s.N, none},
 			figure{"sampled_tv", "sampled_tv_perfect", s.TV, s.TVPerfect},
