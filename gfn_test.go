@@ -6906,9 +6906,16 @@ func BenchmarkProducts(b *testing.B) {
 	for _, density := range []float64{1, 0.5} {
 		for _, rows := range []int{8, 64, 256, 1024} {
 			rng := rand.New(rand.NewPCG(1, 1))
-			random := map[float64]func(*rand.Rand, int) []float64{1: normal, 0.5: sparse}[density]
-			x, y, dW := random(rng, rows*in), make([]float64, rows*out), make([]float64, in*out)
-			p := gfn.NewProducts(in, out, random(rng, rows*out))
+			random := func(n int) []float64 {
+				return list(n, func(int) float64 {
+					if rng.Float64() < density {
+						return rng.NormFloat64()
+					}
+					return 0
+				})
+			}
+			x, y, dW := random(rows*in), make([]float64, rows*out), make([]float64, in*out)
+			p := gfn.NewProducts(in, out, random(rows*out))
 			at := fmt.Sprintf("/rows=%d/density=%v", rows, density)
 			if rows == 256 {
 				run("prepared"+at, rows, func() { p.Prepare(); p.Forward(y, x) })

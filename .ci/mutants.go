@@ -1484,6 +1484,8 @@ var list = []place{
 	{"gfn.go", "States.checkMemory", []mutant{
 		m("memory not foreseen", "all = max(n, math.Exp(TraitsOf(st.Env).LogStates))", "all = n"),
 		m("foreseen from the first state", "n >= 4096", "n >= 1"),
+	}},
+	{"gfn.go", "States.size", []mutant{
 		m("no forward slots", " + 4*len(st.FAction)", ""),
 		m("no states", " + len(st.state)", ""),
 	}},
