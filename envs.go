@@ -904,8 +904,8 @@ func drawModes(n int, words Words, seed uint64) (modes [][]int, err error) {
 // maxFile bounds the bytes of a file.
 const maxFile = 64 << 20
 
-// source is a text, the name of the file it came from, and the first mistake in it. If there is one, what was read means
-// nothing.
+// source is a text, the name of the file it came from, and the first mistake in it. If there is one, what was read
+// means nothing.
 type source struct {
 	name string
 	text []byte

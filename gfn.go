@@ -85,8 +85,8 @@ var ErrLimit = errors.New("too many states")
 // tests.
 var maxSlots = math.MaxInt32
 
-// maxGraph bounds the bytes of the lists of a [Graph], and of the index of [Replayed]: 512 MiB. Walking it takes some four times that, since lists grow
-// and rows are put in order. The grid 32⁴ has 181 MiB. It is a variable for tests.
+// maxGraph bounds the bytes of the lists of a [Graph], and of the index of [Replayed]: 512 MiB. Walking it takes some
+// four times that, since lists grow and rows are put in order. The grid 32⁴ has 181 MiB. It is a variable for tests.
 var maxGraph = 1 << 29
 
 // maxLogR bounds |log R|, so that sums of it keep their digits.
@@ -1027,8 +1027,8 @@ type Sampling struct {
 }
 
 // A Guide is the forward policy PG that a backward policy is trained against (spec §4). LogPG writes log PG(s'|s) of
-// every ordinary step of b to dst, by step, given log PF and log PB by slot; it may depend on the step's endpoint, and on
-// the batches before. It is called once for each batch.
+// every ordinary step of b to dst, by step, given log PF and log PB by slot; it may depend on the step's endpoint, and
+// on the batches before. It is called once for each batch.
 type Guide interface {
 	LogPG(b *Batch, logPF, logPB, dst []float64)
 }

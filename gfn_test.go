@@ -2495,7 +2495,8 @@ func TestReadData(t *testing.T) {
 	for text, want := range map[string]string{
 		strings.Repeat("1 2\n", 16<<20+1): "more than 64 MiB", // and is not parsed
 		"1 2 \"3":                         "1:7: extraneous or missing \" in quoted-field",
-		"1\n2":                            "1:1: 1 weights, want 4: a line is a slot, with a weight for each of the tokens ACGT",
+		"1\n2": "1:1: 1 weights, want 4: a line is a slot, " +
+			"with a weight for each of the tokens ACGT",
 	} {
 		_, err := gfn.ParseEnvText("sequence:reward=motif,file=f.txt", text)
 		require.Regexp(t, "^gfn: f.txt: ?"+want+"$", err)
@@ -4089,8 +4090,8 @@ func TestReplayGuideMemory(t *testing.T) {
 	require.ErrorContains(t, failure(known(1<<13)), "the replay guide wants at most")
 }
 
-// The replay guide against a rescan of its memory, to which it has added the batch that it guides. With a short memory it
-// has forgotten some of that by then, and says PB of it.
+// The replay guide against a rescan of its memory, to which it has added the batch that it guides. With a short memory
+// it has forgotten some of that by then, and says PB of it.
 func TestReplayGuide(t *testing.T) {
 	for _, order := range []string{"append", "ends", "any"} {
 		g := enumerate(parse("sequence:length=4,tokens=AB,reward=motif,order=" + order))
@@ -6103,7 +6104,7 @@ func TestMemoryIsForeseen(t *testing.T) {
 		require.NotContains(t, err.Error(), "\n")
 	}
 	c := quick("tb-u") // long trajectories of few states are no reason
-	c.Batch = 1 << 24
+	c.Batch, c.Hidden = 1<<24, 64
 	trainer(parse("hypergrid:dim=2,height=100"), c)
 }
 

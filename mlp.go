@@ -377,8 +377,8 @@ func (n *Net) outputDerivatives(row int, dst []float64) {
 	}
 }
 
-// The plain loops. Code calls mul, mulT, addOuter, relu, mask, add, sumRows and adam, which mlp_generic.go and mlp_simd.go
-// define: they are faster and may sum in another order.
+// The plain loops. Code calls mul, mulT, addOuter, relu, mask, add, sumRows and adam, which mlp_generic.go and
+// mlp_simd.go define: they are faster and may sum in another order.
 
 // mulPlain adds x W to y: y[r,j] += Σ_i x[r,i] W[i,j].
 func (m *weights) mulPlain(y, x []float64) {

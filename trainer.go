@@ -701,9 +701,9 @@ func (t *Trainer) network(r role) *Net {
 	return n
 }
 
-// fits returns an error if the networks have more than most parameters, or a batch of n trajectories is foreseen to take
-// more than maxBatch bytes. With A_t actions and X_t active features of the states of one trajectory of the uniform
-// policy, and the units of all networks, each a value and a cotangent, it takes
+// fits returns an error if the networks have more than most parameters, or a batch of n trajectories is foreseen to
+// take more than maxBatch bytes. With A_t actions and X_t active features of the states of one trajectory of the
+// uniform policy, and the units of all networks, each a value and a cotangent, it takes
 //
 //	n Σ_t (4 (Dim + A_t + X_t) + 16 units)
 func (t *Trainer) fits(most int) error {
@@ -1042,12 +1042,12 @@ func (t *Trainer) policyGradient() (loss float64, err error) {
 //
 //	mean_τ Σ_t log P(step t) Â_t
 //
-// where Â are λ-advantages of r by V before its step, centred. At λ = 1 the mean of the gradient is exact for any V, at
-// λ < 1 if V is the value of P. Centring by the batch's own mean biases it by O(1/K), K walks (fact 5). V moves down the
-// squared error to the λ-return V(s_t) + Â_t, Â at LambdaV, or down [SubEB].
+// where Â are λ-advantages of r by V before its step, centred. At λ = 1 the mean of the gradient is exact for any V,
+// at λ < 1 if V is the value of P. Centring by the batch's own mean biases it by O(1/K), K walks (fact 5). V moves
+// down the squared error to the λ-return V(s_t) + Â_t, Â at LambdaV, or down [SubEB].
 //
-// For PB λ is 1. With BackwardStep tb, Â = −c(τ) for PB, for half the gradient of mean c(τ)² (fact 3), and PB has no
-// critic.
+// For PB λ is 1. With BackwardStep tb, Â = −c(τ) for PB, for half the gradient of mean c(τ)² (fact 3), and PB
+// has no critic.
 func (t *Trainer) reinforce(b *Batch, way Direction) (mean float64, err error) {
 	c, v, d := &t.Config, &t.v, &t.d
 	policy, critic, λ := forwardPolicy, stateValue, c.Lambda
@@ -1253,7 +1253,8 @@ func (t *Trainer) evaluation() Evaluation {
 
 // EvaluateSampled returns the metrics of n trajectories τ ∼ PF with their endpoints x, for spaces of any size:
 //
-//	ELBO ≈ (1/n) Σ_τ (log R(x) + log PB(τ|x) − log PF(τ))    E[log R] ≈ (1/n) Σ_τ log R(x)    E[R] ≈ (1/n) Σ_τ R(x)
+//	ELBO ≈ (1/n) Σ_τ (log R(x) + log PB(τ|x) − log PF(τ))
+//	E[log R] ≈ (1/n) Σ_τ log R(x)    E[R] ≈ (1/n) Σ_τ R(x)
 //
 // With a graph, Samples compares them with the exact target.
 func (t *Trainer) EvaluateSampled(ctx context.Context, n int, seed uint64) (Evaluation, error) {
@@ -1335,7 +1336,8 @@ func (t *Trainer) Samples(ctx context.Context, n int, seed uint64) iter.Seq2[*Ba
 //
 // It begins with the length of its header in 8 bytes. The header is JSON text, padded with blanks. For each tensor it
 // gives dtype, shape and place (data_offsets) in the bytes that follow the header. There the tensors lie row-major,
-// without gaps, in the order of this list. Their numbers are little endian: float64 (F64), in the last three int32 (I32).
+// without gaps, in the order of this list. Their numbers are little endian: float64 (F64), in the last three int32
+// (I32).
 //
 //	NET.l.weight              [in, out]           W_l of an [MLP]; NET is pf, pb, f (log F or V), fb, q1, q2
 //	NET.l.bias                [out]               b_l
@@ -1343,7 +1345,7 @@ func (t *Trainer) Samples(ctx context.Context, n int, seed uint64) iter.Seq2[*Ba
 //	target.NET.l.weight, …                        weights and biases of a target network
 //	logz, logz.m, logz.v      [1]                 log Z and its moments
 //	curve                     [evaluations, …]    a row for each [Evaluation]
-//	replay                    [actions]           the replayed trajectories, oldest first, each up to its exit, Forward−1
+//	replay                    [actions]           replayed trajectories, oldest first, each up to its exit, Forward−1
 //	guide                     [endpoints, Dim]    what a replay guide keeps, oldest first
 //	modes                     [modes, Dim]        the modes sampled so far
 //
@@ -1566,8 +1568,8 @@ func LoadFile(path string, env Env, change func(*Running)) (*Trainer, error) {
 // compared by log Z*, if the space is enumerated, and by log R on fixed trajectories, to nine digits.
 //
 // change may alter what is [Running]; nil leaves it. The recorded Workers and Limit count up to those of
-// [DefaultConfig], and networks must fit in the file. So a file decides on no more memory than its reader would spend by
-// default, or than is in proportion to its size.
+// [DefaultConfig], and networks must fit in the file. So a file decides on no more memory than its reader would spend
+// by default, or than is in proportion to its size.
 //
 // The error says whether the data is not a whole checkpoint, or of another version, or of another environment.
 func Load(r io.Reader, dir string, env Env, change func(*Running)) (*Trainer, error) {

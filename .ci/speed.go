@@ -1,7 +1,7 @@
 //go:build ignore
 
-// Speed measures the tables of speed in testdata/FIGURES.md on this machine, which should do nothing else meanwhile, and
-// prints them as Markdown. From the top of the repository:
+// Speed measures the tables of speed in testdata/FIGURES.md on this machine, which should do nothing else meanwhile,
+// and prints them as Markdown. From the top of the repository:
 //
 //	go run .ci/speed.go                            a quarter of an hour on two cores
 //	go run .ci/speed.go -python venv/bin/python3   a peer's times too, if that Python has gfnx, equinox and optax
@@ -282,8 +282,8 @@ func peers(builds []build) {
 		return
 	}
 	list := all(builds, "Peers", *time)
-	header("Peers", "Milliseconds of `tb-b`, policies of 256 units a layer. gfnx on JAX computes in float32, with one network for "+
-		"both policies, on the same cores; its second time is without AVX-512.", "", "ours", "gfnx")
+	header("Peers", "Milliseconds of `tb-b`, policies of 256 units a layer. gfnx on JAX computes in float32, with one "+
+		"network for both policies, on the same cores; its second time is without AVX-512.", "", "ours", "gfnx")
 	names := list[0].names()
 	peer := map[string][]string{}
 	for _, flags := range []string{"", "--xla_cpu_max_isa=AVX2"} {
