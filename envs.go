@@ -543,8 +543,8 @@ func (e *Editor) Edit(seed []int, n int, o Sampling) ([][]int, error) {
 //	T (1−λ)(1 − Φ(−δ/σ))
 func (e *Editor) MostEdits() float64 { return e.redraw(-e.δ) * float64(e.words.length) }
 
-// leastShare returns the least P(x̂_t = a)/p(a) of any letter by any sampler p, since p(x_t) − δ max p ≤ 1 −
-// δ:
+// leastShare returns the least P(x̂_t = a)/p(a) of any letter by any sampler p, since
+// p(x_t) − δ max p ≤ 1 − δ:
 //
 //	(1−λ)(1 − Φ((1−δ)/σ))
 func (e *Editor) leastShare() float64 { return e.redraw(1 - e.δ) }
@@ -1203,8 +1203,8 @@ func (e *Explicit) checkPointed() error {
 	return err
 }
 
-// Fixture returns a small graph with exact answers (spec §9): 11 states, 13 edges, 6 of the states terminating, Z* =
-// 112.
+// Fixture returns a small graph with exact answers (spec §9): 11 states, 13 edges, 6 of the states terminating,
+// Z* = 112.
 func Fixture() *Explicit {
 	edges := [][2]int{
 		{0, 1}, {0, 2}, {1, 3}, {2, 3}, {2, 4}, {3, 5}, {4, 6}, {5, 7}, {5, 8}, {6, 8}, {6, 10}, {7, 9}, {8, 9},

@@ -959,8 +959,8 @@ func (g *Graph) residuals(logPF, logPB []float64) []float64 {
 	return dst
 }
 
-// ELBO returns E_{τ∼PF}[log R(x) + log PB(τ|x) − log PF(τ)] ≤ log Z*, with equality if PF(τ) = PB(τ|x)
-// R(x)/Z*.
+// ELBO returns E_{τ∼PF}[log R(x) + log PB(τ|x) − log PF(τ)] ≤ log Z*, with equality if
+// PF(τ) = PB(τ|x) R(x)/Z*.
 func (g *Graph) ELBO(logPF, logPB []float64) float64 {
 	return -g.Value(logPF, g.residuals(logPF, logPB))[0]
 }

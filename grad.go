@@ -867,8 +867,8 @@ func Control(g *Graph, logPF, logPB, logF []float64, α float64) []Bound {
 	path, subTB := g.Value(logPF, entropic)[0]-α*logF[0], logF[0]+g.Value(logPF, residuals)[0]
 	bounds = append(bounds, Bound{"path consistency", path, -α * subTB, true})
 
-	// squares states E[Σ δ²] = E[Σ (α DB)²]: δ is the Bellman error of V = α log F, the reward shaped by α log
-	// R̂.
+	// squares states E[Σ δ²] = E[Σ (α DB)²]: δ is the Bellman error of V = α log F, the reward shaped by
+	// α log R̂.
 	squares := func(name string, logF, shape []float64) {
 		logF, shape = append(slices.Clone(logF), 0), append(slices.Clone(shape), 0) // 0 at the sink
 		control, balance := make([]float64, len(r)), make([]float64, len(r))

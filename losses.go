@@ -157,8 +157,8 @@ func DB(b *Batch, v, d *Flows) float64 {
 //
 //	L(τ) = Σ_{i<j} λ^{j−i−1} (u_i − u_j)² / Σ_{i<j} λ^{j−i−1}    0⁰ = 1
 //
-// λ = 0 is DB divided by the trajectory's n+1 edges; λ = +Inf is TB. It takes O(n): with S_i = Σ_{j<i}
-// λ^{i−j−1}, U_i = Σ_{j<i} λ^{i−j−1} u_j, and S', U' the same from the right,
+// λ = 0 is DB divided by the trajectory's n+1 edges; λ = +Inf is TB. It takes O(n): with
+// S_i = Σ_{j<i} λ^{i−j−1}, U_i = Σ_{j<i} λ^{i−j−1} u_j, and S', U' the same from the right,
 //
 //	½ ∂L/∂u_i = ((S_i + S'_i) u_i − U_i − U'_i) / Σ_i S_i    L = Σ_i u_i · ½ ∂L/∂u_i
 //
@@ -176,8 +176,8 @@ func SubTB(λ float64) Objective {
 func geometric(λ float64, u, du []float64) float64 {
 	clear(du)
 	// sweep adds S_i u_i − U_i to du in one direction, and returns Σ_i S_i. For λ > 1 all weights are divided by the
-	// largest, λ^n, so that nothing overflows: with μ = 1/λ, Σ_{j<i} λ^{i−j−1−n} u_j = μ^{n+1−i} Σ_{j<i}
-	// μ^j u_j.
+	// largest, λ^n, so that nothing overflows: with μ = 1/λ,
+	// Σ_{j<i} λ^{i−j−1−n} u_j = μ^{n+1−i} Σ_{j<i} μ^j u_j.
 	sweep := func(at func(i int) int) (total float64) {
 		S, U, scale := 0.0, 0.0, 1.0
 		μ := 1 / λ
@@ -412,8 +412,9 @@ func SAC(α float64) Objective {
 }
 
 // project returns KL(π(·|s) ‖ π'), π' the softmax of the lesser critic's Q/α, and adds weight times its
-// cotangents to those of log π. With x = log π/π' the KL is Σ π (x + e⁻ˣ − 1) = Σ π log(π/π') − Σ π +
-// Σ π': this keeps its digits where x is small, and its cotangents, π x, are right also where Σ π ≠ 1.
+// cotangents to those of log π. With x = log π/π' the KL is
+// Σ π (x + e⁻ˣ − 1) = Σ π log(π/π') − Σ π + Σ π': this keeps its digits where x is small,
+// and its cotangents, π x, are right also where Σ π ≠ 1.
 func project(b *Batch, row int, weight float64, v, d *Flows) (kl float64) {
 	lo, hi := b.FStart[row], b.FStart[row+1]
 	b.u = resize(b.u, int(hi-lo))

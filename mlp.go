@@ -165,8 +165,8 @@ func (n *Net) read(w []weights, p []float64) {
 }
 
 // Eval writes the head's values on rows lo ≤ i < hi of st to dst, by slot, and keeps what Backward and JVP need. It
-// is a [Policy]. Rows are evaluated in order: lo is 0, or the former hi. The parameters must stay as they are from lo =
-// 0 to the last Backward or JVP on these rows.
+// is a [Policy]. Rows are evaluated in order: lo is 0, or the former hi. The parameters must stay as they are from
+// lo = 0 to the last Backward or JVP on these rows.
 func (n *Net) Eval(st *States, lo, hi int, dst []float64) {
 	if lo == 0 {
 		n.st, n.LSE = st, n.LSE[:0]

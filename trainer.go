@@ -268,8 +268,8 @@ func edgeFlow() Kind {
 	}
 }
 
-// exitFlow learns PF alone. Every state is terminating, so that the balance of its exit gives log F(s) = log R(s) −
-// log PF(sf|s) ([MDB]). With target networks, log F of a child is that of the target policy.
+// exitFlow learns PF alone. Every state is terminating, so that the balance of its exit gives
+// log F(s) = log R(s) − log PF(sf|s) ([MDB]). With target networks, log F of a child is that of the target policy.
 func exitFlow() Kind {
 	return Kind{
 		name: "exitFlow", roles: []role{forwardPolicy},
@@ -393,9 +393,9 @@ const (
 // DefaultConfig returns the defaults of a method. It leaves an unknown method to [Config.Validate]. One recipe serves
 // all environments but for [Config.ForEnv]. It spends 128,000 trajectories, as many as 1,000 iterations of the paper,
 // and reaches about half of the total variation of [Config.Paper] or less, but for db-u on the 32×32 grid
-// (testdata/FIGURES.md). Batches are small, so that there are more steps; rates are higher to begin with and decay; log
-// Z, one number, moves at a hundred times the rate of the policies, and flows and critics at three times. Trust-region
-// steps want larger batches, for a better Fisher matrix.
+// (testdata/FIGURES.md). Batches are small, so that there are more steps; rates are higher to begin with and decay;
+// log Z, one number, moves at a hundred times the rate of the policies, and flows and critics at three times.
+// Trust-region steps want larger batches, for a better Fisher matrix.
 func DefaultConfig(method string) Config {
 	c := Config{
 		Method:  method,
