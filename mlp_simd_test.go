@@ -18,25 +18,28 @@ func TestAddTerms(t *testing.T) {
 		t.Skip("this processor lacks the registers")
 	}
 	rng := rand.New(rand.NewPCG(1, 1))
-	w := make([]panelRow, panelRows)
+	w := make([]panelRow, panelSide)
 	for k := range w {
 		for c := range w[k] {
 			w[k][c] = rng.NormFloat64()
 		}
 	}
-	for n := range panelRows + 1 {
-		list, want := terms{n: n}, w[n%panelRows]
+	for n := range panelSide + 1 {
+		var x panelRow
+		open, want := uint64(0), w[n%panelSide]
 		y256, y512 := want, want
-		for i := range n {
-			list.k[i], list.x[i] = int64(rng.IntN(panelRows)), rng.NormFloat64()
+		for _, k := range rng.Perm(panelSide)[:n] {
+			open |= 1 << k
+			x[k] = rng.NormFloat64()
 			for c := range want {
-				want[c] += list.x[i] * w[list.k[i]][c]
+				want[c] += x[k] * w[k][c]
 			}
 		}
-		addTerms256(&y256, w, &list)
+		addTerms256((*[32]float64)(y256[:]), w, 0, x[:], open)
+		addTerms256((*[32]float64)(y256[32:]), w, 32, x[:], open)
 		require.InDeltaSlice(t, want[:], y256[:], 1e-12)
 		if archsimd.X86.AVX512() {
-			addTerms512(&y512, w, &list)
+			addTerms512(&y512, w, x[:], open)
 			require.InDeltaSlice(t, want[:], y512[:], 1e-12)
 		}
 	}
