@@ -263,15 +263,15 @@ func addTerms256(y *[32]float64, w []panelRow, first int, x []float64, open uint
 		a6, a7 = load256(p, 24).MulAdd(v, a6), load256(p, 28).MulAdd(v, a7)
 		p = next
 	}
-	store256(y, 0, load256(y, 0).Add(a0), load256(y, 4).Add(a1), load256(y, 8).Add(a2), load256(y, 12).Add(a3))
-	store256(y, 16, load256(y, 16).Add(a4), load256(y, 20).Add(a5), load256(y, 24).Add(a6), load256(y, 28).Add(a7))
+	add256(y, 0, a0, a1, a2, a3)
+	add256(y, 16, a4, a5, a6, a7)
 }
 
-func store256(p *[32]float64, i int, y0, y1, y2, y3 archsimd.Float64x4) {
-	y0.Store((*[4]float64)(p[i:]))
-	y1.Store((*[4]float64)(p[i+4:]))
-	y2.Store((*[4]float64)(p[i+8:]))
-	y3.Store((*[4]float64)(p[i+12:]))
+func add256(y *[32]float64, i int, a0, a1, a2, a3 archsimd.Float64x4) {
+	load256(y, i).Add(a0).Store((*[4]float64)(y[i:]))
+	load256(y, i+4).Add(a1).Store((*[4]float64)(y[i+4:]))
+	load256(y, i+8).Add(a2).Store((*[4]float64)(y[i+8:]))
+	load256(y, i+12).Add(a3).Store((*[4]float64)(y[i+12:]))
 }
 
 func load256(p *[32]float64, i int) archsimd.Float64x4 {
@@ -318,20 +318,28 @@ func add(y, x []float64) {
 	addPlain(y, x)
 }
 
-// sumRows keeps 32 columns of y in registers while the rows go by.
+// sumRows keeps 64 or 32 columns of the sum in registers while the rows go by.
 func sumRows(y, w []float64, rows []int32) {
 	n, first := len(y), 0
+	for ; archsimd.X86.AVX512() && first+64 <= n; first += 64 {
+		var y0, y1, y2, y3, y4, y5, y6, y7 archsimd.Float64x8
+		for _, k := range rows {
+			x := (*panelRow)(w[int(k)*n+first:])
+			y0, y1, y2, y3 = y0.Add(load512(x, 0)), y1.Add(load512(x, 8)), y2.Add(load512(x, 16)), y3.Add(load512(x, 24))
+			y4, y5, y6, y7 = y4.Add(load512(x, 32)), y5.Add(load512(x, 40)), y6.Add(load512(x, 48)), y7.Add(load512(x, 56))
+		}
+		add512((*panelRow)(y[first:]), 0, y0, y1, y2, y3)
+		add512((*panelRow)(y[first:]), 32, y4, y5, y6, y7)
+	}
 	for ; fast() && first+32 <= n; first += 32 {
-		p := (*[32]float64)(y[first:])
-		y0, y1, y2, y3 := load256(p, 0), load256(p, 4), load256(p, 8), load256(p, 12)
-		y4, y5, y6, y7 := load256(p, 16), load256(p, 20), load256(p, 24), load256(p, 28)
+		var y0, y1, y2, y3, y4, y5, y6, y7 archsimd.Float64x4
 		for _, k := range rows {
 			x := (*[32]float64)(w[int(k)*n+first:])
 			y0, y1, y2, y3 = y0.Add(load256(x, 0)), y1.Add(load256(x, 4)), y2.Add(load256(x, 8)), y3.Add(load256(x, 12))
 			y4, y5, y6, y7 = y4.Add(load256(x, 16)), y5.Add(load256(x, 20)), y6.Add(load256(x, 24)), y7.Add(load256(x, 28))
 		}
-		store256(p, 0, y0, y1, y2, y3)
-		store256(p, 16, y4, y5, y6, y7)
+		add256((*[32]float64)(y[first:]), 0, y0, y1, y2, y3)
+		add256((*[32]float64)(y[first:]), 16, y4, y5, y6, y7)
 	}
 	if first > 0 {
 		archsimd.ClearAVXUpperBits()
