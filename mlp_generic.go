@@ -26,7 +26,7 @@ type terms struct {
 
 // compact sets t to the non-zero entries of x and returns them.
 func (t *terms) compact(x []float64) (k []int32, v []float64) {
-	n := 0
+	n := uint(0) // signed, the remainder would cost four instructions
 	for i, value := range x[:min(len(x), chunk)] {
 		t.k[n%chunk], t.x[n%chunk] = int32(i), value
 		if math.Float64bits(value) != 0 { // −0 is a term too: integers are compared without a branch
