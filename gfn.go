@@ -201,29 +201,21 @@ func (st *States) Add(s []int) int {
 	}
 	row := st.Len()
 	st.index[k] = int32(row + 1)
-	for _, v := range s {
-		st.state = append(st.state, int32(v))
-	}
+	st.state = appendInts(st.state, s)
 	st.list = st.fitting(len(st.FAction), st.Env.Forward(st.list[:0], s))
-	exit := false
-	for _, a := range st.list {
-		st.FAction, st.From = append(st.FAction, int32(a)), append(st.From, int32(row))
-		st.Child, st.Back = append(st.Child, -1), append(st.Back, -1)
-		exit = a == st.Shape.Forward-1
-	}
+	n := len(st.list)
+	st.FAction, st.From = appendInts(st.FAction, st.list), appendSame(st.From, int32(row), n)
+	st.Child, st.Back = appendSame(st.Child, -1, n), appendSame(st.Back, -1, n)
 	st.FStart = append(st.FStart, int32(len(st.FAction)))
-	if len(st.list) == 0 {
+	exit := n > 0 && st.list[n-1] == st.Shape.Forward-1
+	if n == 0 {
 		st.fail("state %s: no legal action: it reaches no exit", Format(st.Env, s))
 	}
 	st.list = st.fitting(len(st.BAction), st.Env.Backward(st.list[:0], s))
-	for _, b := range st.list {
-		st.BAction, st.Edge = append(st.BAction, int32(b)), append(st.Edge, -1)
-	}
+	st.BAction, st.Edge = appendInts(st.BAction, st.list), appendSame(st.Edge, -1, len(st.list))
 	st.BStart = append(st.BStart, int32(len(st.BAction)))
 	st.list = st.fitting(len(st.X), st.Env.Features(st.list[:0], s))
-	for _, x := range st.list {
-		st.X = append(st.X, int32(x))
-	}
+	st.X = appendInts(st.X, st.list)
 	st.XStart = append(st.XStart, int32(len(st.X)))
 	logR := math.Inf(-1)
 	if exit {
@@ -237,6 +229,25 @@ func (st *States) Add(s []int) int {
 		st.grow()
 	}
 	return row
+}
+
+// appendInts appends the numbers of list to dst.
+func appendInts(dst []int32, list []int) []int32 {
+	n := len(dst)
+	dst = resize(dst, n+len(list))
+	for i, v := range list {
+		dst[n+i] = int32(v)
+	}
+	return dst
+}
+
+// appendSame appends v to dst n times.
+func appendSame(dst []int32, v int32, n int) []int32 {
+	dst = resize(dst, len(dst)+n)
+	for i := len(dst) - n; i < len(dst); i++ {
+		dst[i] = v
+	}
+	return dst
 }
 
 // fitting returns a list that is to follow n entries, an empty one if the last of them had no number.

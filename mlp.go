@@ -479,12 +479,15 @@ func adamPlain(p, g, m, v []float64, lr float64, t int) {
 
 // finiteGrad says whether every entry of Grad has a finite square, which Adam takes.
 func (n *Net) finiteGrad() bool {
-	for _, g := range n.Grad {
-		if !(math.Abs(g) < 1e150) {
-			return false
+	var broken atomic.Bool
+	parallel(n.workers, len(n.Grad), 1<<14, func(lo, hi int) {
+		for _, g := range n.Grad[lo:hi] {
+			if !(math.Abs(g) < 1e150) {
+				broken.Store(true)
+			}
 		}
-	}
-	return true
+	})
+	return !broken.Load()
 }
 
 // Step scales Grad to a norm of at most clip if clip > 0, moves the parameters down it by [Adam], and clears it.
