@@ -163,26 +163,34 @@ func addOuter(dW, x, dy []float64, in, out, lo, hi int) {
 // findOpen notes which of the first n ≤ 64 entries of rows of x are not 0. The rows are stride apart.
 func (w *scratch) findOpen(x []float64, stride, rows, n int) {
 	for r := range rows {
-		row, open, k := x[r*stride:][:n], uint64(0), 0
+		row := &w.tail
+		if n == panelSide {
+			row = (*panelRow)(x[r*stride:])
+		} else {
+			w.tail = panelRow{}
+			copy(w.tail[:], x[r*stride:][:n])
+		}
 		if archsimd.X86.AVX512() {
-			var zero archsimd.Float64x8
-			for ; k+8 <= len(row); k += 8 {
-				v := archsimd.LoadFloat64x8((*[8]float64)(row[k:]))
-				open |= uint64(v.NotEqual(zero).ToBits()) << (k % 64)
-			}
+			w.open[r] = row.open512()
+		} else {
+			w.open[r] = row.open256()
 		}
-		var zero archsimd.Float64x4
-		for ; k+4 <= len(row); k += 4 {
-			open |= uint64(load(row[k:]).NotEqual(zero).ToBits()) << (k % 64)
-		}
-		for ; k < len(row); k++ {
-			if row[k] != 0 {
-				open |= 1 << k
-			}
-		}
-		w.open[r] = open
 	}
 	archsimd.ClearAVXUpperBits()
+}
+
+// open512 returns a bit for each entry, set where it is not 0.
+func (r *panelRow) open512() uint64 {
+	var zero archsimd.Float64x8
+	open := func(i int) uint64 { return uint64(load512(r, i).NotEqual(zero).ToBits()) << i }
+	return open(0) | open(8) | open(16) | open(24) | open(32) | open(40) | open(48) | open(56)
+}
+
+func (r *panelRow) open256() uint64 {
+	var zero archsimd.Float64x4
+	open := func(i int) uint64 { return uint64(load(r[i:]).NotEqual(zero).ToBits()) << i }
+	return open(0) | open(4) | open(8) | open(12) | open(16) | open(20) | open(24) | open(28) |
+		open(32) | open(36) | open(40) | open(44) | open(48) | open(52) | open(56) | open(60)
 }
 
 // addPanel adds the products of rows of x, which are stride apart, and a panel to 64 columns of rows of y, from column
@@ -199,7 +207,9 @@ func (w *scratch) addPanel(y, x []float64, stride, rows int, panel []panelRow, f
 			addTerms512(sum, panel, x, w.open[r])
 		} else {
 			addTerms256((*[32]float64)(sum[:]), panel, 0, x, w.open[r])
-			addTerms256((*[32]float64)(sum[32:]), panel, 32, x, w.open[r])
+			if len(row) > panelSide/2 {
+				addTerms256((*[32]float64)(sum[32:]), panel, 32, x, w.open[r])
+			}
 		}
 		if len(row) < panelSide {
 			archsimd.ClearAVXUpperBits()
