@@ -63,7 +63,8 @@ func (m *weights) mulT(dx, dy, h []float64) {
 
 // packed are the columns of a block of rows of dy that are not all 0: many units are shut on all of them.
 type packed struct {
-	live    []int32 // by column: its place in dy
+	any     []uint64 // by column: the bits that are set in some row
+	live    []int32  // by column: its place in dy
 	dy, sum []float64
 }
 
@@ -71,13 +72,17 @@ var packs = sync.Pool{New: func() any { return new(packed) }}
 
 // pack sets p to the columns of the given rows of dy, out numbers wide.
 func (p *packed) pack(dy []float64, rows, out int) {
-	p.live = p.live[:0]
-	for j := range out {
-		for r := range rows {
-			if dy[r*out+j] != 0 {
-				p.live = append(p.live, int32(j))
-				break
-			}
+	p.any, p.live = resize(p.any, out), p.live[:0]
+	clear(p.any)
+	for r := range rows {
+		some := p.any[:out]
+		for j, v := range dy[r*out:][:out] {
+			some[j] |= math.Float64bits(v)
+		}
+	}
+	for j, some := range p.any {
+		if some != 0 {
+			p.live = append(p.live, int32(j))
 		}
 	}
 	n := len(p.live)
