@@ -424,10 +424,10 @@ var list = []place{
 		m("the first chunk of inputs only", "first += chunk", "first += 1 << 20"),
 	}},
 	{"mlp_generic.go", "packed.pack", []mutant{
-		m("columns of the first row alone", "range rows {\n\t\t\tif", "range min(rows, 1) {\n\t\t\tif"),
-		m("negative columns dropped", "!= 0", "> 0"),
+		m("columns of the first row alone", "range rows {\n\t\tsome", "range min(rows, 1) {\n\t\tsome"),
+		m("columns of the last row alone", "|=", "="),
 		m("the first columns", "row[j]", "row[k]; _ = j"),
-		m("columns of the block before kept", "p.live = p.live[:0]", ""),
+		m("columns of the block before kept", "p.live[:0]", "p.live"),
 	}},
 	{"mlp_generic.go", "addOuter", []mutant{
 		m("every other block of rows",
