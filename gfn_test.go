@@ -6738,7 +6738,8 @@ func cell(method, spec string, env gfn.Env, tabular bool) gfn.Evaluation {
 	return ran(env, c).Curve[0]
 }
 
-// Every objective, on every small environment, with a tabular policy and with an MLP, learns the exact target.
+// Every objective, on every small environment, with a tabular policy and with an MLP, learns the exact target. Short
+// tests take a tabular policy on every third of these, and leave structures of four nodes out.
 func TestLearnedAgainstExact(t *testing.T) {
 	rng := rand.New(rand.NewPCG(12, 0))
 	dag, tree := randomDAG(rng, 12), randomTree(rng, 20) // rpe learns the latter, with inner terminating states
@@ -6749,10 +6750,10 @@ func TestLearnedAgainstExact(t *testing.T) {
 		} else if testing.Short() {
 			continue
 		}
-		for _, method := range methodNames() {
+		for i, method := range methodNames() {
 			t.Run(fmt.Sprintf("%s/%s", what, method), func(t *testing.T) {
 				t.Parallel()
-				for _, spec := range append(slices.Clone(small), "random", "tree") {
+				for j, spec := range append(slices.Clone(small), "random", "tree") {
 					env, within := map[string]gfn.Env{"random": dag, "tree": tree}[spec], 0.1
 					if spec == "tree" {
 						within = 0.01
@@ -6760,7 +6761,7 @@ func TestLearnedAgainstExact(t *testing.T) {
 					if env == nil {
 						env = parse(spec)
 					}
-					if testing.Short() && strings.HasPrefix(spec, "dag:nodes=4") || spec == "tree" && method != "rpe" {
+					if testing.Short() && ((i+j)%3 != 1 || strings.HasPrefix(spec, "dag:nodes=4")) || spec == "tree" && method != "rpe" {
 						continue
 					}
 					if !applies(method, enumerate(env)) {

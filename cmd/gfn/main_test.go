@@ -471,7 +471,7 @@ func TestInterruptedAnywhere(t *testing.T) {
 	for args, at := range map[string]string{
 		"exact -env hypergrid:dim=6,height=8":               "still reading the environment and enumerating",
 		"train -env hypergrid:dim=6,height=8 -out " + dir:   "still reading the environment and enumerating",
-		"compare -env hypergrid:dim=6,height=8 -out " + dir: "0 runs found",
+		"compare -env hypergrid:dim=4,height=8 -out " + dir: "0 runs found",
 		"check -env hypergrid:dim=3,height=6":               "still trying random policies",
 		"sample " + checkpoint + " -n 1000000000":           "still evaluating or drawing",
 		"eval " + checkpoint + " -samples 1000000000":       "still evaluating or drawing",
