@@ -6817,7 +6817,7 @@ func BenchmarkIteration(b *testing.B) {
 			b.Run(on.spec+"/"+method, func(b *testing.B) {
 				c, env := gfn.DefaultConfig(method), parse(on.spec)
 				c.Paper(env)
-				iterations(b, env, c)
+				iterations(b, env, c, 50)
 			})
 		}
 	}
@@ -6830,7 +6830,7 @@ func BenchmarkCost(b *testing.B) {
 			c, env := gfn.DefaultConfig("tb-u"), parse(fmt.Sprintf("hypergrid:dim=2,height=%d,r0=0.01", height))
 			c.Paper(env)
 			c.Batch, c.Layers, c.Hidden = batch, 2, width
-			iterations(b, env, c)
+			iterations(b, env, c, 50)
 		})
 	}
 	for _, batch := range []int{8, 32, 128, 512} {
@@ -6856,16 +6856,15 @@ func BenchmarkPeers(b *testing.B) {
 		b.Run(fmt.Sprintf("%s/batch=%d/layers=%d", on.spec, on.batch, on.layers), func(b *testing.B) {
 			c := gfn.DefaultConfig("tb-b")
 			c.Batch, c.Layers = on.batch, on.layers
-			iterations(b, parse(on.spec), c)
+			iterations(b, parse(on.spec), c, 100)
 		})
 	}
 }
 
-// iterations measures the iterations of a trainer, without evaluations.
-func iterations(b *testing.B, env gfn.Env, c gfn.Config) {
+// iterations measures the iterations of a trainer after some to warm up, without evaluations.
+func iterations(b *testing.B, env gfn.Env, c gfn.Config, warm int) {
 	c.Limit = 0
 	tr := trainer(env, c)
-	warm := 50
 	if testing.Short() {
 		warm = 2
 	}

@@ -121,9 +121,9 @@ func (r result) names() []string {
 }
 
 // bench returns the figures of the benchmarks that pattern selects, of the fastest run of each.
-func (b build) bench(pattern, benchtime string, env ...string) result {
+func (b build) bench(runs int, pattern, benchtime string, env ...string) result {
 	best := result{}
-	for range *runs {
+	for range runs {
 		out := output(append(env, b.env...), b.binary+".test",
 			"-test.run", "^$", "-test.bench", pattern, "-test.benchtime", benchtime)
 		for line := range strings.Lines(out) {
@@ -145,9 +145,9 @@ func (b build) bench(pattern, benchtime string, env ...string) result {
 }
 
 // all runs the same benchmarks in all builds.
-func all(builds []build, pattern, benchtime string, env ...string) (list []result) {
+func all(builds []build, runs int, pattern, benchtime string, env ...string) (list []result) {
 	for _, b := range builds {
-		list = append(list, b.bench(pattern, benchtime, env...))
+		list = append(list, b.bench(runs, pattern, benchtime, env...))
 	}
 	return list
 }
@@ -183,7 +183,7 @@ const ms = 1e-6 // of a nanosecond
 func iterations(builds []build) {
 	envs := []string{"hypergrid:dim=2,height=8,r0=0.01", "hypergrid:dim=2,height=32,r0=0.01", "dag:nodes=5"}
 	methods := []string{"tb-u", "db-u", "subtb-u", "rl-u", "rl-b", "rl-g", "rl-t"}
-	list := all(builds, "Iteration/("+strings.Join(envs, "|")+")/^("+strings.Join(methods, "|")+")$", *time)
+	list := all(builds, *runs, "Iteration/("+strings.Join(envs, "|")+")/^("+strings.Join(methods, "|")+")$", *time)
 	header("Iterations", "Milliseconds, batch 128, policies of 4×256, iterations 51 on.",
 		"", "8×8", "32×32", "structures of 5 nodes")
 	for _, method := range methods {
@@ -196,7 +196,7 @@ func iterations(builds []build) {
 	long := []string{
 		"hypergrid:dim=2,height=256,r0=0.01", "hypergrid:dim=4,height=32,r0=0.01", "sequence:length=8,tokens=ACGT,order=ends",
 	}
-	list = all(builds, "Iteration/("+strings.Join(long, "|")+")", *time)
+	list = all(builds, *runs, "Iteration/("+strings.Join(long, "|")+")", *time)
 	header("Long trajectories, and words", "The same.", "", "steps of a trajectory", "ms")
 	for _, env := range long {
 		for _, method := range []string{"tb-u", "rl-u"} {
@@ -207,7 +207,7 @@ func iterations(builds []build) {
 }
 
 func costs(builds []build) {
-	list := all(builds, "Cost", *time)
+	list := all(builds, *runs, "Cost", *time)
 	header("How time grows", "`tb-u`, two hidden layers.", "height, batch, width", "states of a batch", "ms")
 	for _, name := range list[0].names() {
 		row(strings.TrimPrefix(name, "BenchmarkCost/"), cell(list[:1], name, "states", 1), cell(list, name, "ns/op", ms))
@@ -215,7 +215,7 @@ func costs(builds []build) {
 }
 
 func products(builds []build) {
-	list := all(builds, "Products", "100ms", "GOMAXPROCS=1")
+	list := all(builds, *runs, "Products", "100ms", "GOMAXPROCS=1")
 	header("Matrix products", "GFLOP/s with 256×256 weights on one core; a product with a zero counts as work.",
 		"", "dense rows", "half zeros")
 	for _, rows := range []string{"8", "64", "256", "1024"} {
@@ -231,7 +231,7 @@ func workers(builds []build) {
 		"structures, `tb-u`")
 	grid, dag := "hypergrid:dim=2,height=32,r0=0.01", "dag:nodes=5"
 	for n := 1; n <= runtime.NumCPU(); n *= 2 {
-		list := all(builds, "Iteration/("+grid+"|"+dag+")/^tb-u$", *time, fmt.Sprint("GOMAXPROCS=", n))
+		list := all(builds, *runs, "Iteration/("+grid+"|"+dag+")/^tb-u$", *time, fmt.Sprint("GOMAXPROCS=", n))
 		row(fmt.Sprint(n), cell(list, "BenchmarkIteration/"+grid+"/tb-u", "ns/op", ms),
 			cell(list, "BenchmarkIteration/"+dag+"/tb-u", "ns/op", ms))
 	}
@@ -281,9 +281,10 @@ func peers(builds []build) {
 		fmt.Println("\nNo peer was timed: this Python does not have gfnx, equinox and optax.")
 		return
 	}
-	list := all(builds, "Peers", *time)
-	header("Peers", "Milliseconds of `tb-b`, policies of 256 units a layer. gfnx on JAX computes in float32, with one "+
-		"network for both policies, on the same cores; its second time is without AVX-512.", "", "ours", "gfnx")
+	list := all(builds, 3, "Peers", "100x")
+	header("Peers", "Milliseconds of `tb-b`, policies of 256 units a layer, the least of three runs of 100 iterations "+
+		"after 100 others. gfnx on JAX computes in float32, with one network for both policies, on the same cores; its "+
+		"second time is without AVX-512.", "", "ours", "gfnx")
 	names := list[0].names()
 	peer := map[string][]string{}
 	for _, flags := range []string{"", "--xla_cpu_max_isa=AVX2"} {
