@@ -225,23 +225,31 @@ func (w *scratch) addPanel(y, x []float64, stride, rows int, panel []panelRow, f
 func fast() bool { return archsimd.X86.AVX2() && archsimd.X86.FMA() }
 
 // addTerms512 adds Σ_k x[k] w[k,:] over the bits k of open, which are at least those of the x[k] ≠ 0, with y in eight
-// registers. The row of W is found one term ahead, and the bounds check of its place stands in the middle of a term: the
-// compiler moves no load across it, and so needs no more registers than there are.
+// registers. The next row of W is found in the middle of a term: the compiler moves no load across the branch and the
+// bounds check there, and so needs no more registers than there are.
 func addTerms512(y *panelRow, w []panelRow, x []float64, open uint64) {
-	var a0, a1, a2, a3, a4, a5, a6, a7 archsimd.Float64x8
-	k := bits.TrailingZeros64(open) % panelSide
+	if open == 0 {
+		return
+	}
+	var a0, a1, a2, a3, a4, a5, a6, a7, v archsimd.Float64x8
+	k := bits.TrailingZeros64(open)
 	p := &w[k]
-	for open != 0 {
-		v := archsimd.BroadcastFloat64x8(x[k])
-		open &= open - 1
-		k = bits.TrailingZeros64(open) % panelSide
+	for {
+		v = archsimd.BroadcastFloat64x8(x[k])
 		a0, a1 = load512(p, 0).MulAdd(v, a0), load512(p, 8).MulAdd(v, a1)
 		a2, a3 = load512(p, 16).MulAdd(v, a2), load512(p, 24).MulAdd(v, a3)
+		open &= open - 1
+		if open == 0 {
+			break
+		}
+		k = bits.TrailingZeros64(open)
 		next := &w[k]
 		a4, a5 = load512(p, 32).MulAdd(v, a4), load512(p, 40).MulAdd(v, a5)
 		a6, a7 = load512(p, 48).MulAdd(v, a6), load512(p, 56).MulAdd(v, a7)
 		p = next
 	}
+	a4, a5 = load512(p, 32).MulAdd(v, a4), load512(p, 40).MulAdd(v, a5)
+	a6, a7 = load512(p, 48).MulAdd(v, a6), load512(p, 56).MulAdd(v, a7)
 	add512(y, 0, a0, a1, a2, a3)
 	add512(y, 32, a4, a5, a6, a7)
 }
@@ -259,20 +267,28 @@ func add512(y *panelRow, i int, a0, a1, a2, a3 archsimd.Float64x8) {
 
 // addTerms256 does the same for half of the columns, those of W from first on, in registers half as wide.
 func addTerms256(y *[32]float64, w []panelRow, first int, x []float64, open uint64) {
-	var a0, a1, a2, a3, a4, a5, a6, a7 archsimd.Float64x4
-	k := bits.TrailingZeros64(open) % panelSide
+	if open == 0 {
+		return
+	}
+	var a0, a1, a2, a3, a4, a5, a6, a7, v archsimd.Float64x4
+	k := bits.TrailingZeros64(open)
 	p := (*[32]float64)(w[k][first:])
-	for open != 0 {
-		v := archsimd.BroadcastFloat64x4(x[k])
-		open &= open - 1
-		k = bits.TrailingZeros64(open) % panelSide
+	for {
+		v = archsimd.BroadcastFloat64x4(x[k])
 		a0, a1 = load256(p, 0).MulAdd(v, a0), load256(p, 4).MulAdd(v, a1)
 		a2, a3 = load256(p, 8).MulAdd(v, a2), load256(p, 12).MulAdd(v, a3)
+		open &= open - 1
+		if open == 0 {
+			break
+		}
+		k = bits.TrailingZeros64(open)
 		next := (*[32]float64)(w[k][first:])
 		a4, a5 = load256(p, 16).MulAdd(v, a4), load256(p, 20).MulAdd(v, a5)
 		a6, a7 = load256(p, 24).MulAdd(v, a6), load256(p, 28).MulAdd(v, a7)
 		p = next
 	}
+	a4, a5 = load256(p, 16).MulAdd(v, a4), load256(p, 20).MulAdd(v, a5)
+	a6, a7 = load256(p, 24).MulAdd(v, a6), load256(p, 28).MulAdd(v, a7)
 	add256(y, 0, a0, a1, a2, a3)
 	add256(y, 16, a4, a5, a6, a7)
 }
