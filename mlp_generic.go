@@ -124,10 +124,14 @@ func mask(t, h []float64)                          { maskPlain(t, h[:len(t)]) }
 func add(y, x []float64)                           { addPlain(y[:len(x)], x) }
 func adam(p, g, m, v []float64, lr float64, t int) { adamPlain(p, g, m, v, lr, t) }
 
-// addRows adds Σ_k x[k] W[idx[k],:] to y, eight rows of W at a time: y is then read and written an eighth as often.
+// addRows adds Σ_k x[k] W[idx[k],:] to y, eight rows of W at a time: y is then read and written an eighth as often. It
+// completes a last four by zeros, for which idx and x have room.
 func addRows(y, w []float64, idx []int32, x []float64) {
 	n := len(y)
 	row := func(k int) []float64 { return w[int(idx[k])*n:][:n] }
+	for len(idx)%4 > 0 {
+		idx, x = append(idx, 0), append(x, 0)
+	}
 	x = x[:len(idx)]
 	for len(idx) >= 8 && len(x) >= 8 {
 		axpy8(y, row(0), row(1), row(2), row(3), row(4), row(5), row(6), row(7),
@@ -136,10 +140,6 @@ func addRows(y, w []float64, idx []int32, x []float64) {
 	}
 	if len(idx) >= 4 && len(x) >= 4 {
 		axpy4(y, row(0), row(1), row(2), row(3), x[0], x[1], x[2], x[3])
-		idx, x = idx[4:], x[4:]
-	}
-	for k := range idx {
-		axpy(y, row(k), x[k])
 	}
 }
 
@@ -155,13 +155,6 @@ func axpy4(y, w0, w1, w2, w3 []float64, a0, a1, a2, a3 float64) {
 	w0, w1, w2, w3 = w0[:len(y)], w1[:len(y)], w2[:len(y)], w3[:len(y)]
 	for j := range y {
 		y[j] += (a0*w0[j] + a1*w1[j]) + (a2*w2[j] + a3*w3[j])
-	}
-}
-
-func axpy(y, w []float64, a float64) {
-	w = w[:len(y)]
-	for j := range y {
-		y[j] += a * w[j]
 	}
 }
 
@@ -187,22 +180,17 @@ func add8(y, w0, w1, w2, w3, w4, w5, w6, w7 []float64) {
 // addDots adds Σ_k dy[k] W[i,jdx[k]] to dx[i] for each i of idx, six rows of W at a time: more sums have no registers.
 // Each row of W is width long, and the next one begins stride numbers behind it.
 func addDots(dx []float64, idx []int32, w []float64, width, stride int, jdx []int32, dy []float64) {
-	row := func(i int32) []float64 { return w[int(i)*stride:][:width] }
-	for ; len(idx) >= 6; idx = idx[6:] {
-		var w [6][]float64
-		for r, i := range idx[:6] {
-			w[r] = row(i)
+	for len(idx) > 0 {
+		var rows [6][]float64
+		some := min(len(rows), len(idx))
+		for r := range rows { // the last row stands for those that are not there
+			rows[r] = w[int(idx[min(r, some-1)])*stride:][:width]
 		}
-		for r, s := range dot6(w, jdx, dy) {
-			dx[idx[r]] += s
+		sums := dot6(rows, jdx, dy)
+		for r, i := range idx[:some] {
+			dx[i] += sums[r%len(sums)]
 		}
-	}
-	for _, i := range idx {
-		w, s := row(i), 0.0
-		for k, j := range jdx {
-			s += dy[k] * w[j]
-		}
-		dx[i] += s
+		idx = idx[some:]
 	}
 }
 

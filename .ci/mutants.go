@@ -438,7 +438,8 @@ var list = []place{
 		m("not accumulated", "row[j] += p.sum[k]", "row[j] = p.sum[k]"),
 	}},
 	{"mlp_generic.go", "addRows", []mutant{
-		m("the rows beyond a multiple of four forgotten", "range idx {", "range idx[:0] {"),
+		m("the last four not completed", "for len(idx)%4 > 0 {", "for len(idx)%4 > 3 {"),
+		m("completed by ones", "append(x, 0)", "append(x, 1)"),
 		m("the rows of four forgotten", "axpy4(y,", "axpy4(make([]float64, n),"),
 		m("a row twice", "axpy4(y, row(0), row(1)", "axpy4(y, row(0), row(0)"),
 		m("coefficients in another order", "row(3), x[0], x[1], x[2], x[3])", "row(3), x[1], x[0], x[2], x[3])"),
@@ -453,10 +454,6 @@ var list = []place{
 		m("sign of a term", "+ a3*w3[j]", "- a3*w3[j]"),
 		m("not accumulated", "y[j] +=", "y[j] ="),
 	}},
-	{"mlp_generic.go", "axpy", []mutant{
-		m("not accumulated", "y[j] +=", "y[j] ="),
-		m("no coefficient", "a * w[j]", "w[j]; _ = a"),
-	}},
 	{"mlp_generic.go", "sumRows", []mutant{
 		m("the rows beyond a multiple of eight forgotten", "range rows {", "range rows[:0] {"),
 		m("a row twice", "row(0), row(1)", "row(0), row(0)"),
@@ -466,10 +463,9 @@ var list = []place{
 		m("not accumulated", "y[j] +=", "y[j] ="),
 	}},
 	{"mlp_generic.go", "addDots", []mutant{
-		m("compacted places taken for places", "s += dy[k] * w[j]", "s += dy[k] * w[k]; _ = j"),
-		m("not a sum", "s += dy[k] * w[j]", "s = dy[k] * w[j]"),
-		m("the six not accumulated", "dx[idx[r]] += s", "dx[idx[r]] = s"),
-		m("the rows beyond a multiple of six forgotten", "range idx {", "range idx[:0] {"),
+		m("not accumulated", "dx[i] +=", "dx[i] ="),
+		m("the rows beyond a multiple of six forgotten", "len(idx) > 0 {", "len(idx) > 5 {"),
+		m("a last row in place of the first", "min(r, some-1)", "some-1"),
 	}},
 	{"mlp_generic.go", "dot6", []mutant{
 		m("a row twice", "w[1][:n]", "w[0][:n]"),
@@ -477,6 +473,8 @@ var list = []place{
 		m("not a sum", "s3 += v * w3[j]", "s3 = v * w3[j]"),
 	}},
 
+	{"gfn.go", "appendInts", []mutant{m("over those before", "dst[n+i]", "dst[i]")}},
+	{"gfn.go", "appendSame", []mutant{m("all but the first", "len(dst) - n;", "len(dst) - n + 1;")}},
 	{"gfn.go", "UniformPF", []mutant{m("by the entering edges", "st.FStart[lo:hi+1]", "st.BStart[lo:hi+1]")}},
 	{"gfn.go", "UniformPB", []mutant{m("by the leaving edges", "st.BStart[lo:hi+1]", "st.FStart[lo:hi+1]")}},
 	{"gfn.go", "meanOver", []mutant{m("by the logarithm", "math.Exp(l)", "l")}},
