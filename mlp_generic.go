@@ -75,7 +75,7 @@ func (p *packed) pack(dy []float64, rows, out int) {
 	p.any, p.live = resize(p.any, out), p.live[:0]
 	clear(p.any)
 	for r := range rows {
-		some := p.any[:out]
+		some := p.any[:out] // so long that the loop checks no bounds
 		for j, v := range dy[r*out:][:out] {
 			some[j] |= math.Float64bits(v)
 		}
@@ -125,12 +125,12 @@ func add(y, x []float64)                           { addPlain(y[:len(x)], x) }
 func adam(p, g, m, v []float64, lr float64, t int) { adamPlain(p, g, m, v, lr, t) }
 
 // addRows adds Σ_k x[k] W[idx[k],:] to y, eight rows of W at a time: y is then read and written an eighth as often. It
-// completes a last four by zeros, for which idx and x have room.
+// completes a last four by the last row times 0, for which idx and x have room.
 func addRows(y, w []float64, idx []int32, x []float64) {
 	n := len(y)
 	row := func(k int) []float64 { return w[int(idx[k])*n:][:n] }
-	for len(idx)%4 > 0 {
-		idx, x = append(idx, 0), append(x, 0)
+	for len(idx)%4 > 0 { // another row might not be finite
+		idx, x = append(idx, idx[len(idx)-1]), append(x, 0)
 	}
 	x = x[:len(idx)]
 	for len(idx) >= 8 && len(x) >= 8 {
@@ -188,7 +188,7 @@ func addDots(dx []float64, idx []int32, w []float64, width, stride int, jdx []in
 		}
 		sums := dot6(rows, jdx, dy)
 		for r, i := range idx[:some] {
-			dx[i] += sums[r%len(sums)]
+			dx[i] += sums[r]
 		}
 		idx = idx[some:]
 	}

@@ -9,9 +9,9 @@ import (
 	"sync"
 )
 
-// The products of this build are made of one kernel, y += Σ_k x_k W[k,:] over the non-zero x_k, for 64 columns of y and
-// at most 64 rows of W: a panel of W that stays in a first-level cache while the rows of x go by, with y in registers.
-// Each number is a sum in an order that depends on nothing but the zeros of its own row.
+// The products of this build are made of one kernel, y += Σ_k x_k W[k,:] over the non-zero x_k, for 64 columns of y,
+// which it keeps in registers, and at most 64 rows of W: a panel of 32 KiB that stays in a cache while the rows of x go
+// by. Each number is a sum in an order that depends on nothing but the zeros of its own row.
 
 const panelSide = 64
 
@@ -42,12 +42,12 @@ func (m *weights) prepare(workers int) {
 	if !fast() {
 		return
 	}
-	room := func(rows, columns int) int { return (rows + panelSide - 1) / panelSide * panelSide * panels(columns) }
-	m.straight, m.turned = resize(m.straight, room(m.in, m.out)), resize(m.turned, room(m.out, m.in))
+	rows := panels(m.in) * panels(m.out) * panelSide
+	m.straight, m.turned = resize(m.straight, rows), resize(m.turned, rows)
 	parallel(workers, panels(m.in), 2, func(lo, hi int) { m.pack(lo*panelSide, min(hi*panelSide, m.in)) })
 }
 
-// pack fills in rows lo ≤ i < hi of W, the columns of Wᵀ. lo is a multiple of 32.
+// pack fills in rows lo ≤ i < hi of W, the columns of Wᵀ. lo is a multiple of 64.
 func (m *weights) pack(lo, hi int) {
 	w := scratches.Get().(*scratch)
 	defer scratches.Put(w)
@@ -162,12 +162,12 @@ func addOuter(dW, x, dy []float64, in, out, lo, hi int) {
 
 // findOpen notes which of the first n ≤ 64 entries of rows of x are not 0. The rows are stride apart.
 func (w *scratch) findOpen(x []float64, stride, rows, n int) {
+	w.tail = panelRow{} // zeros beside a last part
 	for r := range rows {
 		row := &w.tail
 		if n == panelSide {
 			row = (*panelRow)(x[r*stride:])
 		} else {
-			w.tail = panelRow{}
 			copy(w.tail[:], x[r*stride:][:n])
 		}
 		if archsimd.X86.AVX512() {
@@ -175,8 +175,8 @@ func (w *scratch) findOpen(x []float64, stride, rows, n int) {
 		} else {
 			w.open[r] = row.open256()
 		}
+		archsimd.ClearAVXUpperBits() // or copy takes a hundred times as long
 	}
-	archsimd.ClearAVXUpperBits()
 }
 
 // open512 returns a bit for each entry, set where it is not 0.
@@ -224,9 +224,9 @@ func (w *scratch) addPanel(y, x []float64, stride, rows int, panel []panelRow, f
 // fast says whether the processor has what the kernels want; the plain loops do for others.
 func fast() bool { return archsimd.X86.AVX2() && archsimd.X86.FMA() }
 
-// addTerms512 adds Σ_k x[k] w[k,:] over the bits k of open, which are at least those of the x[k] ≠ 0, with y in eight
-// registers. The next row of W is found in the middle of a term: the compiler moves no load across the branch and the
-// bounds check there, and so needs no more registers than there are.
+// addTerms512 adds Σ_k x[k] w[k,:] over the bits k of open, which are at least those of the x[k] ≠ 0, with y in
+// registers, eight of them. The next row of W is found in the middle of a term: the compiler moves no load across the
+// branch and the bounds check there, and so needs no more registers than there are.
 func addTerms512(y *panelRow, w []panelRow, x []float64, open uint64) {
 	if open == 0 {
 		return
@@ -347,7 +347,7 @@ func add(y, x []float64) {
 // sumRows keeps 64 or 32 columns of the sum in registers while the rows go by.
 func sumRows(y, w []float64, rows []int32) {
 	n, first := len(y), 0
-	for ; archsimd.X86.AVX512() && first+64 <= n; first += 64 {
+	for ; archsimd.X86.AVX512() && first+panelSide <= n; first += panelSide {
 		var y0, y1, y2, y3, y4, y5, y6, y7 archsimd.Float64x8
 		for _, k := range rows {
 			x := (*panelRow)(w[int(k)*n+first:])

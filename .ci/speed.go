@@ -31,8 +31,8 @@ import (
 
 var (
 	python = flag.String("python", "python3", "a Python that may have gfnx, equinox and optax")
-	time   = flag.String("benchtime", "50x", "iterations of a run, after 50 others")
-	runs   = flag.Int("runs", 1, "runs, of which the fastest counts")
+	time   = flag.String("benchtime", "50x", "iterations of a run, after 50 others; peers have their own")
+	runs   = flag.Int("runs", 1, "runs, of which the fastest counts; peers have three")
 )
 
 // build is a way to run the same code.
