@@ -186,6 +186,7 @@ func (r *panelRow) open512() uint64 {
 	return open(0) | open(8) | open(16) | open(24) | open(32) | open(40) | open(48) | open(56)
 }
 
+// open256 is open512 for processors without AVX-512.
 func (r *panelRow) open256() uint64 {
 	var zero archsimd.Float64x4
 	open := func(i int) uint64 { return uint64(load(r[i:]).NotEqual(zero).ToBits()) << i }
@@ -224,8 +225,8 @@ func (w *scratch) addPanel(y, x []float64, stride, rows int, panel []panelRow, f
 // fast says whether the processor has what the kernels want; the plain loops do for others.
 func fast() bool { return archsimd.X86.AVX2() && archsimd.X86.FMA() }
 
-// addTerms512 adds Σ_k x[k] w[k,:] over the bits k of open, which are at least those of the x[k] ≠ 0, with y in
-// registers, eight of them. The next row of W is found in the middle of a term: the compiler moves no load across the
+// addTerms512 adds Σ_k x[k] w[k,:] to y, over the bits k of open, which are at least those of the x[k] ≠ 0. Eight
+// registers hold the sum. The next row of W is found in the middle of a term: the compiler moves no load across the
 // branch and the bounds check there, and so needs no more registers than there are.
 func addTerms512(y *panelRow, w []panelRow, x []float64, open uint64) {
 	if open == 0 {
@@ -258,6 +259,7 @@ func load512(p *panelRow, i int) archsimd.Float64x8 {
 	return archsimd.LoadFloat64x8((*[8]float64)(p[i:]))
 }
 
+// add512 adds four registers to y[i:].
 func add512(y *panelRow, i int, a0, a1, a2, a3 archsimd.Float64x8) {
 	load512(y, i).Add(a0).Store((*[8]float64)(y[i:]))
 	load512(y, i+8).Add(a1).Store((*[8]float64)(y[i+8:]))
@@ -293,6 +295,7 @@ func addTerms256(y *[32]float64, w []panelRow, first int, x []float64, open uint
 	add256(y, 16, a4, a5, a6, a7)
 }
 
+// add256 adds four registers to y[i:].
 func add256(y *[32]float64, i int, a0, a1, a2, a3 archsimd.Float64x4) {
 	load256(y, i).Add(a0).Store((*[4]float64)(y[i:]))
 	load256(y, i+4).Add(a1).Store((*[4]float64)(y[i+4:]))
