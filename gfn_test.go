@@ -1211,31 +1211,25 @@ func TestMeanLogReward(t *testing.T) {
 	require.InDelta(t, 1001.5, g.Metrics(g.Forward(gfn.UniformPF), logPB, 0).MeanLogReward, 1e-9)
 }
 
-// heard lists the states whose rewards were asked for.
-type heard struct {
-	*gfn.Sequence
-	states *[][]int
-}
-
-func (h heard) LogReward(s []int) float64 {
-	*h.states = append(*h.states, slices.Clone(s))
-	return h.Sequence.LogReward(s)
-}
-
 // The fingerprint of rewards in a checkpoint has streams that no trajectory of training has: it does not look at the
 // words of the first iteration again, which rpe draws uniformly too.
 func TestFingerprintStreams(t *testing.T) {
-	env := heard{gfn.Unwrap(parse("sequence:length=12,tokens=ABCD,reward=modes")).(*gfn.Sequence), new([][]int)}
+	var heard [][]int // the states whose rewards were asked for
+	words := parse("sequence:length=12,tokens=ABCD,reward=modes")
+	env := alter(words, func(e *variant) {
+		e.traits = gfn.TraitsOf(words)
+		e.reward = func(s []int) float64 { heard = append(heard, slices.Clone(s)); return words.LogReward(s) }
+	})
 	c := quick("rpe")
 	c.Epsilon, c.Limit = 0, 0
 	tr := trainer(env, c)
-	*env.states = nil
+	heard = nil
 	step(t, tr)
-	trained := *env.states
-	*env.states = nil
+	trained := heard
+	heard = nil
 	saved(tr)
-	require.GreaterOrEqual(t, len(*env.states), 16)
-	for _, x := range *env.states {
+	require.GreaterOrEqual(t, len(heard), 16)
+	for _, x := range heard {
 		require.NotContains(t, trained, x)
 	}
 }
@@ -1301,14 +1295,6 @@ func TestWalksBackHaveTheirOwnStreams(t *testing.T) {
 }
 
 // ---- environments (spec §9) ----
-
-// envFile writes a file and returns its path.
-func envFile(t testing.TB, name, text string) string {
-	t.Helper()
-	path := filepath.Join(t.TempDir(), name)
-	require.NoError(t, os.WriteFile(path, []byte(text), 0o600))
-	return path
-}
 
 // envStates calls f on every point of a grid, or every word over height tokens.
 func envStates(dim, height int, f func(s []int)) {
@@ -1559,10 +1545,7 @@ func TestRewardFiles(t *testing.T) {
 // A table of two letters over A, B.
 const envTableText = "word,score\nAA,4\nAB,2\nBA,0\nBB,-3\n"
 
-// envZeros is a file without end.
-type envZeros struct{}
-
-func (envZeros) Read(p []byte) (int, error) { clear(p); return len(p), nil }
+var endless = rand.NewChaCha8([32]byte{}) // a file without end
 
 func TestMotifReward(t *testing.T) {
 	first, last := []float64{1, 2, 3}, []float64{-4, 0.5, 10}
@@ -1769,7 +1752,7 @@ func TestRegister(t *testing.T) {
 	}
 
 	// A program that lacks the environment says which one it is and what to do.
-	other := trainer(bumpy(env), quick("tb-u"))
+	other := trainer(alter(env, func(*variant) {}), quick("tb-u"))
 	require.ErrorContains(t, failure(load(saved(other), nil, nil)),
 		`its environment, "gfn_test.variant", is not part of this program: build it with the file that registers`)
 }
@@ -1872,7 +1855,7 @@ func TestRewardErrors(t *testing.T) {
 		{table(nil, 12, 2, 1, 8), "4^12 words in a table"}, {table(nil, 2, -1, 1, 8), "beta is -1"},
 		{table(nil, 2, 2, 0, 8), "rmin is 0"}, {table(nil, 2, 2, 1, inf), "rmax is +Inf"},
 		{table(iotest.ErrReader(errors.New("broken")), 2, 2, 1, 8), "t.csv: broken"},
-		{table(envZeros{}, 2, 2, 1, 8), "64 MiB"},
+		{table(endless, 2, 2, 1, 8), "64 MiB"},
 	}.check(t)
 }
 
@@ -1890,14 +1873,13 @@ func TestRefused(t *testing.T) {
 
 // With room in dst no method allocates: a batch calls them at every step.
 func TestEnvAllocations(t *testing.T) {
-	table := envFile(t, "t.csv", envTableText)
 	for _, spec := range []string{
 		"hypergrid", "hypergrid:reward=cosine", "sequence:length=2,tokens=AB,modes=1",
 		"sequence:length=2,tokens=AB,order=ends,reward=motif",
-		"sequence:length=2,tokens=AB,order=any,reward=table,file=" + table, "explicit",
+		"sequence:length=2,tokens=AB,order=any,reward=table,file=t.csv", "explicit",
 		"sequence:reward=ising", "sequence:reward=factors,length=2",
 	} {
-		env := parse(spec)
+		env := must(gfn.ParseEnvText(spec, envTableText))
 		mode := gfn.TraitsOf(env).Mode
 		s, list := make([]int, env.Shape().Dim), make([]int, 0, 64)
 		allocs := testing.AllocsPerRun(10, func() {
@@ -2012,14 +1994,13 @@ func TestTableModes(t *testing.T) {
 
 // Environments say whether modes are defined, without which there is no number of them, and how many states they have.
 func TestTraits(t *testing.T) {
-	table := envFile(t, "t.csv", envTableText)
 	for spec, modes := range map[string]bool{
 		"hypergrid": true, "hypergrid:height=6": true, "hypergrid:reward=cosine,dim=3": false, "sequence": true,
-		"sequence:reward=motif,order=ends": false, "sequence:length=2,tokens=AB,reward=table,file=" + table: true,
+		"sequence:reward=motif,order=ends": false, "sequence:length=2,tokens=AB,reward=table,file=t.csv": true,
 		"sequence:length=3,tokens=ABC,order=any": true, "sequence:tokens=A,modes=1": true,
 		"dag:nodes=1": false, "dag:nodes=2": false, "dag:nodes=3": false, "dag:nodes=4": false, "explicit": false,
 	} {
-		env := parse(spec)
+		env := must(gfn.ParseEnvText(spec, envTableText))
 		g := enumerate(env)
 		require.Equal(t, modes, gfn.TraitsOf(env).Mode != nil, spec)
 		require.Equal(t, modes, g.Modes() != nil, spec)
@@ -2126,13 +2107,13 @@ func TestTorusByEnumeration(t *testing.T) {
 
 // log R̂ is defined where log R is a sum over slots that stay. fldb applies there; its refusal names where that is.
 func TestLogIntermediate(t *testing.T) {
-	table := envFile(t, "t.csv", envTableText)
 	fldb := must(gfn.MethodByName("fldb"))
 	_, advice, _ := strings.Cut(fldb.Applies(&enumerate(parse("sequence:length=2,order=ends")).States).Error(),
 		"such as sequence with ")
-	for _, reward := range []string{"modes,modes=1", "motif", "factors", "ising", "table,file=" + table} {
+	for _, reward := range []string{"modes,modes=1", "motif", "factors", "ising", "table,file=t.csv"} {
 		for _, order := range []string{"append", "ends", "any"} {
-			env := parse("sequence:length=2,tokens=AB,order=" + order + ",reward=" + reward)
+			spec := "sequence:length=2,tokens=AB,order=" + order + ",reward=" + reward
+			env := must(gfn.ParseEnvText(spec, envTableText))
 			defined := order != "ends" && reward[0] != 't'
 			require.Equal(t, defined, gfn.TraitsOf(env).LogIntermediate != nil, "%s %s", order, reward)
 			name, _, _ := strings.Cut(reward, ",")
@@ -2491,7 +2472,7 @@ func TestReadData(t *testing.T) {
 	}
 	semicolon := must(gfn.ReadData(strings.NewReader("\"A;1\",B\n1,2\n"), "d.txt"))
 	require.Equal(t, []string{"A;1", "B"}, semicolon.Names)
-	require.EqualError(t, failure(gfn.ReadData(envZeros{}, "d.txt")), "gfn: d.txt: more than 64 MiB")
+	require.EqualError(t, failure(gfn.ReadData(endless, "d.txt")), "gfn: d.txt: more than 64 MiB")
 	for text, want := range map[string]string{
 		strings.Repeat("1 2\n", 16<<20+1): "more than 64 MiB", // and is not parsed
 		"1 2 \"3":                         "1:7: extraneous or missing \" in quoted-field",
@@ -2621,14 +2602,15 @@ func TestParseDAG(t *testing.T) {
 	}
 	score := must(gfn.NewBGe(must(gfn.Simulate(5, 100, 5, 0.1, 0)), "raw", 0))
 	require.Equal(t, must(gfn.NewDAG(nodes[:5], score)).LogReward([]int{0, 1, 3, 0, 2}), logR(""))
-	require.Equal(t, "[A][Mek|A]", dag("file="+envFile(t, "d.tsv", "A\tMek\n1\t2\n")).Format([]int{0, 1}))
+	named := must(gfn.ParseEnvText("dag:file=d.tsv", "A\tMek\n1\t2\n"))
+	require.Equal(t, "[A][Mek|A]", gfn.Format(named, []int{0, 1}))
 }
 
 // Centred, by default of a file, data far from 0 score as they would around 0; standardized, in any unit. Raw, large
 // means read as correlation. Constant and huge columns and one observation are no exception.
 func TestColumns(t *testing.T) {
 	log := func(table, columns string) float64 {
-		return dag("file=" + envFile(t, "d.csv", table) + columns).LogReward([]int{0, 1})
+		return must(gfn.ParseEnvText("dag:file=d.csv"+columns, table)).LogReward([]int{0, 1})
 	}
 	const far, near = "A,B\n101,99\n99,99\n100,102\n", "A,B\n1,-1\n-1,-1\n0,2\n"
 	const units = "A,B\n1010,9900\n990,9900\n1000,10200\n"
@@ -3198,18 +3180,18 @@ func (o objective) sample(rng *rand.Rand, g *gfn.Graph) (*gfn.Graph, *gfn.Batch,
 		g = enumerate(everyExit(rng, g))
 	}
 	b, v, d := sampled(rng, g, o.state)
+	if o.name == "RPE" {
+		done(b.AddChildren())
+		v.Reset(b, true)
+		d.Reset(b, true)
+		v.LogF, v.LogG = normal(rng, b.Len()), normal(rng, b.Len())
+	}
 	v.LogRhat = normal(rng, b.Len()) // R̂(x) = R(x) at endpoints
 	for i := range b.Trajectories() {
 		v.LogRhat[b.Endpoint(i)] = b.LogR[b.Endpoint(i)]
 	}
 	if o.target {
 		v.Next = normal(rng, b.Len())
-	}
-	if o.name == "RPE" {
-		done(b.AddChildren())
-		v.Reset(b, true)
-		d.Reset(b, true)
-		v.LogF, v.LogG = normal(rng, b.Len()), normal(rng, b.Len())
 	}
 	return g, b, v, d
 }
@@ -3304,16 +3286,11 @@ func TestNoCancellation(t *testing.T) {
 	require.InEpsilon(t, critic(0), critic(333.3), 1e-6)
 }
 
-// bumpy gives an environment an intermediate reward of states that are not terminating.
-func bumpy(env gfn.Env) gfn.Env {
-	return alter(env, func(e *variant) {
-		e.traits.LogIntermediate = func(s []int) float64 { return math.Sin(float64(s[0])) }
-	})
-}
-
 // Where states are not terminating FL-DB takes the environment's own R̂, and learns the same policy.
 func TestForwardLooking(t *testing.T) {
-	env := bumpy(parse("explicit"))
+	env := alter(parse("explicit"), func(e *variant) {
+		e.traits.LogIntermediate = func(s []int) float64 { return math.Sin(float64(s[0])) }
+	})
 	g := enumerate(env)
 	for row, r := range g.LogIntermediate(nil) {
 		want := g.LogR[row]
@@ -5227,19 +5204,6 @@ func (c editing) exact() map[string]float64 {
 	return law
 }
 
-// prefix returns p(a|s), its largest entry, and the chance of a flag by the error function.
-func (c editing) prefix(s []int, x int) (p []float64, top, flag float64) {
-	row := c.Row(s)
-	p = each(c.logPF[c.FStart[row]:c.FStart[row+1]], math.Exp)
-	top = slices.Max(p)
-	if c.σ > 0 {
-		flag = 0.5 - 0.5*math.Erf((p[x]-c.δ*top)/(c.σ*math.Sqrt2))
-	} else if p[x] < c.δ*top {
-		flag = 1
-	}
-	return p, top, flag
-}
-
 // onEditors runs a test on many random samplers, with settings inside and at the ends of their ranges.
 func onEditors(test func(rng *rand.Rand, c editing)) {
 	for i := range uint64(300) {
@@ -5264,14 +5228,19 @@ func onEditors(test func(rng *rand.Rand, c editing)) {
 func TestEditorByDefinition(t *testing.T) {
 	onEditors(func(_ *rand.Rand, c editing) {
 		want := map[string]float64{}
-		T := len(c.seed)
-		var from func(s []int, t int, p float64)
+		var from func(s []int, at int, probability float64)
 		from = func(s []int, at int, probability float64) {
-			if at == T {
+			if at == len(c.seed) {
 				want[gfn.Unwrap(c.Env).(*gfn.Sequence).Format(s)] += probability
 				return
 			}
-			p, _, flag := c.prefix(s, c.seed[at])
+			row, flag := c.Row(s), 0.0
+			p := each(c.logPF[c.FStart[row]:c.FStart[row+1]], math.Exp)
+			if above := p[c.seed[at]] - c.δ*slices.Max(p); c.σ > 0 {
+				flag = 0.5 - 0.5*math.Erf(above/(c.σ*math.Sqrt2))
+			} else if above < 0 {
+				flag = 1
+			}
 			for a := range p {
 				next := slices.Clone(s)
 				next[at] = a
@@ -5399,15 +5368,9 @@ func copies(tr *gfn.Trainer) [][]float64 { return each(tr.Lists(), slices.Clone[
 
 // eval returns what a network gives on b.
 func (was before) eval(name string, b *gfn.Batch) []float64 {
-	size := len(b.FAction)
-	switch was.nets[name].Head {
-	case gfn.ScalarHead:
-		size = b.Len()
-	case gfn.BackwardHead:
-		size = len(b.BAction)
-	}
-	dst := make([]float64, size)
-	was.nets[name].Eval(&b.States, 0, b.Len(), dst)
+	n := was.nets[name]
+	dst := make([]float64, slotsOf(&b.States, n.Head)[b.Len()])
+	n.Eval(&b.States, 0, b.Len(), dst)
 	return dst
 }
 
@@ -5674,13 +5637,9 @@ func TestMethods(t *testing.T) {
 	require.Panics(t, func() { gfn.PCL(-1, 1) })
 	clear(gfn.Methods()) // it is the caller's
 	rng := rand.New(rand.NewPCG(8, 8))
-	b, v, d := sampled(rng, enumerate(everyExit(rng, enumerate(randomDAG(rng, 8)))), true)
-	require.NoError(t, b.AddChildren())
-	v.Reset(b, true)
-	v.LogRhat, v.LogG, v.Next = normal(rng, b.Len()), normal(rng, b.Len()), normal(rng, b.Len())
-	copy(v.LogF, normal(rng, b.Len()))
+	all := objective{name: "RPE", state: true, exits: true, target: true}
+	_, b, v, d := all.sample(rng, enumerate(randomDAG(rng, 8)))
 	v.ResetLogQ(b)
-	d.Reset(b, true)
 	d.ResetLogQ(b)
 	names := 0
 	for _, want := range []struct {
@@ -6005,37 +5964,28 @@ func TestParallelPanics(t *testing.T) {
 
 // A trainer refuses a second goroutine while one is at work.
 func TestOneGoroutine(t *testing.T) {
-	var entered, leave chan bool
+	var tr *gfn.Trainer
+	var refused []error
 	env := alter(parse("hypergrid:dim=2,height=8"), func(e *variant) {
 		reward := e.reward
 		e.reward = func(s []int) float64 {
-			if entered != nil {
-				entered <- true
-				<-leave
+			if tr != nil && refused == nil { // once, in the step
+				var other sync.WaitGroup
+				other.Go(func() {
+					refused = []error{failure(tr.Step()), failure(tr.Evaluate(t.Context())), tr.Run(t.Context(), nil),
+						tr.Save(io.Discard)}
+				})
+				other.Wait()
 			}
 			return reward(s)
 		}
 	})
-	c := quick("tb-u")
-	c.Batch = 1
-	tr := trainer(env, c)
-	entered, leave = make(chan bool), make(chan bool)
-	step := make(chan error)
-	go func() { step <- failure(tr.Step()) }()
-	<-entered
-	const busy = "gfn: the trainer is in use: it is for one goroutine at a time"
-	require.EqualError(t, failure(tr.Step()), busy)
-	require.EqualError(t, failure(tr.Evaluate(t.Context())), busy)
-	require.EqualError(t, tr.Run(t.Context(), nil), busy)
-	require.EqualError(t, tr.Save(io.Discard), busy)
-	go func() {
-		for range entered {
-			leave <- true
-		}
-	}()
-	leave <- true
-	require.NoError(t, <-step)
-	close(entered)
+	tr = trainer(env, quick("tb-u"))
+	require.NoError(t, failure(tr.Step()))
+	require.Len(t, refused, 4)
+	for _, err := range refused {
+		require.EqualError(t, err, "gfn: the trainer is in use: it is for one goroutine at a time")
+	}
 	require.Equal(t, 1, tr.Iteration)
 }
 
@@ -6826,22 +6776,16 @@ func BenchmarkIteration(b *testing.B) {
 
 // BenchmarkCost is iterations of TB as one thing grows: the batch, the width of two hidden layers, the grid.
 func BenchmarkCost(b *testing.B) {
-	run := func(height, batch, width int) {
-		b.Run(fmt.Sprintf("height=%d/batch=%d/width=%d", height, batch, width), func(b *testing.B) {
-			c, env := gfn.DefaultConfig("tb-u"), parse(fmt.Sprintf("hypergrid:dim=2,height=%d,r0=0.01", height))
+	for _, on := range []struct{ height, batch, width int }{
+		{8, 8, 256}, {8, 32, 256}, {8, 128, 256}, {8, 512, 256}, {8, 128, 64}, {8, 128, 128}, {8, 128, 512}, {8, 128, 1024},
+		{16, 128, 256}, {32, 128, 256}, {64, 128, 256}, {128, 128, 256},
+	} {
+		b.Run(fmt.Sprintf("height=%d/batch=%d/width=%d", on.height, on.batch, on.width), func(b *testing.B) {
+			c, env := gfn.DefaultConfig("tb-u"), parse(fmt.Sprintf("hypergrid:dim=2,height=%d,r0=0.01", on.height))
 			c.Paper(env)
-			c.Batch, c.Layers, c.Hidden = batch, 2, width
+			c.Batch, c.Layers, c.Hidden = on.batch, 2, on.width
 			iterations(b, env, c, 50)
 		})
-	}
-	for _, batch := range []int{8, 32, 128, 512} {
-		run(8, batch, 256)
-	}
-	for _, width := range []int{64, 128, 512, 1024} {
-		run(8, 128, width)
-	}
-	for _, height := range []int{16, 32, 64, 128} {
-		run(height, 128, 256)
 	}
 }
 
