@@ -58,6 +58,14 @@ func (t *Trainer) Nets() map[string]*Net {
 	return all
 }
 
+// Slots returns the first slot of each row of the head's values, and the number of slots behind them.
+func (h Head) Slots(st *States) (start []int) {
+	for row := range st.Len() + 1 {
+		start = append(start, h.slot(st, row))
+	}
+	return start
+}
+
 // MomentZ returns Adam's first moment of log Z.
 func (t *Trainer) MomentZ() float64 { return t.adamZ.M[0] }
 

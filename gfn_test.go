@@ -785,38 +785,6 @@ func at(values map[int]int, list func(dst, s []int) []int, other ...int) func(ds
 	}
 }
 
-// web is any graph by its edges, from node 0, pointed and acyclic or not. Edge k is action and backward action k.
-type web struct {
-	edges   [][2]int
-	out, in map[int][]int
-	exit    func(node int) bool
-}
-
-func newWeb(exit func(node int) bool, edges ...[2]int) web {
-	w := web{edges: edges, out: map[int][]int{}, in: map[int][]int{}, exit: exit}
-	for k, e := range edges {
-		w.out[e[0]], w.in[e[1]] = append(w.out[e[0]], k), append(w.in[e[1]], k)
-	}
-	return w
-}
-
-func (w web) Shape() gfn.Shape {
-	return gfn.Shape{Dim: 1, Forward: len(w.edges) + 1, Backward: len(w.edges), Features: 1}
-}
-func (w web) Source(s []int)              { s[0] = 0 }
-func (w web) Backward(dst, s []int) []int { return append(dst, w.in[s[0]]...) }
-func (w web) Step(s []int, k int) int     { s[0] = w.edges[k][1]; return k }
-func (w web) Undo(s []int, k int) int     { s[0] = w.edges[k][0]; return k }
-func (w web) Features(dst, _ []int) []int { return append(dst, 0) }
-func (w web) LogReward([]int) float64     { return 0 }
-func (w web) Forward(dst, s []int) []int {
-	dst = append(dst, w.out[s[0]]...)
-	if w.exit(s[0]) {
-		dst = append(dst, len(w.edges))
-	}
-	return dst
-}
-
 // CheckEnv passes every environment here and names the state and the rule of every broken one.
 func TestCheckEnv(t *testing.T) {
 	for _, spec := range append(small, "hypergrid:dim=4,height=32", "sequence:length=40,tokens=ACGT,order=ends") {
@@ -824,12 +792,15 @@ func TestCheckEnv(t *testing.T) {
 	}
 	// Words of 12 letters are more than are walked exhaustively: random trajectories see the tenth letter.
 	calls, grid, words := 0.0, parse("hypergrid:dim=2,height=4"), parse("sequence:length=12,tokens=AB")
-	many := parse("sequence:length=12,tokens=ABCD")
+	many, large := parse("sequence:length=12,tokens=ABCD"), parse("hypergrid:dim=2,height=200")
 	always := func(list ...int) func(dst, s []int) []int {
 		return func(dst, _ []int) []int { return append(dst, list...) }
 	}
 	reward := func(logR float64) func(e *variant) {
 		return func(e *variant) { e.reward = func([]int) float64 { return logR } }
+	}
+	astray := func(e *variant) { // back from [1 0] also to a second source, [1 -1]
+		e.backward = at(map[int]int{0: 1, 1: 0}, at(map[int]int{0: 1, 1: -1}, grid.Backward), 0, 1)
 	}
 	for _, c := range []struct {
 		want   string
@@ -874,33 +845,32 @@ func TestCheckEnv(t *testing.T) {
 			e.source = func(s []int) { s[0], s[1] = 1, 0 }
 		}},
 		{"Source must write every entry", grid, func(e *variant) { e.source = func([]int) {} }},
+		{"state [1 0]: backward action 1 undoes no edge", grid, astray},
+		{"state [1 -1]: a walk back ends there, not at the source [0 0]", large, astray},
 	} {
 		require.ErrorContains(t, gfn.CheckEnv(alter(c.env, c.change)), c.want)
 	}
-	exits := func(int) bool { return true }
-	chain := [][2]int{{30000, 20000}} // of 20,000 nodes, with a second source behind the last one
-	for node := range 20000 {
-		chain = append(chain, [2]int{node, node + 1})
+	cycle := func(actions ...int) gfn.Env { // 0 → 1 → 2 → 0
+		return alter(parse("hypergrid:dim=1,height=3"), func(e *variant) {
+			e.step = func(s []int, a int) int { s[0] = (s[0] + 1) % 3; return a }
+			e.undo = func(s []int, b int) int { s[0] = (s[0] + 2) % 3; return b }
+			e.forward, e.backward = always(actions...), always(0)
+		})
 	}
-	refusals{
-		{gfn.CheckEnv(newWeb(exits, [2]int{0, 1}, [2]int{2, 1})), "state [1]: backward action 1 undoes no edge"},
-		{gfn.CheckEnv(newWeb(func(node int) bool { return node == 20000 }, chain...)),
-			"state [30000]: a walk back ends there, not at the source [0]"},
-	}.check(t)
 	// what would spoil training is found before it
 	for _, env := range []gfn.Env{
 		alter(grid, reward(math.NaN())),
 		alter(grid, func(e *variant) { e.step = func(s []int, a int) int { s[a]++; return 1 - a } }),
-		newWeb(exits, [2]int{0, 1}, [2]int{1, 2}, [2]int{2, 0}),
+		cycle(0, 1),
 	} {
 		require.Error(t, failure(gfn.Enumerate(env, 100)))
 		require.Error(t, failure(gfn.NewTrainer(env, gfn.DefaultConfig("tb-u"))))
 	}
 	// walks without end
-	b := batchOf(newWeb(exits, [2]int{0, 1}, [2]int{1, 2}, [2]int{2, 0}))
+	b := batchOf(cycle(0, 1))
 	require.ErrorContains(t, b.SampleBackward(gfn.UniformPB, [][]int{{1}}, gfn.Sampling{}),
 		"no source within 1048576 steps")
-	b.Reset(newWeb(func(int) bool { return false }, [2]int{0, 1}, [2]int{1, 2}, [2]int{2, 0}))
+	b.Reset(cycle(0))
 	require.ErrorContains(t, b.Sample(gfn.UniformPF, 1, gfn.Sampling{}), "no exit within 1048576 steps")
 }
 
@@ -2733,21 +2703,6 @@ func onNets(t *testing.T, test func(rng *rand.Rand, g *gfn.Graph, n *gfn.Net)) {
 	}
 }
 
-// slotsOf returns the first slot of each row of the head's values, and the number of slots behind them.
-func slotsOf(st *gfn.States, head gfn.Head) (start []int32) {
-	for row := range st.Len() + 1 {
-		switch head {
-		case gfn.BackwardHead:
-			start = append(start, st.BStart[row])
-		case gfn.ScalarHead:
-			start = append(start, int32(row))
-		default:
-			start = append(start, st.FStart[row])
-		}
-	}
-	return start
-}
-
 // A network computed by hand: features 0, 1 and 2, two hidden units, one output.
 func TestNetByHand(t *testing.T) {
 	g := enumerate(fork())
@@ -2802,7 +2757,7 @@ func TestHeadsByHand(t *testing.T) {
 func TestBackwardCentralDifferences(t *testing.T) {
 	onNets(t, func(rng *rand.Rand, g *gfn.Graph, n *gfn.Net) {
 		n.Backward(nil, nil) // on no rows
-		y, start := n.Table(&g.States), slotsOf(&g.States, n.Head)
+		y, start := n.Table(&g.States), n.Head.Slots(&g.States)
 		dLog, dLSE := normal(rng, len(y)), normal(rng, g.Len())
 		for row := range g.Len() { // a state with no slot has no log-sum-exp
 			if start[row] == start[row+1] {
@@ -2869,7 +2824,7 @@ func TestForwardModeAgreesWithReverse(t *testing.T) {
 // Policies are normalised over legal actions, and a row's values do not depend on the rows beside it, bit for bit.
 func TestRowsAreIndependent(t *testing.T) {
 	onNets(t, func(_ *rand.Rand, g *gfn.Graph, n *gfn.Net) {
-		start, table := slotsOf(&g.States, n.Head), n.Table(&g.States)
+		start, table := n.Head.Slots(&g.States), n.Table(&g.States)
 		for row := range g.Len() {
 			if policy := n.Head == gfn.ForwardHead || n.Head == gfn.BackwardHead; policy && start[row] < start[row+1] {
 				require.InDelta(t, 0, gfn.LogSumExp(table[start[row]:start[row+1]]), 1e-14)
@@ -3008,14 +2963,9 @@ func objectives() []objective {
 		{name: "RPE", fast: gfn.RPE, slow: rpe, state: true},
 		{name: "SubTB(∞)", fast: gfn.SubTB(math.Inf(1)), slow: pairs(whole, false), state: true},
 	}
-	geometric := func(λ float64) func(b *gfn.Batch, v *gfn.Flows) float64 {
-		return pairs(func(i, j, last int) float64 { // over the largest of the weights
-			return math.Pow(λ, float64(j-i-1)-max(0, math.Copysign(1, λ-1.1))*float64(last-1))
-		}, true)
-	}
 	for _, λ := range []float64{0, 0.5, 0.9, 1, 1.7, 30, 1e200} {
 		name := fmt.Sprintf("SubTB(%v)", λ)
-		all = append(all, objective{name: name, fast: gfn.SubTB(λ), slow: geometric(λ), state: true})
+		all = append(all, objective{name: name, fast: gfn.SubTB(λ), slow: pairs(geometric(λ), true), state: true})
 	}
 	for _, α := range []float64{0.4, 1, 2.5} {
 		by := func(slow func(m control, v *gfn.Flows) float64) func(*gfn.Batch, *gfn.Flows) float64 {
@@ -3039,8 +2989,9 @@ func objectives() []objective {
 			return func(b *gfn.Batch, v *gfn.Flows) float64 { return α * α * slow(b, v) }
 		}
 		all = append(all, // with V = α log F and Q = α log F PF the inconsistency of a part is −α times its residual
-			objective{name: "PCL(0), balance", fast: gfn.PCL(0, α), slow: balance(geometric(0)), state: true},
-			objective{name: "PCL(0.8), balance", fast: gfn.PCL(0.8, α), slow: balance(geometric(0.8)), state: true},
+			objective{name: "PCL(0), balance", fast: gfn.PCL(0, α), slow: balance(pairs(geometric(0), true)), state: true},
+			objective{name: "PCL(0.8), balance", fast: gfn.PCL(0.8, α), slow: balance(pairs(geometric(0.8), true)),
+				state: true},
 			objective{name: "SQL, balance", fast: gfn.SQL(α), slow: balance(pairs(edge, false)), state: true},
 			objective{name: "π-SQL, balance", fast: gfn.PiSQL(α), slow: balance(byExits), exits: true})
 		if α == 1 { // MDB and FL-DB have no temperature
@@ -3053,35 +3004,43 @@ func objectives() []objective {
 	return all
 }
 
-// edge and whole are the weights of DB and TB.
+// edge, whole and geometric are the weights of DB, TB and SubTB, the latter over the largest of them.
 func edge(i, j, _ int) float64 { return map[bool]float64{true: 1}[j == i+1] }
 
 func whole(i, j, last int) float64 { return map[bool]float64{true: 1}[i == 0 && j == last] }
 
-// pairs is the quadratic form of spec §3 over all sub-trajectories.
-func pairs(weight func(i, j, last int) float64, normalise bool) func(b *gfn.Batch, v *gfn.Flows) float64 {
-	return func(b *gfn.Batch, v *gfn.Flows) float64 {
-		return weighted(b, weight, normalise, func(k, i, j int) float64 { return residual(b, v, k, i, j) })
+func geometric(λ float64) func(i, j, last int) float64 {
+	return func(i, j, last int) float64 {
+		return math.Pow(λ, float64(j-i-1)-max(0, math.Copysign(1, λ-1.1))*float64(last-1))
 	}
 }
 
-// weighted is Σ w_ij r_ij² over the parts i…j of a trajectory, mean over trajectories. With normalise it is divided
-// by the sum of its weights. r is the residual of a part of trajectory k.
+// pairs is the quadratic form of spec §3 over all sub-trajectories.
+func pairs(weight func(i, j, last int) float64, normalise bool) func(b *gfn.Batch, v *gfn.Flows) float64 {
+	return func(b *gfn.Batch, v *gfn.Flows) float64 {
+		return weighted(walks(b, gfn.Forward), weight, normalise, func(k, i, j int) float64 {
+			return residual(b, v, k, i, j)
+		})
+	}
+}
+
+// weighted is Σ w_ij r_ij² over the parts i…j of a walk, mean over walks. With normalise it is divided by the sum of
+// its weights. r is the residual of a part of walk k.
 func weighted(
-	b *gfn.Batch, weight func(i, j, last int) float64, normalise bool, r func(k, i, j int) float64,
+	walks [][]leg, weight func(i, j, last int) float64, normalise bool, r func(k, i, j int) float64,
 ) (loss float64) {
-	for k := range b.Trajectories() {
-		sum, norm, last := 0.0, 0.0, len(b.Trajectory(k))
+	for k, walk := range walks {
+		sum, norm, last := 0.0, 0.0, len(walk)
 		for i := range last {
 			for j := i + 1; j <= last; j++ {
 				w, r := weight(i, j, last), r(k, i, j)
 				sum, norm = sum+w*r*r, norm+w
 			}
 		}
-		if !normalise {
+		if !normalise || last == 0 {
 			norm = 1
 		}
-		loss += sum / norm / float64(b.Trajectories())
+		loss += sum / norm / float64(len(walks))
 	}
 	return loss
 }
@@ -3600,24 +3559,18 @@ func TestSubEB(t *testing.T) {
 		b, v, d := sampled(rng, g, true)
 		r, V := normal(rng, len(b.Steps)), normal(rng, b.Len())
 		for _, way := range []gfn.Direction{gfn.Forward, gfn.Backward} {
-			slow := func() (loss float64) {
-				for _, walk := range walks(b, way) {
-					sum, norm := 0.0, 0.0
-					for i, from := range walk {
-						δ := V[from.row] // V(from) − rewards − V(to)
-						for k, at := range walk[i:] {
-							δ -= r[at.t]
-							residual := δ
-							if to := i + k + 1; to < len(walk) {
-								residual -= V[walk[to].row]
-							}
-							w := math.Pow(λ, float64(k))
-							sum, norm = sum+w*residual*residual, norm+w
-						}
+			all := walks(b, way)
+			slow := func() float64 {
+				return weighted(all, geometric(λ), true, func(k, i, j int) float64 {
+					δ := V[all[k][i].row] // V(from) − rewards − V(to)
+					for _, at := range all[k][i:j] {
+						δ -= r[at.t]
 					}
-					loss += sum / max(norm, 1e-300) / float64(b.Trajectories())
-				}
-				return loss
+					if j < len(all[k]) {
+						δ -= V[all[k][j].row]
+					}
+					return δ
+				})
 			}
 			dV, dR := make([]float64, b.Len()), make([]float64, len(r))
 			closeTo(t, slow(), gfn.SubEB(b, way, r, V, λ, dV, dR), 1e-12)
@@ -4750,22 +4703,19 @@ func (m control) byExit(logπ []float64) []float64 {
 	return list(m.b.Len(), func(row int) float64 { return m.α * (m.b.LogR[row] - logπ[m.b.Exit(row)]) })
 }
 
-// inconsistency returns −V(s_i) + V(s_j) + Σ_{i≤t<j} (r_t − α log π_t) of trajectory k.
-func (m control) inconsistency(v, logπ []float64, k, i, j int) float64 {
-	x := -v[m.b.Trajectory(k)[i].Row]
-	for t := i; t < j; t++ {
-		next, r := m.child(v, k, t)
-		if x += r - m.α*logπ[m.b.Trajectory(k)[t].F]; t == j-1 {
-			x += next
-		}
-	}
-	return x
-}
-
-// pcl is path consistency of all parts of a trajectory, squared, with weights λ^{j−i−1} over their sum.
+// pcl is path consistency of all parts of a trajectory, −V(s_i) + V(s_j) + Σ_{i≤t<j} (r_t − α log π_t), squared, with
+// weights λ^{j−i−1} over their sum.
 func (m control) pcl(λ float64, v, logπ []float64) float64 {
-	geometric := func(i, j, _ int) float64 { return math.Pow(λ, float64(j-i-1)) }
-	return weighted(m.b, geometric, true, func(k, i, j int) float64 { return m.inconsistency(v, logπ, k, i, j) })
+	return weighted(walks(m.b, gfn.Forward), geometric(λ), true, func(k, i, j int) float64 {
+		x := -v[m.b.Trajectory(k)[i].Row]
+		for t := i; t < j; t++ {
+			next, r := m.child(v, k, t)
+			if x += r - m.α*logπ[m.b.Trajectory(k)[t].F]; t == j-1 {
+				x += next
+			}
+		}
+		return x
+	})
 }
 
 // sql is soft Q-learning: Q − (r + V(s')).
@@ -5369,7 +5319,7 @@ func copies(tr *gfn.Trainer) [][]float64 { return each(tr.Lists(), slices.Clone[
 // eval returns what a network gives on b.
 func (was before) eval(name string, b *gfn.Batch) []float64 {
 	n := was.nets[name]
-	dst := make([]float64, slotsOf(&b.States, n.Head)[b.Len()])
+	dst := make([]float64, n.Head.Slots(&b.States)[b.Len()])
 	n.Eval(&b.States, 0, b.Len(), dst)
 	return dst
 }
