@@ -145,8 +145,8 @@ func NewHyperGrid(dim, height int, reward GridReward) (*HyperGrid, error) {
 	g := &HyperGrid{height: height, reward: reward}
 	g.shape = Shape{Dim: dim, Forward: dim + 1, Backward: dim, Features: dim * height}
 	g.traits = Traits{
-		LogStates: float64(dim) * math.Log(float64(height)),
-		Guide:     ExitCapped{1e-5, logFloored(r0, reward.Floor)}, Format: g.Format,
+		States: math.Pow(float64(height), float64(dim)),
+		Guide:  ExitCapped{1e-5, logFloored(r0, reward.Floor)}, Format: g.Format,
 	}
 	if !reward.Cosine {
 		g.traits.Mode = func(s []int) bool {
@@ -161,9 +161,8 @@ func NewHyperGrid(dim, height int, reward GridReward) (*HyperGrid, error) {
 		}
 	}
 	if positive < height {
-		power := func(n int) float64 { return math.Pow(float64(n), float64(dim)) }
 		g.traits.Note = fmt.Sprintf("R is 0 at all but %.6g of %.6g states; their log R is the floor, %v",
-			power(positive), power(height), reward.Floor)
+			math.Pow(float64(positive), float64(dim)), g.traits.States, reward.Floor)
 	}
 	return g, want(positive > 0, "hypergrid: R is 0 at every state, with r0, r1, r2 = %v, %v, %v", r0, r1, r2)
 }
@@ -346,12 +345,16 @@ func NewSequence(order Order, reward WordReward) (*Sequence, error) {
 	if err != nil {
 		return nil, err
 	}
+	states := 1.0
+	for range length {
+		states = 1 + float64(k)*states
+	}
+	if order == AnyOrder {
+		states = math.Pow(float64(k+1), float64(length))
+	}
 	shape := Shape{Dim: length, Forward: places*k + 1, Backward: places, Features: length * k}
 	q := &Sequence{base{shape: shape}, reward.Words, order, places, reward.LogR}
-	q.traits = Traits{
-		Mode: reward.Mode, LogStates: q.logStates(),
-		PathIndependent: true, Format: q.Format, Note: reward.note,
-	}
+	q.traits = Traits{Mode: reward.Mode, States: states, PathIndependent: true, Format: q.Format, Note: reward.note}
 	if reward.Partial && order != Ends {
 		q.traits.LogIntermediate = reward.LogR
 	}
@@ -364,18 +367,6 @@ func (q *Sequence) Format(s []int) string {
 		s = s[:q.filled(s)]
 	}
 	return q.format(s)
-}
-
-// logStates returns the log of (K+1)^L in any order, else of K^0 + … + K^L.
-func (q *Sequence) logStates() float64 {
-	k, terms := float64(len(q.tokens)), []float64{0}
-	if q.order == AnyOrder {
-		return float64(q.length) * math.Log(k+1)
-	}
-	for n := range q.length {
-		terms = append(terms, float64(n+1)*math.Log(k))
-	}
-	return LogSumExp(terms)
 }
 
 // empty is the entry of an empty slot, K.
@@ -1311,7 +1302,7 @@ func NewDAG(names []string, score func(node int, parents uint32) float64) (*DAG,
 	}
 	shape := Shape{Dim: n, Forward: n*n + 1, Backward: n * n, Features: n * n}
 	d := &DAG{base: base{shape: shape}, names: names, score: score}
-	d.traits = Traits{LogStates: logDAGs(n), Guide: ExitCapped{1e-10, 75}, Format: d.Format}
+	d.traits = Traits{States: countDAGs(n), Guide: ExitCapped{1e-10, 75}, Format: d.Format}
 	return d, nil
 }
 
@@ -1395,8 +1386,8 @@ func (d *DAG) term(v int, parents uint32) float64 {
 	return t.value
 }
 
-// logDAGs returns the log of a(n) = Σ_{k=1…n} (−1)^{k+1} C(n,k) 2^{k(n−k)} a(n−k), a(0) = 1 (Robinson 1977).
-func logDAGs(nodes int) float64 {
+// countDAGs returns a(n) = Σ_{k=1…n} (−1)^{k+1} C(n,k) 2^{k(n−k)} a(n−k), a(0) = 1 (Robinson 1977).
+func countDAGs(nodes int) float64 {
 	a := []float64{1}
 	for n := 1; n <= nodes; n++ {
 		sum, choose := 0.0, -1.0 // choose = (−1)^{k+1} C(n,k)
@@ -1406,7 +1397,7 @@ func logDAGs(nodes int) float64 {
 		}
 		a = append(a, sum)
 	}
-	return math.Log(a[nodes])
+	return a[nodes]
 }
 
 // Format writes a graph in the notation of the R package bnlearn: [A][B][C|A:B] is A→C←B.

@@ -33,7 +33,7 @@ type Env interface {
 // defined.
 type Traits struct {
 	Mode            func(s []int) bool    // is terminating state s a mode, an object to find?
-	LogStates       float64               // log of the number of states; [Enumerate] compares it with its limit
+	States          float64               // the number of states, 0 if unknown; [Enumerate] compares it with its limit
 	Guide           Guide                 // for training backward policies (spec §4)
 	LogIntermediate func(s []int) float64 // log R̂(s), nats, of states that are not terminating (spec §3, FL-DB)
 	PathIndependent bool                  // g does not depend on the path ([States.LogG])
@@ -387,8 +387,8 @@ type Graph struct {
 // breaks a rule of a pointed DAG. It wraps [ErrLimit] above the limit, and where the lists of the graph take more than
 // 512 MiB. If the environment's [Traits] tell the number of states, this is foreseen from the first 4,096.
 func Enumerate(env Env, limit int) (*Graph, error) {
-	if size := TraitsOf(env).LogStates; size > math.Log(float64(limit))+1e-9 {
-		return nil, fmt.Errorf("gfn: %w: there are %.7g, limit %d; none was walked", ErrLimit, math.Exp(size), limit)
+	if n := TraitsOf(env).States; n > float64(limit) {
+		return nil, fmt.Errorf("gfn: %w: there are %.7g, limit %d; none was walked", ErrLimit, n, limit)
 	}
 	st, err := walk(env, limit, nil)
 	if err != nil {
@@ -448,7 +448,7 @@ func walk(env Env, limit int, check func(s []int) error) (*States, error) {
 func (st *States) checkMemory() error {
 	n, all := float64(st.Len()), float64(st.Len())
 	if n >= 4096 {
-		all = max(n, math.Exp(TraitsOf(st.Env).LogStates))
+		all = max(n, TraitsOf(st.Env).States)
 	}
 	size := st.size() * all / n
 	const gib = 1 << 30

@@ -1480,7 +1480,7 @@ var list = []place{
 		m("nodes that are not reached", "st.Row([]int{i}) < 0", "st.Row([]int{i}) < -1"),
 	}},
 	{"gfn.go", "States.checkMemory", []mutant{
-		m("memory not foreseen", "all = max(n, math.Exp(TraitsOf(st.Env).LogStates))", "all = n"),
+		m("memory not foreseen", "all = max(n, TraitsOf(st.Env).States)", "all = n"),
 		m("foreseen from the first state", "n >= 4096", "n >= 1"),
 	}},
 	{"gfn.go", "States.size", []mutant{
@@ -1548,10 +1548,6 @@ var list = []place{
 	{"envs.go", "setKey", []mutant{
 		m("any name", "!slices.Contains(names, value)", "false"),
 	}},
-	{"envs.go", "Sequence.logStates", []mutant{
-		m("the empty word forgotten", "[]float64{0}", "[]float64{}"),
-		m("words of n letters, not n + 1", "float64(n+1)", "float64(n)"),
-	}},
 	{"envs.go", "Ising", []mutant{
 		m("sign of J", "{coupling, -coupling, -coupling, coupling}", "{-coupling, coupling, coupling, -coupling}"),
 		m("sign of h", "{-field, field}", "{field, -field}"),
@@ -1567,6 +1563,8 @@ var list = []place{
 		m("no rows", "[]int{line*n + b[0], line*n + b[1]}, ", ""),
 	}},
 	{"envs.go", "NewSequence", []mutant{
+		m("the empty word forgotten", "states = 1 + float64(k)*states", "states *= float64(k)"),
+		m("words of fewer letters", "range length", "range length - 1"),
 		m("letters that still move", " && order != Ends", ""),
 		m("a table of full words", "reward.Partial && ", ""),
 		m("g depends on the path", "PathIndependent: true, ", ""),
