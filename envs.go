@@ -669,8 +669,8 @@ type Factor struct {
 func NewFactorReward(words Words, factors []Factor, beta float64) (WordReward, error) {
 	own, bound, k := make([]Factor, len(factors)), 0.0, len(words.tokens) // bound of |log R|
 	for i, f := range factors {
-		if err := f.check(words); err != nil {
-			return WordReward{}, fmt.Errorf("gfn: sequence: factor %d: %w", i, err)
+		if err := f.check(i, words); err != nil {
+			return WordReward{}, err
 		}
 		own[i] = Factor{slices.Clone(f.Slots), slices.Clone(f.Weights)}
 		bound += max(slices.Max(f.Weights), -slices.Min(f.Weights)) // NaN if a weight is
@@ -702,21 +702,16 @@ func (f Factor) value(word []int, k int) float64 {
 	return f.Weights[at]
 }
 
-// check says what is wrong with a factor of words.
-func (f Factor) check(words Words) error {
-	for i, slot := range f.Slots {
-		if slot < 0 || slot >= words.length {
-			return fmt.Errorf("slot is %d, want 0 to %d", slot, words.length-1)
-		}
-		if slices.Contains(f.Slots[:i], slot) {
-			return fmt.Errorf("slot %d stands twice", slot)
-		}
-	}
+// check says what is wrong with factor number i of words.
+func (f Factor) check(i int, words Words) error {
 	n, m, k := len(f.Weights), len(f.Slots), len(words.tokens)
-	if n == 0 || m == 0 || float64(n) != math.Pow(float64(k), float64(m)) {
-		return fmt.Errorf("%d weights for slots %v, want %d^%d", n, f.Slots, k, m)
-	}
-	return nil
+	slots := slices.Compact(slices.Sorted(slices.Values(f.Slots)))
+	return cmp.Or(
+		want(m > 0 && len(slots) == m && slots[0] >= 0 && slots[m-1] < words.length,
+			"sequence: factor %d: slots are %v, want distinct ones from 0 to %d", i, f.Slots, words.length-1),
+		want(float64(n) == math.Pow(float64(k), float64(m)),
+			"sequence: factor %d: %d weights for slots %v, want %d^%d", i, n, f.Slots, k, m),
+	)
 }
 
 // Ising returns the factors of the Ising model on spins σ = −1, the first token, and +1, the second, with coupling J
@@ -785,14 +780,9 @@ func drawFactors(slots [][]int, words Words, seed uint64) (factors []Factor, err
 func parseMotif(file *source, words Words) (factors []Factor) {
 	k := len(words.tokens)
 	for _, row := range file.records("") {
+		line(row).want(len(row) == k, "%d weights, want %d: a line is a slot, with a weight for each of the tokens %s",
+			len(row), k, string(words.tokens))
 		factors = append(factors, Factor{[]int{len(factors)}, parseAll(row, "weight", field.finite)})
-		last := row[min(k, len(row)-1)] // or the first that is too many
-		last.want(len(row) == k, "%d weights, want %d", len(row), k)
-		if file.err != nil {
-			const wanted = "%w: a line is a slot, with a weight for each of the tokens %s"
-			file.err = fmt.Errorf(wanted, file.err, string(words.tokens))
-			break
-		}
 	}
 	n := len(factors)
 	file.want(n == words.length, "%d lines of weights, want one for each of %d slots", n, words.length)
@@ -809,7 +799,7 @@ func parseFactors(file *source, words Words) (factors []Factor) {
 			break
 		}
 		f := Factor{parseAll(row[1:colon], "slot", field.number), parseAll(row[colon+1:], "weight", field.finite)}
-		err := f.check(words)
+		err := f.check(len(factors), words)
 		line(row).want(err == nil, "%v", err)
 		factors = append(factors, f)
 	}
@@ -840,15 +830,13 @@ func NewModesReward(words Words, modes [][]int, beta float64) (WordReward, error
 // ReadWords reads one or more words of q, separated by blanks, commas or line ends, from a text as [ParseEnv] describes
 // them; name stands for the file in errors, which name line and column.
 func ReadWords(r io.Reader, name string, q *Sequence) ([][]int, error) {
-	const most = maxFile / 4
 	file := readSource(r, name)
-	if len(file.text) > most {
-		return nil, fmt.Errorf("gfn: %s has more than %d bytes; split the list", name, most)
-	}
 	return parseWords(file, q.Words), file.err
 }
 
 func parseWords(file *source, words Words) (list [][]int) {
+	const most = maxFile / 4 // fields may take as much memory as 64 MiB of a table
+	file.want(len(file.text) <= most, "more than %d MiB of words; split the list", most>>20)
 	for _, f := range slices.Concat(file.records("")...) {
 		if list = append(list, words.read(f)); file.err != nil {
 			break
@@ -1747,7 +1735,7 @@ func (p parsed) Unwrap() Env { return p.Env }
 // of an unknown name or key, or of a bad value, lists the known ones. The [Traits] of the environment have the
 // canonical specification: in the order of the alphabet the keys that differ from their defaults.
 //
-// Files are text in UTF-8 of at most 64 MiB. A '#' begins a comment. Fields are separated by tabs (in tables and data),
+// Files are text in UTF-8 of at most 64 MiB, lists of words 16. A '#' begins a comment. Fields are separated by tabs (in tables and data),
 // semicolons, commas or blanks, the first of these that stands in the first line; quotes hold them together. A table
 // has the header word,score and a record for every word ([NewTableReward]); for data see [ReadData] and, without a
 // file, [Simulate]. Motif weights: a line for every slot, on it a number for every token. Modes: words. A graph: lines

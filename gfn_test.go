@@ -1816,9 +1816,9 @@ func TestRewardErrors(t *testing.T) {
 		{factors(1, 2, 1, on([]int{0}, 1, nan)), "log R"},
 		{factors(1, 2, 1e308, on([]int{0}, 1, 10)), "log R"},
 		{factors(3, 2, 1, gfn.Ising(3, gfn.Ring(3), nan, 0)...), "log R"},
-		{factors(2, 2, 1, on(nil)), "factor 0: 0 weights"},
-		{factors(2, 2, 1, on([]int{0, 2}, 1, 2, 3, 4)), "factor 0: slot is 2"},
-		{factors(2, 2, 1, on([]int{1, 1}, 1, 2, 3, 4)), "factor 0: slot 1"},
+		{factors(2, 2, 1, on(nil)), "factor 0: slots are []"},
+		{factors(2, 2, 1, on([]int{0, 2}, 1, 2, 3, 4)), "factor 0: slots are [0 2], want distinct ones from 0 to 1"},
+		{factors(2, 2, 1, on([]int{1, 1}, 1, 2, 3, 4)), "factor 0: slots are [1 1]"},
 		{factors(2, 2, 1, on([]int{0, 1}, 1, 2, 3)), "factor 0: 3 weights"},
 		{modes(1, []int{0, 1}, []int{0, 2}), "mode 1 is [0 2]"}, {modes(1, []int{0, -1}), "mode 0 is [0 -1]"},
 		{modes(1, []int{0}), "mode 0 is [0], want 2"}, {modes(1), "modes"}, {modes(-1, []int{0, 1}), "beta is -1"},
@@ -2446,8 +2446,7 @@ func TestReadData(t *testing.T) {
 	for text, want := range map[string]string{
 		strings.Repeat("1 2\n", 16<<20+1): "more than 64 MiB", // and is not parsed
 		"1 2 \"3":                         "1:7: extraneous or missing \" in quoted-field",
-		"1\n2": "1:1: 1 weights, want 4: a line is a slot, " +
-			"with a weight for each of the tokens ACGT",
+		"1\n2":                            "1: 1 weights, want 4: a line is a slot, with a weight for each of the tokens ACGT",
 	} {
 		_, err := gfn.ParseEnvText("sequence:reward=motif,file=f.txt", text)
 		require.Regexp(t, "^gfn: f.txt: ?"+want+"$", err)

@@ -1070,7 +1070,7 @@ func TestEvalWords(t *testing.T) {
 	long := filepath.Join(t.TempDir(), "long.txt")
 	require.NoError(t, os.WriteFile(long, bytes.Repeat([]byte("AAAA\n"), 1<<22), 0o600))
 	wants := map[string]string{
-		words: "words.txt:2:1: ", long: "long.txt has more than 16777216 bytes",
+		words: "words.txt:2:1: ", long: "long.txt: more than 16 MiB of words",
 		os.DevNull: "no words", "absent": "no such file",
 	}
 	for file, want := range wants {
