@@ -528,18 +528,6 @@ func (e *Editor) Edit(seed []int, n int, o Sampling) ([][]int, error) {
 	return edits, nil
 }
 
-// MostEdits returns the most letters that the editor changes on average in any word, by any sampler p (spec §8), since
-// −δ ≤ p(x_t) − δ max p:
-//
-//	T (1−λ)(1 − Φ(−δ/σ))
-func (e *Editor) MostEdits() float64 { return e.redraw(-e.δ) * float64(e.words.length) }
-
-// leastShare returns the least P(x̂_t = a)/p(a) of any letter by any sampler p, since
-// p(x_t) − δ max p ≤ 1 − δ:
-//
-//	(1−λ)(1 − Φ((1−δ)/σ))
-func (e *Editor) leastShare() float64 { return e.redraw(1 - e.δ) }
-
 // EditFigures are the figures of the edits x̂ of a seed x (spec §8).
 type EditFigures struct {
 	Improvement float64 // mean of f(x̂) − f(x), f the property
@@ -1170,15 +1158,13 @@ func newExplicit(edges [][2]int, rewards map[int]float64, labels map[int]string,
 func (e *Explicit) checkPointed() error {
 	e.source = max(0, slices.IndexFunc(e.in, func(entering []link) bool { return len(entering) == 0 }))
 	st, err := walk(e, len(e.labels), nil)
-	if err != nil {
-		return err
-	}
 	for i, label := range e.labels {
-		if st.Row([]int{i}) < 0 {
-			return fmt.Errorf("gfn: explicit: node %s is not reached from the source, node %s", label, e.labels[e.source])
-		}
+		err = cmp.Or(err, want(st.Row([]int{i}) >= 0,
+			"explicit: node %s is not reached from the source, node %s", label, e.labels[e.source]))
 	}
-	_, err = st.topological()
+	if err == nil {
+		_, err = st.topological()
+	}
 	return err
 }
 
@@ -1292,14 +1278,6 @@ func NewDAG(names []string, score func(node int, parents uint32) float64) (*DAG,
 	d := &DAG{base: base{shape: shape}, names: names, score: score}
 	d.traits = Traits{States: countDAGs(n), Guide: ExitCapped{1e-10, 75}, Format: d.Format}
 	return d, nil
-}
-
-// nodeNames returns A … Z, AA, AB, ….
-func nodeNames(n int) (names []string) {
-	for i := range n {
-		names = append(names, strings.Repeat("A", i/26)+string(rune('A'+i%26)))
-	}
-	return names
 }
 
 // ancestors returns the nodes with a directed path to each node (Warshall 1962).
@@ -1430,7 +1408,10 @@ func Simulate(nodes, samples int, edges, noise float64, seed uint64) (*Data, err
 		return nil, err
 	}
 	rng := rand.New(rand.NewPCG(seed, 0))
-	d := &Data{Names: nodeNames(nodes), Graph: make([]int, nodes)}
+	d := &Data{Graph: make([]int, nodes)}
+	for v := range nodes { // A … Z, AA, AB, …
+		d.Names = append(d.Names, strings.Repeat("A", v/26)+string(rune('A'+v%26)))
+	}
 	order, weight := rng.Perm(nodes), [maxNodes][maxNodes]float64{}
 	for i, v := range order {
 		for _, u := range order[:i] {
@@ -1542,10 +1523,8 @@ func NewBGe(d *Data, columns string, penalty float64) (score func(node int, pare
 		column, mean := d.column(j, columns)
 		column = append(column, math.Sqrt(N*αμ/(N+αμ))*mean)
 		squares := dot(column, column)
-		if !finite(squares) {
-			return nil, fmt.Errorf("gfn: dag: the squares of %s sum to %v, want finite numbers that are not too large",
-				d.Names[j], squares)
-		}
+		err = cmp.Or(err, want(finite(squares),
+			"dag: the squares of %s sum to %v, want finite numbers that are not too large", d.Names[j], squares))
 		A[j] = append(column, make([]float64, n)...)
 		A[j][len(column)+j] = math.Sqrt(t)
 	}
@@ -1559,7 +1538,7 @@ func NewBGe(d *Data, columns string, penalty float64) (score func(node int, pare
 		logYY, logYX := logDets(A, parents, x)
 		return math.Log(αμ/(N+αμ))/2 + lnΓ((N+c+1)/2) - lnΓ((c+1)/2) - N/2*math.Log(math.Pi) + (c+l+1)/2*math.Log(t) +
 			(N+c)/2*logYY - (N+c+1)/2*logYX - penalty*l
-	}, nil
+	}, err
 }
 
 func lnΓ(x float64) float64 { y, _ := math.Lgamma(x); return y }
@@ -1698,10 +1677,11 @@ func Register(name, about string, declare func(keys *flag.FlagSet) func() (Env, 
 		build := declare(keys)
 		return func(*source) (Env, error) {
 			env, err := build()
-			if env != nil && err == nil {
-				err = checkEnv(env, 1<<12)
+			err = cmp.Or(err, want(env != nil, "%s: the function given to Register builds no environment", name))
+			if err != nil {
+				return nil, err
 			}
-			return env, err
+			return env, checkEnv(env, 1<<12)
 		}
 	}})
 }
@@ -1735,10 +1715,11 @@ func (p parsed) Unwrap() Env { return p.Env }
 // of an unknown name or key, or of a bad value, lists the known ones. The [Traits] of the environment have the
 // canonical specification: in the order of the alphabet the keys that differ from their defaults.
 //
-// Files are text in UTF-8 of at most 64 MiB, lists of words 16. A '#' begins a comment. Fields are separated by tabs (in tables and data),
-// semicolons, commas or blanks, the first of these that stands in the first line; quotes hold them together. A table
-// has the header word,score and a record for every word ([NewTableReward]); for data see [ReadData] and, without a
-// file, [Simulate]. Motif weights: a line for every slot, on it a number for every token. Modes: words. A graph: lines
+// Files are text in UTF-8 of at most 64 MiB, lists of words of 16. A '#' begins a comment. Fields are separated by tabs
+// (in tables and data), semicolons, commas or blanks, the first of these that stands in the first line; quotes hold
+// them together. A table has the header word,score and a record for every word ([NewTableReward]); for data see
+// [ReadData] and, without a file, [Simulate]. Motif weights: a line for every slot, on it a number for every token.
+// Modes: words. A graph: lines
 //
 //	edge FROM TO
 //	reward NODE R
@@ -1777,8 +1758,8 @@ func parseEnv(spec string, readFile func(name string) *source) (Env, error) {
 		file = readFile(f.Value.String())
 	}
 	env, err := build(file)
-	if err = cmp.Or(file.err, err); err != nil || env == nil {
-		return nil, cmp.Or(err, want(false, "%s: the function given to Register builds no environment", name))
+	if err = cmp.Or(file.err, err); err != nil {
+		return nil, err
 	}
 	canonical, separator := name, ":"
 	keys.VisitAll(func(f *flag.Flag) {
@@ -1792,19 +1773,18 @@ func parseEnv(spec string, readFile func(name string) *source) (Env, error) {
 // findEnvironment returns the entry of a name and of the last reward among the items.
 func findEnvironment(name string, items []string) (found environment, err error) {
 	var known []string
-	given := ""
+	rewarded := name
 	for _, item := range items {
 		if strings.HasPrefix(item, "reward=") {
-			given = item
+			rewarded = name + ":" + item
 		}
 	}
 	for _, e := range environments {
-		base, reward, _ := strings.Cut(e.name, ":")
-		if base == name && (reward == "" || reward == given) {
+		if e.name == name || e.name == rewarded {
 			found = e
 		}
-		if reward == "" {
-			known = append(known, base)
+		if !strings.Contains(e.name, ":") {
+			known = append(known, e.name)
 		}
 	}
 	return found, want(found.declare != nil, "unknown environment %q, want one of %s", name, strings.Join(known, ", "))
@@ -1899,43 +1879,39 @@ func wordKeys(
 }
 
 func modesKeys(keys *flag.FlagSet) func(file *source) (Env, error) {
-	keys.String("file", "", "words, separated by blanks or line ends")
-	seed := keys.Uint64("seed", 0, "without file: seed of the draw")
 	n := keys.Int("modes", 4, "without file: number of words drawn")
-	return wordKeys(keys, "modes", 4, "ACGT", 1, func(file *source, words Words, beta float64) (WordReward, error) {
-		modes, err := drawModes(*n, words, *seed)
-		if file.name != "" {
-			modes, err = parseWords(file, words), nil
-		}
-		reward, wrong := NewModesReward(words, modes, beta)
-		return reward, cmp.Or(err, wrong)
-	})
+	draw := func(words Words, seed uint64) ([][]int, error) { return drawModes(*n, words, seed) }
+	return drawnKeys(keys, "modes", "words, separated by blanks or line ends", parseWords, draw, NewModesReward)
 }
 
 func motifKeys(keys *flag.FlagSet) func(file *source) (Env, error) {
-	return drawnKeys(keys, "motif", "for each slot a line of a weight for each token", parseMotif, each)
+	draw := func(words Words, seed uint64) ([]Factor, error) { return drawFactors(each(words.length), words, seed) }
+	return drawnKeys(keys, "motif", "for each slot a line of a weight for each token", parseMotif, draw, NewFactorReward)
 }
 
 func factorKeys(keys *flag.FlagSet) func(file *source) (Env, error) {
-	slots := func(n int) [][]int { return append(each(n), Ring(n)...) }
+	draw := func(words Words, seed uint64) ([]Factor, error) {
+		return drawFactors(append(each(words.length), Ring(words.length)...), words, seed)
+	}
 	const usage = "lines factor SLOT… : WEIGHT…; without it, of slots and pairs in a ring"
-	return drawnKeys(keys, "factors", usage, parseFactors, slots)
+	return drawnKeys(keys, "factors", usage, parseFactors, draw, NewFactorReward)
 }
 
-// drawnKeys declares the keys of a reward whose factors parse reads from a file. Without file they are drawn, one for
-// each list of slots.
-func drawnKeys(
+// drawnKeys declares the keys of a reward that build makes of modes or factors, which parse reads from a file. Without
+// file they are drawn.
+func drawnKeys[T any](
 	keys *flag.FlagSet, reward, usage string,
-	parse func(*source, Words) []Factor, slots func(length int) [][]int,
+	parse func(*source, Words) []T, draw func(Words, uint64) ([]T, error),
+	build func(Words, []T, float64) (WordReward, error),
 ) func(file *source) (Env, error) {
 	keys.String("file", "", usage)
 	seed := keys.Uint64("seed", 0, "without file: seed of the draw")
 	return wordKeys(keys, reward, 4, "ACGT", 1, func(file *source, words Words, beta float64) (WordReward, error) {
-		factors, err := drawFactors(slots(words.length), words, *seed)
+		parts, err := draw(words, *seed)
 		if file.name != "" {
-			factors, err = parse(file, words), nil
+			parts, err = parse(file, words), nil
 		}
-		reward, wrong := NewFactorReward(words, factors, beta)
+		reward, wrong := build(words, parts, beta)
 		return reward, cmp.Or(err, wrong)
 	})
 }

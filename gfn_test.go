@@ -4503,7 +4503,6 @@ func TestEditingBounds(t *testing.T) {
 			closeTo(t, want[0], b.Left, 1e-12, b.Name)
 			closeTo(t, want[1], b.Right, 1e-12, b.Name)
 		}
-		require.Equal(t, bounds[1].Right, c.e.MostEdits())
 	})
 	t.Logf("without its exponent the bound fails on %d of 300 samplers, by a factor of up to %.3g", broken, factor)
 	require.Greater(t, broken, 20)

@@ -1284,10 +1284,6 @@ var list = []place{
 		m("variance for deviation", "y/e.σ/math.Sqrt2", "y/e.σ/e.σ/math.Sqrt2"),
 		m("not halved", "math.Sqrt2) / 2", "math.Sqrt2)"),
 	}},
-	{"envs.go", "Editor.leastShare", []mutant{
-		m("least flag of δ = 0", "1 - e.δ", "1"),
-		m("least flag as most", "1 - e.δ", "-e.δ"),
-	}},
 	{"envs.go", "Editor.Policy", []mutant{
 		m("always drawn anew", "math.Log(ρ)", "0"),
 		m("threshold without the largest probability", "e.δ*math.Exp(slices.Max(logp))", "e.δ"),
@@ -1355,11 +1351,11 @@ var list = []place{
 		m("the sampler's reward forgotten", " + g.logMeanReward(sampled)", " + 0*g.logMeanReward(sampled)"),
 		m("the sampler's own words", "g.Forward(e.Policy(seed))", "g.Forward(e.p)"),
 		m("Hamming for Levenshtein", "float64(Levenshtein(seed, x))", "0"),
-	}},
-	{"envs.go", "Editor.MostEdits", []mutant{
-		m("of one letter", "* float64(e.words.length)", ""),
-		m("most flags of δ = 1", "-e.δ", "-1"),
-		m("most flags as least", "-e.δ", "1 - e.δ"),
+		m("of one letter", "T * e.redraw(-e.δ)", "e.redraw(-e.δ)"),
+		m("most flags of δ = 1", "e.redraw(-e.δ)", "e.redraw(-1)"),
+		m("most flags as least", "e.redraw(-e.δ)", "e.redraw(1 - e.δ)"),
+		m("least flag of δ = 0", "e.redraw(1 - e.δ)", "e.redraw(1)"),
+		m("least flag as most", "e.redraw(1 - e.δ)", "e.redraw(-e.δ)"),
 	}},
 
 	{"trainer.go", "Trainer.policyGradient", []mutant{
@@ -1522,11 +1518,11 @@ var list = []place{
 	{"envs.go", "Register", []mutant{
 		m("names stand twice", "err == nil || name", "err == nil && false || name"),
 		m("unnamed", `|| name == "" |`, "|"),
-		m("not tested", "err = checkEnv(env, 1<<12)", ""),
+		m("not tested", "checkEnv(env, 1<<12)", "nil"),
+		m("no environment", "env != nil", "true"),
 		m("names with colons", `":,="`, `",="`),
 	}},
 	{"envs.go", "parseEnv", []mutant{
-		m("no environment", " || env == nil", ""),
 		m("a spec with all keys", "f.Value.String() != f.DefValue", "true"),
 		m("a spec without the colon that its last value ends in",
 			"parsed{env, canonical,",
@@ -1541,9 +1537,9 @@ var list = []place{
 		m("the spec of the environment within", "TraitsOf(env)", "TraitsOf(Unwrap(env))"),
 	}},
 	{"envs.go", "findEnvironment", []mutant{
-		m("the default reward always", "reward == given", `given == ":"`),
-		m("the first reward of two", "given = item", "given = cmp.Or(given, item)"),
-		m("any name", "base == name && ", ""),
+		m("the default reward always", "e.name == rewarded", `e.name == rewarded+":"`),
+		m("the first reward of two", "if strings", "if rewarded == name && strings"),
+		m("any name", "e.name == name ||", "true ||"),
 	}},
 	{"envs.go", "setKey", []mutant{
 		m("any name", "!slices.Contains(names, value)", "false"),
