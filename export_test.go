@@ -14,7 +14,7 @@ func (t *Trainer) Lists() (all [][]float64) {
 	for _, r := range t.Method.roles() {
 		all = append(all, t.net[r].Params, t.net[r].M, t.net[r].V)
 	}
-	for _, r := range t.Method.targets() {
+	for _, r := range t.Method.Target {
 		all = append(all, t.target[r].Params)
 	}
 	return append(all, t.logZ[:], t.adamZ.M, t.adamZ.V)

@@ -18,7 +18,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
-	"sync/atomic"
+	"sync"
 	"time"
 )
 
@@ -40,9 +40,10 @@ type Method struct {
 	Neighbours  func(b *Batch) error         // adds the states that the loss reads beside those visited; nil: none
 	Rollout     Policy                       // the policy that samples trajectories; nil: PF
 
-	// For maximum-entropy control (spec §6) alone: it has a temperature α, which is 1 in other methods. With Target,
-	// children have their values from target networks θ̄, which follow θ slowly, and trajectories are replayed.
-	Soft, Target bool
+	// For maximum-entropy control (spec §6) alone: the networks whose outputs are V or Q, which are read over the
+	// temperature α, and those that target networks θ̄ follow slowly. The latter give children their values, and
+	// trajectories are replayed.
+	Soft, Target []role
 
 	// For the policy gradient (spec §4) alone: critics learn by [SubEB] and not by λ-returns; PF takes trust-region
 	// steps; PB learns against a guide PG in place of PF.
@@ -88,13 +89,14 @@ func Methods() []Method {
 
 		// maximum-entropy control (spec §6)
 		{Name: "pcl", Title: "path consistency learning (Nachum et al. 2017)",
-			Loss: PCL, Flow: stateFlow(), Soft: true, Lambda: 0.9},
+			Loss: PCL, Flow: stateFlow(), Soft: []role{stateValue}, Lambda: 0.9},
 		{Name: "sql", Title: "soft Q-learning (Haarnoja et al. 2017), target network",
-			Loss: byα(SQL), Flow: edgeFlow(), Soft: true, Target: true},
+			Loss: byα(SQL), Flow: edgeFlow(), Soft: []role{forwardPolicy}, Target: []role{forwardPolicy}},
 		{Name: "pisql", Title: "soft Q-learning of the policy (Deleu et al. 2024): every state terminating, target network",
-			Loss: byα(PiSQL), Flow: exitFlow(), Soft: true, Target: true},
+			Loss: byα(PiSQL), Flow: exitFlow(), Target: []role{forwardPolicy}},
 		{Name: "sac", Title: "discrete soft actor-critic (Haarnoja et al. 2018), two critics, target networks",
-			Loss: byα(SAC), Flow: twinFlow(), Soft: true, Target: true},
+			Loss: byα(SAC), Flow: twinFlow(),
+			Soft: []role{edgeValue1, edgeValue2}, Target: []role{edgeValue1, edgeValue2}},
 
 		// random policy evaluation (spec §7)
 		{Name: "rpe", Title: "random policy evaluation (He et al. 2024): g must not depend on the path, as in words",
@@ -154,17 +156,6 @@ func (m Method) roles() []role {
 	return roles
 }
 
-// targets returns the networks that target networks follow.
-func (m Method) targets() []role {
-	switch {
-	case !m.Target:
-		return nil
-	case m.Flow.values == nil:
-		return []role{forwardPolicy}
-	}
-	return m.Flow.values
-}
-
 // role is what one of a method's networks stands for.
 type role int
 
@@ -186,9 +177,9 @@ func (r role) head() Head {
 // policy says whether a role has the size and the rate of policies.
 func (r role) policy() bool { return r == forwardPolicy || r == backwardPolicy }
 
-// of returns where f has what the network of a role gives; nil for V_B, which no objective reads.
+// of returns where f has what the network of a role gives.
 func (r role) of(f *Flows) *[]float64 {
-	return []*[]float64{&f.LogPF, &f.LogPB, &f.LogF, nil, &f.LogQ[0], &f.LogQ[1]}[r]
+	return []*[]float64{&f.LogPF, &f.LogPB, &f.LogF, &f.LogF, &f.LogQ[0], &f.LogQ[1]}[r]
 }
 
 // ---- kinds of flow ----
@@ -209,9 +200,6 @@ type Kind struct {
 	name  string
 	roles []role // the networks
 
-	// The outputs of values are V or Q of spec §6, which are read over α. Target networks follow them, or else PF.
-	values []role
-
 	// applies says what is wanted of st where the objective is not defined on it; nil: it is defined everywhere.
 	applies func(st *States) (want string)
 
@@ -229,7 +217,7 @@ func totalFlow() Kind { return Kind{name: "totalFlow", roles: []role{forwardPoli
 
 // stateFlow learns a network of V(s) = α log F(s) beside PF.
 func stateFlow() Kind {
-	return Kind{name: "stateFlow", roles: []role{forwardPolicy, stateValue}, values: []role{stateValue}, logF: ownLogF}
+	return Kind{name: "stateFlow", roles: []role{forwardPolicy, stateValue}, logF: ownLogF}
 }
 
 // ownLogF is log F(s) where a network gives it.
@@ -263,7 +251,7 @@ func shapedFlow() Kind {
 // A [ForwardHead] gives log PF, and log F(s) as its LSE. The cotangents of both go back to the one network.
 func edgeFlow() Kind {
 	return Kind{
-		name: "edgeFlow", roles: []role{forwardPolicy}, values: []role{forwardPolicy}, logF: ownLogF,
+		name: "edgeFlow", roles: []role{forwardPolicy}, logF: ownLogF,
 		fill: func(nets *[numRoles]*Net, _ *Batch, f *Flows) { f.LogF = nets[forwardPolicy].LSE },
 	}
 }
@@ -286,7 +274,7 @@ func exitFlow() Kind {
 //	log F(s) = V(s)/α = Σ_a π(a|s) (min Q(s, a)/α − log π(a|s))    ([SoftState])
 func twinFlow() Kind {
 	return Kind{
-		name: "twinFlow", roles: []role{forwardPolicy, edgeValue1, edgeValue2}, values: []role{edgeValue1, edgeValue2},
+		name: "twinFlow", roles: []role{forwardPolicy, edgeValue1, edgeValue2},
 		logF: func(b *Batch, f *Flows, dst []float64) { SoftState(&b.States, f, dst) },
 	}
 }
@@ -326,13 +314,6 @@ func (st *States) allTerminating(want string) string {
 		}
 	}
 	return ""
-}
-
-// evalBatch returns the head's values on all rows of b, in dst where there is room.
-func (n *Net) evalBatch(b *Batch, dst []float64) []float64 {
-	dst = resize(dst, n.Head.slot(&b.States, b.Len()))
-	n.Eval(&b.States, 0, b.Len(), dst)
-	return dst
 }
 
 // ---- configuration ----
@@ -415,7 +396,7 @@ func DefaultConfig(method string) Config {
 	if m.SubEB {
 		c.LambdaV = 0.9 // Niu et al. 2026
 	}
-	if m.Target { // targets that move slowly learn from old trajectories too
+	if m.Target != nil { // targets that move slowly learn from old trajectories too
 		c.Replay = 1000
 	}
 	return c
@@ -571,7 +552,6 @@ type Trainer struct {
 	Method       Method
 	Graph        *Graph // nil beyond Config.Limit states
 	Iteration    int
-	Trajectories int // of all batches so far; one that is replayed counts each time
 	TrainSeconds float64
 	Curve        []Evaluation
 
@@ -582,23 +562,24 @@ type Trainer struct {
 	adamZ       Adam
 
 	// What an iteration uses: batch with its flows v, their cotangents d and those of target networks w. For the policy
-	// gradient back are walks back from the endpoints of batch, r and a rewards and advantages by step, val and dVal a
-	// critic's values by row and their cotangents.
-	guide     Guide     // PG of RL-G, [Unguided] otherwise
-	replay    [][]int32 // trajectories, oldest first, each one its actions: they take less room than states
-	batch     Batch
-	v, d, w   Flows
-	back      Batch
-	r, a      []float64
-	val, dVal []float64
+	// gradient back are walks back from the endpoints of batch, r and a rewards and advantages by step, and LogF of v and
+	// d a critic's.
+	guide   Guide     // PG of RL-G, [Unguided] otherwise
+	replay  [][]int32 // trajectories, oldest first, each one its actions: they take less room than states
+	batch   Batch
+	v, d, w Flows
+	back    Batch
+	r, a    []float64
 
 	// What evaluations report: modes sampled so far, if the environment defines modes, and sums since the last one.
 	mode  func(s []int) bool
 	found States
 	since Evaluation
 
-	busy int32 // 1 while a call goes on
+	busy *sync.Mutex // held while a call goes on
 }
+
+var errBusy = errors.New("gfn: the trainer is in use: it is for one goroutine at a time")
 
 // NewTrainer returns a trainer at iteration 0. It enumerates env if that has at most Config.Limit states. The error
 // holds every problem of the configuration, or says what is wrong with env. An environment that is not of this package
@@ -620,7 +601,7 @@ func newTrainer(env Env, c Config, most int) (*Trainer, error) {
 			return nil, err
 		}
 	}
-	t := &Trainer{Config: c, Env: env, adamZ: NewAdam(1)}
+	t := &Trainer{Config: c, Env: env, adamZ: NewAdam(1), busy: new(sync.Mutex)}
 	t.Method, _ = MethodByName(c.Method)
 	t.logZ[0] = c.LogZ
 	t.mode = TraitsOf(env).Mode
@@ -641,23 +622,13 @@ func newTrainer(env Env, c Config, most int) (*Trainer, error) {
 	for _, r := range t.roles {
 		t.net[r] = t.network(r)
 	}
-	for _, r := range t.Method.targets() {
+	for _, r := range t.Method.Target {
 		t.target[r] = t.network(r)
 	}
 	t.guide = t.newGuide()
 	t.found.Reset(t.Env)
 	return t, nil
 }
-
-// begin notes that a call goes on, until end. The error says that another one does.
-func (t *Trainer) begin() error {
-	if !atomic.CompareAndSwapInt32(&t.busy, 0, 1) {
-		return errors.New("gfn: the trainer is in use: it is for one goroutine at a time")
-	}
-	return nil
-}
-
-func (t *Trainer) end() { atomic.StoreInt32(&t.busy, 0) }
 
 // enumerate sets t.Graph where the space is small enough, and wraps the environment of a tabular trainer.
 func (t *Trainer) enumerate() (err error) {
@@ -695,7 +666,7 @@ func (t *Trainer) network(r role) *Net {
 	if c.Tabular {
 		clear(n.Params)
 	}
-	if t.Method.Soft && slices.Contains(t.Method.Flow.values, r) {
+	if slices.Contains(t.Method.Soft, r) {
 		n.Scale = 1 / c.Alpha // V/α or Q/α is a log flow (spec §6)
 	}
 	return n
@@ -789,10 +760,10 @@ func (t *Trainer) PB() Policy {
 //	   ▲                                              │ objective
 //	   Adam ◀─ finite? ◀─ ∂L/∂θ ◀─ Net.Backward ◀─ L, ∂L/∂log PF, …
 func (t *Trainer) Step() (float64, error) {
-	if err := t.begin(); err != nil {
-		return 0, err
+	if !t.busy.TryLock() {
+		return 0, errBusy
 	}
-	defer t.end()
+	defer t.busy.Unlock()
 	start := time.Now()
 	fresh, err := t.sample()
 	if err != nil {
@@ -808,7 +779,6 @@ func (t *Trainer) Step() (float64, error) {
 	}
 	t.remember(fresh)
 	t.Iteration++
-	t.Trajectories += t.batch.Trajectories()
 	t.since.Loss += loss
 	t.TrainSeconds += time.Since(start).Seconds()
 	return loss, nil
@@ -896,7 +866,7 @@ func (t *Trainer) balance() (loss float64, err error) {
 
 	// y
 	t.evaluate(b, v)
-	if t.Method.Target {
+	if t.Method.Target != nil {
 		t.bootstrap(b, v)
 	}
 	if b.err != nil {
@@ -910,17 +880,8 @@ func (t *Trainer) balance() (loss float64, err error) {
 	}
 	loss = t.Method.Loss(t.Config.Lambda, t.Config.Alpha)(b, v, d)
 
-	// ∂L/∂θ. Where no network gives log F, it can only be PF's out-flow, the LSE of its outputs
-	for _, r := range t.roles {
-		var dLSE []float64
-		if r == forwardPolicy && t.net[stateValue] == nil {
-			dLSE = d.LogF
-		}
-		t.net[r].Backward(*r.of(d), dLSE)
-	}
-
-	// A step of Adam. VarGrad has set v.LogZ to its estimate, and d.LogZ is 0. Other objectives leave v.LogZ, and d.LogZ
-	// is 0 unless they read it
+	// ∂L/∂θ, and a step. VarGrad has set v.LogZ to its estimate, and d.LogZ is 0. Other objectives leave v.LogZ, and
+	// d.LogZ is 0 unless they read it
 	if err := t.descend(loss, t.roles...); err != nil {
 		return loss, err
 	}
@@ -928,7 +889,7 @@ func (t *Trainer) balance() (loss float64, err error) {
 	t.descendLogZ(d.LogZ)
 
 	// θ̄ ← (1−τ) θ̄ + τ θ
-	for _, r := range t.Method.targets() {
+	for _, r := range t.Method.Target {
 		for i, θ := range t.net[r].Params {
 			t.target[r].Params[i] = (1-targetStep)*t.target[r].Params[i] + targetStep*θ
 		}
@@ -957,7 +918,7 @@ func (t *Trainer) bootstrap(b *Batch, v *Flows) {
 	if t.target[forwardPolicy] == nil {
 		w.LogPF = v.LogPF
 	}
-	t.read(&t.target, t.Method.targets(), b, w)
+	t.read(&t.target, t.Method.Target, b, w)
 	v.Next = resize(v.Next, b.Len())
 	t.Method.Flow.logF(b, w, v.Next)
 }
@@ -965,19 +926,26 @@ func (t *Trainer) bootstrap(b *Batch, v *Flows) {
 // read fills f with what networks of some roles give on b, and completes it as the kind of flow says.
 func (t *Trainer) read(nets *[numRoles]*Net, roles []role, b *Batch, f *Flows) {
 	for _, r := range roles {
-		*r.of(f) = nets[r].evalBatch(b, *r.of(f))
+		dst := r.of(f)
+		*dst = resize(*dst, r.head().slot(&b.States, b.Len()))
+		nets[r].Eval(&b.States, 0, b.Len(), *dst)
 	}
 	if fill := t.Method.Flow.fill; fill != nil {
 		fill(nets, b, f)
 	}
 }
 
-// descend moves networks one step of Adam down the gradients of L that [Net.Backward] has left in them. If L is not
-// finite, or a gradient has no finite square, as Adam's second moment needs, none of them moves, and the error names
-// the iteration.
+// descend moves networks one step of Adam down the gradients of L, from the cotangents of their values in t.d. If L is
+// not finite, or a gradient has no finite square, as Adam's second moment needs, none of them moves, and the error
+// names the iteration.
 func (t *Trainer) descend(loss float64, roles ...role) error {
 	sound := finite(loss)
 	for _, r := range roles {
+		var dLSE []float64 // where no network gives log F, it can only be PF's out-flow, the LSE of its outputs
+		if r == forwardPolicy && t.net[stateValue] == nil {
+			dLSE = t.d.LogF
+		}
+		t.net[r].Backward(*r.of(&t.d), dLSE)
 		sound = sound && t.net[r].finiteGrad()
 	}
 	if !sound {
@@ -1072,29 +1040,26 @@ func (t *Trainer) reinforce(b *Batch, way Direction) (mean float64, err error) {
 	}
 
 	// ∂L/∂V, and Â
+	d.Reset(b, true)
 	var moved []role
 	if way == Backward && c.BackwardStep == "tb" {
 		residualB(b, v, t.r, t.a)
 	} else {
-		t.val, t.dVal = t.net[critic].evalBatch(b, t.val), resize(t.dVal, b.Len())
-		clear(t.dVal)
+		t.read(&t.net, []role{critic}, b, v)
 		if t.Method.SubEB {
-			SubEB(b, way, t.r, t.val, c.LambdaV, t.dVal, nil)
+			SubEB(b, way, t.r, v.LogF, c.LambdaV, d.LogF, nil)
 		} else {
-			Advantages(b, way, t.r, t.val, c.LambdaV, t.a)
-			Critic(b, way, t.a, t.dVal)
+			Advantages(b, way, t.r, v.LogF, c.LambdaV, t.a)
+			Critic(b, way, t.a, d.LogF)
 		}
-		t.net[critic].Backward(t.dVal, nil)
 		moved = append(moved, critic)
-		Advantages(b, way, t.r, t.val, λ, t.a)
+		Advantages(b, way, t.r, v.LogF, λ, t.a)
 		Centre(b, way, t.a, Centring(c.Centring))
 	}
 
 	// ∇ mean_τ Σ_t log P Â
-	d.Reset(b, false)
 	PolicyGradient(b, way, t.a, d)
 	if !t.Method.Trust {
-		t.net[policy].Backward(*policy.of(d), nil)
 		moved = append(moved, policy)
 	}
 	if err := t.descend(mean, moved...); err != nil {
@@ -1215,10 +1180,10 @@ func (t *Trainer) Spec() string {
 // Evaluate returns the metrics of the sampler as it is: exact ones where the space is enumerated, and elsewhere those
 // of Config.EvalSamples trajectories. The error may be ctx's, or say that what is learned is not finite.
 func (t *Trainer) Evaluate(ctx context.Context) (Evaluation, error) {
-	if err := t.begin(); err != nil {
-		return Evaluation{}, err
+	if !t.busy.TryLock() {
+		return Evaluation{}, errBusy
 	}
-	defer t.end()
+	defer t.busy.Unlock()
 	if err := t.usable(); err != nil {
 		return Evaluation{}, err
 	}
@@ -1240,7 +1205,8 @@ func (t *Trainer) evaluation() Evaluation {
 	if n := len(t.Curve); n > 0 {
 		before = t.Curve[n-1].Iteration
 	}
-	e.Iteration, e.Trajectories, e.TrainSeconds = float64(t.Iteration), float64(t.Trajectories), t.TrainSeconds
+	e.Iteration, e.TrainSeconds = float64(t.Iteration), t.TrainSeconds
+	e.Trajectories = e.Iteration * float64(t.Config.Batch) // one that is replayed counts each time
 	e.Loss /= e.Iteration - before
 	e.StepFraction /= e.Accepted
 	e.StepKL /= e.Accepted
@@ -1353,17 +1319,17 @@ func (t *Trainer) Samples(ctx context.Context, n int, seed uint64) iter.Seq2[*Ba
 // crc32, the CRC-32 (IEEE) of the tensors' bytes followed by the text of trainer, in hexadecimal. The number of Adam's
 // steps is Iteration.
 type checkpoint struct {
-	Env                     identity
-	Rewards                 []float64 // their fingerprint
-	Config                  Config
-	Iteration, Trajectories int
-	TrainSeconds            float64
-	Since                   Evaluation // sums since the last evaluation; the curve's columns have its names, in its order
+	Env          identity
+	Rewards      []float64 // their fingerprint
+	Config       Config
+	Iteration    int
+	TrainSeconds float64
+	Since        Evaluation // sums since the last evaluation; the curve's columns have its names, in its order
 
 	replay, guide, modes []int32 // the tensors
 }
 
-const checkpointVersion = "11"
+const checkpointVersion = "12"
 
 // identity is what a checkpoint knows an environment by, beside its rewards' fingerprint.
 type identity struct {
@@ -1426,7 +1392,7 @@ func (t *Trainer) tensors(c *checkpoint) (all []tensor) {
 		network(r, n, n.M, "", ".m")
 		network(r, n, n.V, "", ".v")
 	}
-	for _, r := range t.Method.targets() {
+	for _, r := range t.Method.Target {
 		network(r, t.target[r], t.target[r].Params, "target.", "")
 	}
 	add("logz", t.logZ[:], 1)
@@ -1444,7 +1410,7 @@ func (t *Trainer) tensors(c *checkpoint) (all []tensor) {
 func (t *Trainer) record() *checkpoint {
 	c := &checkpoint{
 		Env: identify(t.Env), Rewards: t.rewards(), Config: t.Config,
-		Iteration: t.Iteration, Trajectories: t.Trajectories, TrainSeconds: t.TrainSeconds, Since: t.since,
+		Iteration: t.Iteration, TrainSeconds: t.TrainSeconds, Since: t.since,
 		replay: slices.Concat(t.replay...), modes: t.found.state,
 	}
 	if r, ok := t.guide.(*Replayed); ok {
@@ -1502,10 +1468,10 @@ func (t *Trainer) usable() error {
 // Save writes a checkpoint, a safetensors file of named tensors, from which [Load] continues bit for bit. It writes
 // nothing if a number in it that training moves is not finite; the error names the number and the iteration.
 func (t *Trainer) Save(w io.Writer) error {
-	if err := t.begin(); err != nil {
-		return err
+	if !t.busy.TryLock() {
+		return errBusy
 	}
-	defer t.end()
+	defer t.busy.Unlock()
 	if err := t.usable(); err != nil {
 		return err
 	}
@@ -1582,11 +1548,6 @@ func Load(r io.Reader, dir string, env Env, change func(*Running)) (*Trainer, er
 		return nil, err
 	}
 	if env == nil {
-		name, _, _ := strings.Cut(c.Env.Spec, ":")
-		if _, err := findEnvironment(name, nil); err != nil {
-			return nil, fmt.Errorf("gfn: checkpoint: its environment, %q, is not part of this program: "+
-				"build it with the file that registers the environment (Register)", c.Env.Spec)
-		}
 		find := func(name string) *source { return readRecorded(name, dir, c.Env.Checksum) }
 		if env, err = parseEnv(c.Env.Spec, find); err != nil {
 			return nil, err
@@ -1643,19 +1604,18 @@ func readCheckpoint(file []byte) (c *checkpoint, data []byte, err error) {
 // missing or left over.
 func (t *Trainer) restore(c *checkpoint, file, data []byte) error {
 	misfit := errors.New("gfn: checkpoint: its tensors do not fit its configuration: damaged, or of another version")
-	var header struct{ Replay, Guide, Modes struct{ Shape [1]int } }
+	var header map[string]struct {
+		Place [2]int `json:"data_offsets"`
+	}
 	json.Unmarshal(file[8:len(file)-len(data)], &header)
-	room := func(rows, width int) []int32 { // for no more rows than data can hold
-		return make([]int32, width*min(max(0, rows), len(data)/(4*width)))
+	rows := func(name string, size int) int { // of a tensor, no more than data can hold
+		place := header[name].Place
+		return max(0, min(place[1], len(data))-max(place[0], 0)) / size
 	}
-	dim, fixed := t.found.Shape.Dim, 0
-	c.replay = room(header.Replay.Shape[0], 1)
-	c.guide = room(header.Guide.Shape[0], dim)
-	c.modes = room(header.Modes.Shape[0], dim)
-	for _, x := range t.tensors(c) {
-		fixed += binary.Size(x.values)
-	}
-	t.Curve = make([]Evaluation, max(0, len(data)-fixed)/binary.Size(Evaluation{})) // the rest
+	t.Curve = make([]Evaluation, rows("curve", binary.Size(Evaluation{})))
+	c.replay = make([]int32, rows("replay", 4))
+	c.guide = make([]int32, rows("guide", 4))
+	c.modes = make([]int32, rows("modes", 4))
 	for _, x := range t.tensors(c) {
 		n, err := binary.Decode(data, binary.LittleEndian, x.values)
 		if err != nil {
@@ -1664,7 +1624,7 @@ func (t *Trainer) restore(c *checkpoint, file, data []byte) error {
 		data = data[n:]
 	}
 	own, err := t.file(c)
-	if err != nil || !bytes.Equal(own, file) || min(c.Iteration, c.Trajectories) < 0 {
+	if err != nil || !bytes.Equal(own, file) || c.Iteration < 0 {
 		return misfit
 	}
 	is, was := t.rewards(), c.Rewards
@@ -1673,7 +1633,7 @@ func (t *Trainer) restore(c *checkpoint, file, data []byte) error {
 		const other = "gfn: checkpoint: it was trained on other rewards: Σ u log R and log Z* are %v, and were %v"
 		return fmt.Errorf(other, is, was)
 	}
-	t.Iteration, t.Trajectories, t.TrainSeconds, t.since = c.Iteration, c.Trajectories, c.TrainSeconds, c.Since
+	t.Iteration, t.TrainSeconds, t.since = c.Iteration, c.TrainSeconds, c.Since
 	for _, r := range t.roles { // Adam's steps, one in each iteration
 		t.net[r].T = t.Iteration
 	}

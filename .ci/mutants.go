@@ -799,7 +799,11 @@ var list = []place{
 	}},
 
 	{"trainer.go", "Methods", []mutant{
-		m("π-SQL without target network", "Flow: exitFlow(), Soft: true, Target: true", "Flow: exitFlow(), Soft: true"),
+		m("π-SQL without target network", "Flow: exitFlow(), Target: []role{forwardPolicy}", "Flow: exitFlow()"),
+		m("V of PCL without α", "Soft: []role{stateValue}, ", ""),
+		m("Q of SQL without α", "Soft: []role{forwardPolicy}, ", ""),
+		m("Q of SAC without α", "Soft: []role{edgeValue1, edgeValue2}, ", ""),
+		m("targets of one critic", "Target: []role{edgeValue1, edgeValue2}", "Target: []role{edgeValue1, edgeValue1}"),
 		m("FL-DB without its reward", "Flow: shapedFlow()", "Flow: stateFlow()"),
 		m("db-u trains by TB", "plain(DB), Flow: stateFlow()}", "plain(TB), Flow: stateFlow()}"),
 		m("FM without parents", ", Neighbours: (*Batch).AddParents", ""),
@@ -814,7 +818,6 @@ var list = []place{
 	}},
 	{"trainer.go", "edgeFlow", []mutant{
 		m("log F is 0", "nets[forwardPolicy].LSE", "make([]float64, len(nets[forwardPolicy].LSE))"),
-		m("Q without α", "values: []role{forwardPolicy}", "values: nil"),
 	}},
 	{"trainer.go", "Trainer.evaluate", []mutant{
 		m("no log Z", "v.LogZ = t.logZ[0]", ""),
@@ -836,7 +839,6 @@ var list = []place{
 		m("deaf to interrupts", "n.table(ctx", "n.table(context.Background()"),
 		m("PB uniform always", "logPB == nil", "true"),
 	}},
-	{"trainer.go", "stateFlow", []mutant{m("V without α", "values: []role{stateValue}", "values: nil")}},
 	{"trainer.go", "shapedFlow", []mutant{
 		m("without log R̂", "add(dst, f.LogRhat)", "add(dst, make([]float64, len(f.LogRhat)))"),
 		m("nowhere an intermediate reward", "TraitsOf(st.Env).LogIntermediate != nil", "false"),
@@ -848,17 +850,12 @@ var list = []place{
 	}},
 	{"trainer.go", "twinFlow", []mutant{
 		m("SAC's is 0", "SoftState(&b.States, f, dst)", "_ = f"),
-		m("Q without α", "values: []role{edgeValue1, edgeValue2}", "values: nil"),
 	}},
 	{"trainer.go", "valueFlow", []mutant{
 		m("the LogG of the batch before", "f.LogG, _ = b.LogG(f.LogG)", "f.LogG = resize(f.LogG, b.Len())"),
 		m("log V of a source that only exits learned", "b.logValue(row, f.LogG, f.LogF)", "f.LogF[row]"),
 		m("promises count where the space is enumerated", "!slices.Contains(st.Child, -1)", "false"),
 		m("no promises", "!slices.Contains(st.Child, -1)", "true"),
-	}},
-	{"trainer.go", "Method.targets", []mutant{
-		m("no targets of the policy", "m.Flow.values == nil", "false"),
-		m("targets of every method", "!m.Target", "false"),
 	}},
 	{"trainer.go", "States.allTerminating", []mutant{m("the source alone", "range st.Len()", "range 1")}},
 	{"trainer.go", "Config.Validate", []mutant{
@@ -870,7 +867,7 @@ var list = []place{
 	{"trainer.go", "Trainer.network", []mutant{
 		m("one stream for all networks", "uint64(r))", "0)"),
 		m("α for its inverse", "1 / c.Alpha", "c.Alpha"),
-		m("a temperature of every method", "t.Method.Soft && ", ""),
+		m("a temperature of every method", "slices.Contains(t.Method.Soft, r)", "true"),
 		m("tabular networks begin at random", "c.Tabular", "false"),
 	}},
 	{"trainer.go", "Trainer.remember", []mutant{
@@ -891,10 +888,11 @@ var list = []place{
 	{"trainer.go", "Trainer.balance", []mutant{
 		m("targets stand still", "(1-targetStep)*t.target[r].Params[i] + targetStep*θ", "t.target[r].Params[i] + 0*θ"),
 		m("targets are the networks", "(1-targetStep)*t.target[r].Params[i] + targetStep*θ", "θ"),
-		m("an out-flow beside a network of log F", " && t.net[stateValue] == nil", ""),
 		m("broken environments not noticed", "b.err != nil", "false"),
+		m("targets of no method", "t.Method.Target != nil", "false"),
 	}},
 	{"trainer.go", "Trainer.descend", []mutant{
+		m("an out-flow beside a network of log F", " && t.net[stateValue] == nil", ""),
 		m("up the gradient", "c.rate(t.Iteration)*lr", "-c.rate(t.Iteration)*lr"),
 		m("no schedule", "c.rate(t.Iteration)*lr", "lr"),
 		m("any gradient", "sound && t.net[r].finiteGrad()", "sound && t.net[r] != nil"),
@@ -942,10 +940,12 @@ var list = []place{
 		m("the streams of training", "Sampling{Iteration: fixedStreams}", "Sampling{}"),
 	}},
 	{"trainer.go", "Trainer.restore", []mutant{
-		m("counts below 0", "min(c.Iteration, c.Trajectories) < 0", "false"),
-		m("counts of 0", "min(c.Iteration, c.Trajectories) < 0", "min(c.Iteration, c.Trajectories) < 1"),
-		m("room for any number of states", "min(max(0, rows), len(data)/(4*width))", "max(0, rows)"),
-		m("room for fewer than none", "max(0, rows)", "rows"),
+		m("counts below 0", "c.Iteration < 0", "false"),
+		m("counts of 0", "c.Iteration < 0", "c.Iteration < 1"),
+		m("room for any number of states", "min(place[1], len(data))", "place[1]"),
+		m("room for fewer than none", "max(0, min(place[1], len(data))-max(place[0], 0))",
+			"(min(place[1], len(data))-max(place[0], 0))"),
+		m("room from before the data", "max(place[0], 0)", "place[0]"),
 		m("bytes that are no tensor's", "!bytes.Equal(own, file)", "len(own) == 0"),
 	}},
 	{"trainer.go", "Trainer.record", []mutant{
@@ -1372,12 +1372,13 @@ var list = []place{
 		m("guided by PF", "t.guide.LogPG", "Unguided{}.LogPG"),
 		m("never by c(τ)²", `c.BackwardStep == "tb"`, "false"),
 		m("PF by c(τ)² too", "way == Backward && c", "c"),
-		m("the critic has no gradient", "t.net[critic].Backward(t.dVal, nil)", ""),
-		m("the critic's cotangents kept", "clear(t.dVal)", ""),
-		m("the critic's target by the advantages' λ", "Advantages(b, way, t.r, t.val, c.LambdaV, t.a)",
-			"Advantages(b, way, t.r, t.val, λ, t.a)"),
+		m("the critic's cotangents kept", "d.Reset(b, true)",
+			"was := d.LogF; d.Reset(b, true); for i := range min(len(was), b.Len()) { d.LogF[i] += was[i] }"),
+		m("the critic has no gradient", "Critic(b, way, t.a, d.LogF)", ""),
+		m("the critic's target by the advantages' λ", "Advantages(b, way, t.r, v.LogF, c.LambdaV, t.a)",
+			"Advantages(b, way, t.r, v.LogF, λ, t.a)"),
 		m("the critic by its returns always", "t.Method.SubEB", "false"),
-		m("rewards-to-go", "t.val, λ", "nil, λ"),
+		m("rewards-to-go", "v.LogF, λ", "nil, λ"),
 		m("not centred", "Centre(b, way, t.a, Centring(c.Centring))", ""),
 	}},
 	{"trainer.go", "Trainer.trustRegion", []mutant{
@@ -1393,13 +1394,14 @@ var list = []place{
 		m("nil", "env == nil || ", ""),
 		m("a pointer that is nil", "v.IsNil()", "v.IsNil() && false"),
 	}},
-	{"trainer.go", "Trainer.end", []mutant{
-		m("in use for ever", "atomic.StoreInt32(&t.busy, 0)", ""),
+	{"trainer.go", "Trainer.Step", []mutant{
+		m("in use for ever", "defer t.busy.Unlock()", ""),
 	}},
 	{"trainer.go", "Trainer.Save", []mutant{
-		m("left in use", "defer t.end()", ""),
+		m("left in use", "defer t.busy.Unlock()", ""),
 	}},
 	{"trainer.go", "Trainer.Evaluate", []mutant{
+		m("left in use", "defer t.busy.Unlock()", ""),
 		m("what overflows evaluated", "err := t.usable()", "err := error(nil)"),
 	}},
 	{"trainer.go", "Trainer.fits", []mutant{
@@ -1621,6 +1623,7 @@ var list = []place{
 		m("loss over all iterations", "before = t.Curve[n-1].Iteration", ""),
 		m("mean KL over all steps", "e.StepKL /= e.Accepted", "e.StepKL /= e.Accepted + e.Rejected"),
 		m("loss a sum", "e.Loss /= e.Iteration - before", "_ = before"),
+		m("trajectories of one iteration", "e.Iteration * float64(t.Config.Batch)", "float64(t.Config.Batch)"),
 	}},
 	{"trainer.go", "Trainer.EvaluateSampled", []mutant{
 		m("ELBO of the last trajectory", "e.ELBO += ", "e.ELBO = "),

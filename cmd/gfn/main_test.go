@@ -158,7 +158,7 @@ func TestUnusableArguments(t *testing.T) {
 		{"train -resume " + checkpoint + " -env explicit:x=1", "only -iters"},
 		{"train -resume " + checkpoint + " -workers 0", "-workers is 0: must lie in 1"},
 		{"exact -env " + strings.Repeat("x", 1e5), " … xxx"},
-		{"exact -env " + strings.Repeat("x", 1e5), "xxx\", want one of hypergrid, sequence, dag, explicit\n"},
+		{"exact -env " + strings.Repeat("x", 1e5), "xxx\", want one of hypergrid, sequence, dag, explicit; Register adds"},
 		{"exact -json=3", "; write -json: print JSON lines"},
 		{"exact -env explicit:file=nope.gfn", "open nope.gfn: no such file"},
 		{"compare -seeds 0", "-seeds is 0; write a number from 1"},
