@@ -549,6 +549,24 @@ func MeasureEdits(seed []int, edits [][]int, property func(word []int) float64) 
 	return m
 }
 
+// Levenshtein returns the least number of letters to insert, delete or replace that makes b of a.
+func Levenshtein[T comparable](a, b []T) int {
+	row := span(nil, 0, len(b)+1)
+	for i := range a {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j := range b {
+			replaced := diagonal
+			if a[i] != b[j] {
+				replaced++
+			}
+			diagonal = row[j+1]
+			row[j+1] = min(replaced, row[j]+1, row[j+1]+1)
+		}
+	}
+	return row[len(b)]
+}
+
 // maxTable bounds the words of a table, and the weights of drawn factors: 32 MiB.
 const maxTable = 1 << 22
 
@@ -1115,12 +1133,8 @@ func newExplicit(edges [][2]int, rewards map[int]float64, labels map[int]string,
 	e := &Explicit{out: make([][]link, n), in: make([][]link, n)}
 	rank, first := map[int]int{}, map[string]int{}
 	for i, node := range nodes {
-		label, named := labels[node]
 		r, terminating := rewards[node]
-		logR := math.Inf(-1)
-		if !named {
-			label = strconv.Itoa(node)
-		}
+		label, logR := cmp.Or(labels[node], strconv.Itoa(node)), math.Inf(-1)
 		if terminating {
 			logR = logFloored(r, floor)
 		}
@@ -1131,7 +1145,7 @@ func newExplicit(edges [][2]int, rewards map[int]float64, labels map[int]string,
 		err = cmp.Or(err,
 			want(finite(r) && r >= 0, "explicit: reward of node %d is %v, want a number not below 0", node, r),
 			want(!twice, "explicit: nodes %d and %d are both called %q", other, node, label),
-			want(label != "" && !strings.ContainsFunc(label, func(r rune) bool { return !unicode.IsPrint(r) }),
+			want(!strings.ContainsFunc(label, func(r rune) bool { return !unicode.IsPrint(r) }),
 				"explicit: node %d is called %q, want printable characters", node, label))
 		rank[node], first[label] = i, node
 		e.labels, e.logR = append(e.labels, label), append(e.logR, logR)
@@ -1217,13 +1231,12 @@ func parseExplicit(file *source, floor float64) *Explicit {
 	var edges [][2]int
 	rewards, labels := map[int]float64{}, map[int]string{}
 	for _, row := range file.records("") {
-		if len(row) != 3 || !slices.Contains([]string{"edge", "reward", "name"}, row[0].text) {
+		if len(row) != 3 || row[2].text == "" || !slices.Contains([]string{"edge", "reward", "name"}, row[0].text) {
 			line(row).want(false, "line is %q, want edge FROM TO, reward NODE R, or name NODE LABEL", row)
 			break
 		}
 		node := row[1].number("node")
 		_, rewarded := rewards[node]
-		_, named := labels[node]
 		switch row[0].text {
 		case "edge":
 			edges = append(edges, [2]int{node, row[2].number("node")})
@@ -1231,8 +1244,8 @@ func parseExplicit(file *source, floor float64) *Explicit {
 			rewards[node] = row[2].finite("reward")
 			line(row).want(!rewarded, "node %d has two rewards", node)
 		case "name":
+			line(row).want(labels[node] == "", "node %d has two names", node)
 			labels[node] = row[2].text
-			line(row).want(!named, "node %d has two names", node)
 		}
 	}
 	e, err := newExplicit(edges, rewards, labels, floor)
@@ -1686,20 +1699,14 @@ func Register(name, about string, declare func(keys *flag.FlagSet) func() (Env, 
 	}})
 }
 
-// parsed is an environment of [ParseEnv] with what it was built from: a spec and the checksum of the file that this
-// names.
+// parsed is an environment of [ParseEnv]. Its traits have what the environment within knows nothing of: the spec, and
+// the checksum of the file that this names.
 type parsed struct {
 	Env
-	spec string
-	sum  uint32
+	traits Traits
 }
 
-// Traits are those of the environment within, which knows nothing of specs.
-func (p parsed) Traits() Traits {
-	t := TraitsOf(p.Env)
-	t.Spec, t.Checksum = p.spec, cmp.Or(t.Checksum, p.sum)
-	return t
-}
+func (p parsed) Traits() Traits { return p.traits }
 
 // Unwrap returns the environment within.
 func (p parsed) Unwrap() Env { return p.Env }
@@ -1767,7 +1774,9 @@ func parseEnv(spec string, readFile func(name string) *source) (Env, error) {
 			canonical, separator = canonical+separator+f.Name+"="+f.Value.String(), ","
 		}
 	})
-	return parsed{env, canonical, file.sum()}, nil
+	traits := TraitsOf(env)
+	traits.Spec, traits.Checksum = canonical, cmp.Or(traits.Checksum, file.sum())
+	return parsed{env, traits}, nil
 }
 
 // findEnvironment returns the entry of a name and of the last reward among the items.
@@ -1806,24 +1815,6 @@ func setKey(keys *flag.FlagSet, item string) error {
 		return fmt.Errorf("%s is %q, want %s", key, value, cmp.Or(wanted, "true or false"))
 	}
 	return nil
-}
-
-// Levenshtein returns the least number of letters to insert, delete or replace that makes b of a.
-func Levenshtein[T comparable](a, b []T) int {
-	row := span(nil, 0, len(b)+1)
-	for i := range a {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range b {
-			replaced := diagonal
-			if a[i] != b[j] {
-				replaced++
-			}
-			diagonal = row[j+1]
-			row[j+1] = min(replaced, row[j]+1, row[j+1]+1)
-		}
-	}
-	return row[len(b)]
 }
 
 // EnvHelp returns a text that lists the environments of [ParseEnv] with their keys and defaults.

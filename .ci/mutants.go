@@ -1433,8 +1433,11 @@ var list = []place{
 		m("negative rewards accepted", "finite(r) && r >= 0", "finite(r)"),
 		m("labels of no node", "maps.Keys(labels))", "maps.Keys(map[int]string{}))"),
 		m("labels stand twice", "!twice,", "!twice || true,"),
-		m("no label", `label != "" &&`, ""),
-		m("control characters", " && !strings", " && true || !strings"),
+		m("control characters", "!strings.ContainsFunc", "true || !strings.ContainsFunc"),
+	}},
+	{"envs.go", "parseExplicit", []mutant{
+		m("no label", `row[2].text == "" ||`, ""),
+		m("two labels", `labels[node] == ""`, "true"),
 	}},
 	{"envs.go", "logFloored", []mutant{
 		m("a floor below all log rewards", "return math.Log(r)", "return max(math.Log(r), floor)"),
@@ -1527,13 +1530,11 @@ var list = []place{
 	{"envs.go", "parseEnv", []mutant{
 		m("a spec with all keys", "f.Value.String() != f.DefValue", "true"),
 		m("a spec without the colon that its last value ends in",
-			"parsed{env, canonical,",
-			"parsed{env, strings.TrimSuffix(canonical, \":\"),"),
+			"= canonical,",
+			"= strings.TrimSuffix(canonical, \":\"),"),
 		m("a spec without values", `+"="+f.Value.String()`, `+"="`),
-	}},
-	{"envs.go", "parsed.Traits", []mutant{
-		m("no spec", "= p.spec,", "= t.Spec,"),
-		m("nothing but the spec", "TraitsOf(p.Env)", "Traits{}"),
+		m("no spec", "= canonical,", "= traits.Spec+canonical[:0],"),
+		m("nothing but the spec", "TraitsOf(env)", "Traits{}"),
 	}},
 	{"trainer.go", "identify", []mutant{
 		m("the spec of the environment within", "TraitsOf(env)", "TraitsOf(Unwrap(env))"),
