@@ -1412,6 +1412,13 @@ var list = []place{
 		m("β left out", "return beta * sum", "return sum"),
 		m("the caller's factors are kept", "Factor{slices.Clone(f.Slots), slices.Clone(f.Weights)}", "f"),
 	}},
+	{"envs.go", "Factor.check", []mutant{
+		m("slots stand twice", " && len(slots) == m", ""),
+		m("slots that are not there", " && slots[m-1] < words.length", ""),
+	}},
+	{"envs.go", "parseMotif", []mutant{
+		m("lines of any length", "len(row) == k", "true"),
+	}},
 	{"envs.go", "Factor.value", []mutant{
 		m("a factor counted before its slots are all set", "if word[slot] == k {", "if word[slot] == k && at == 0 {"),
 		m("the first slot changes fastest",
@@ -1478,7 +1485,7 @@ var list = []place{
 		m("any number of slots", "n+len(list) <= maxSlots", "true"),
 	}},
 	{"envs.go", "Explicit.checkPointed", []mutant{
-		m("nodes that are not reached", "st.Row([]int{i}) < 0", "st.Row([]int{i}) < -1"),
+		m("nodes that are not reached", "st.Row([]int{i}) >= 0", "st.Row([]int{i}) >= -1"),
 	}},
 	{"gfn.go", "States.checkMemory", []mutant{
 		m("memory not foreseen", "all = max(n, TraitsOf(st.Env).States)", "all = n"),
