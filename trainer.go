@@ -134,9 +134,6 @@ func (m Method) Applies(st *States) error {
 		return nil
 	}
 	want := m.Flow.applies(st)
-	if st.err != nil {
-		return st.err
-	}
 	return must(want == "", "Method", m.Name, want)
 }
 
@@ -211,8 +208,7 @@ type Kind struct {
 	logF func(b *Batch, f *Flows, dst []float64)
 }
 
-// totalFlow learns PF, and log Z as a free parameter or as the estimate of the last batch ([VarGrad]). In the other
-// kinds log Z is log F(s0).
+// totalFlow learns log Z as a free parameter, or as the estimate of the last batch ([VarGrad]).
 func totalFlow() Kind { return Kind{name: "totalFlow", roles: []role{forwardPolicy}} }
 
 // stateFlow learns a network of V(s) = α log F(s) beside PF.
@@ -223,8 +219,8 @@ func stateFlow() Kind {
 // ownLogF is log F(s) where a network gives it.
 func ownLogF(_ *Batch, f *Flows, dst []float64) { copy(dst, f.LogF) }
 
-// shapedFlow learns a network of log F̃(s) beside PF, and log F(s) = log F̃(s) + log R̂(s) ([FLDB]). The
-// intermediate reward R̂ is R where a state is terminating. Elsewhere the environment has to define it.
+// shapedFlow is for [FLDB]. The intermediate reward R̂ is R where a state is terminating. Elsewhere the environment has
+// to define it.
 func shapedFlow() Kind {
 	return Kind{
 		name: "shapedFlow", roles: []role{forwardPolicy, stateValue},
@@ -256,8 +252,8 @@ func edgeFlow() Kind {
 	}
 }
 
-// exitFlow learns PF alone. Every state is terminating, so that the balance of its exit gives
-// log F(s) = log R(s) − log PF(sf|s) ([MDB]). With target networks, log F of a child is that of the target policy.
+// exitFlow is for [MDB]: the balance of its exit gives log F of every state. With target networks, log F of a child is
+// that of the target policy.
 func exitFlow() Kind {
 	return Kind{
 		name: "exitFlow", roles: []role{forwardPolicy},
@@ -269,9 +265,7 @@ func exitFlow() Kind {
 	}
 }
 
-// twinFlow learns two networks of Q(s→s') = α log F(s→s') beside PF ([SAC]), and
-//
-//	log F(s) = V(s)/α = Σ_a π(a|s) (min Q(s, a)/α − log π(a|s))    ([SoftState])
+// twinFlow learns two networks of Q(s→s') = α log F(s→s') beside PF ([SAC]). Its log F(s) is [SoftState].
 func twinFlow() Kind {
 	return Kind{
 		name: "twinFlow", roles: []role{forwardPolicy, edgeValue1, edgeValue2},
@@ -279,9 +273,8 @@ func twinFlow() Kind {
 	}
 }
 
-// valueFlow learns one network, of log V(s), V the value of the uniform policy (spec §7). PF is its [ValuePolicy], and
-// log Z = log V(s0). It applies where g does not depend on the path. An enumerated graph shows that; elsewhere the
-// environment has to promise it.
+// valueFlow learns log V(s), V the value of the uniform policy (spec §7). PF is its [ValuePolicy]. An enumerated graph
+// shows whether g depends on the path; elsewhere the environment has to promise that it does not.
 func valueFlow() Kind {
 	return Kind{
 		name: "valueFlow", roles: []role{stateValue},
@@ -905,10 +898,8 @@ func (t *Trainer) evaluate(b *Batch, v *Flows) {
 		b.Evaluate(t.PF(), t.PB())
 		v.LogPF, v.LogPB = b.LogPF, b.LogPB
 	}
-	if t.Method.Loss != nil { // else critics are evaluated when they step
-		values := slices.DeleteFunc(slices.Clone(t.roles), role.policy)
-		t.read(&t.net, values, b, v)
-	}
+	values := slices.DeleteFunc(slices.Clone(t.Method.Flow.roles), role.policy) // critics are read when they step
+	t.read(&t.net, values, b, v)
 }
 
 // bootstrap fills v.Next with log F(s') by the target networks: an objective of spec §6 holds r + V̄(s') constant,
@@ -1066,17 +1057,11 @@ func (t *Trainer) reinforce(b *Batch, way Direction) (mean float64, err error) {
 		return mean, err
 	}
 	if t.Method.Trust {
-		t.since.note(t.trustRegion().Step(t.net[policy], &b.States, b.LogPF, d.LogPF, b.Visits(nil)))
+		region, rate := DefaultTrustRegion(), c.rate(t.Iteration)
+		region.KL = c.KL * rate * rate // a step is as long as √ζ
+		t.since.note(region.Step(t.net[policy], &b.States, b.LogPF, d.LogPF, b.Visits(nil)))
 	}
 	return mean, nil
-}
-
-// trustRegion returns the region of this iteration. A step is as long as √ζ, so that ζ has the square of the
-// schedule's factor.
-func (t *Trainer) trustRegion() TrustRegion {
-	region, rate := DefaultTrustRegion(), t.Config.rate(t.Iteration)
-	region.KL = t.Config.KL * rate * rate
-	return region
 }
 
 // note adds a trust-region step to the sums since the last evaluation.

@@ -1380,13 +1380,9 @@ var list = []place{
 		m("the critic by its returns always", "t.Method.SubEB", "false"),
 		m("rewards-to-go", "v.LogF, λ", "nil, λ"),
 		m("not centred", "Centre(b, way, t.a, Centring(c.Centring))", ""),
-	}},
-	{"trainer.go", "Trainer.trustRegion", []mutant{
-		m("the region's radius does not follow the schedule", "t.Config.KL * rate * rate", "t.Config.KL+0*rate"),
-		m("the radius falls with the rate, not its square", "t.Config.KL * rate * rate", "t.Config.KL*rate"),
-		m("the square root of ζ by the square of the rate",
-			"t.Config.KL * rate * rate",
-			"t.Config.KL * rate * rate * rate * rate"),
+		m("the region's radius does not follow the schedule", "c.KL * rate * rate", "c.KL+0*rate"),
+		m("the radius falls with the rate, not its square", "c.KL * rate * rate", "c.KL*rate"),
+		m("the square root of ζ by the square of the rate", "c.KL * rate * rate", "c.KL * rate * rate * rate * rate"),
 	}},
 	{"trainer.go", "newTrainer", []mutant{
 		m("a broken environment", "err := checkEnv(env, 1<<12)", "err := error(nil)"),
