@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -32,23 +33,24 @@ type job struct {
 
 func (j job) String() string { return fmt.Sprintf("%s seed %d", j.Config.Method, j.Config.Seed) }
 
-// result is a run that is done, as a line of runs.jsonl holds it.
+// result is a run that is done, as a line of runs.jsonl holds it: the figures of each evaluation, and the last ones.
 type result struct {
 	job
-	Curve []numbers `json:"curve"`
-	Final numbers   `json:"final"`
+	Curve []object `json:"curve"`
 }
 
-// runs are those of a method, at least one.
+// runs are those of a method, at least one. All are evaluated at the same iterations.
 type runs []result
 
-// mean returns the mean over seeds of a last figure.
-func (rs runs) mean(key string) estimate {
-	var finals []numbers
+func (rs runs) last() int { return len(rs[0].Curve) - 1 }
+
+// mean returns the mean over seeds of a figure at a point of the curve.
+func (rs runs) mean(at int, key string) estimate {
+	var points []object
 	for _, r := range rs {
-		finals = append(finals, r.Final)
+		points = append(points, r.Curve[at])
 	}
-	return meanOf(finals, key)
+	return meanOf(points, key)
 }
 
 // comparison is one use of compare.
@@ -109,6 +111,7 @@ func (k *comparison) read() (err error) {
 	var configs []gfn.Config
 	for method := range strings.SplitSeq(*methods, ",") {
 		c := k.defaults(method, k.target)
+		k.override(c)
 		c.EvalEvery = max(1, k.Iterations/50)
 		k.override(c)
 		if _, err := gfn.NewTrainer(k.target, k.Config); err != nil { // this one would fail with every seed
@@ -135,7 +138,7 @@ func (k *comparison) readSeeds(text string) error {
 	from, to, isRange := strings.Cut(text, "-")
 	n, err := strconv.ParseUint(from, 10, 64)
 	if isRange && err == nil {
-		k.flags.Set("seed", from)
+		k.args = append(k.args, "-seed", from)
 		first := n
 		n, err = strconv.ParseUint(to, 10, 64)
 		n = n - first + 1
@@ -191,14 +194,14 @@ func readRuns(text []byte) (found []result, damaged int) {
 	return found, damaged
 }
 
-// whole says whether r has its last figures and every point of its curve.
+// whole says whether r has every point of its curve.
 func (r result) whole() bool {
-	points := 1
+	points := 2 // the last evaluation, and the last figures
 	if every := r.Config.EvalEvery; every > 0 {
 		points += (r.Config.Iterations + every - 1) / every
 	}
-	noPoint := func(n numbers) bool { _, ok := n["iteration"]; return !ok }
-	return r.Final != nil && len(r.Curve) == points && !slices.ContainsFunc(r.Curve, noPoint)
+	noPoint := func(o object) bool { return o["iteration"] == nil }
+	return len(r.Curve) == points && !slices.ContainsFunc(r.Curve, noPoint)
 }
 
 // keep appends a run to the file, with one write: other commands may append to it at the same time. A line that was
@@ -225,10 +228,16 @@ func (k *comparison) keep(r result) error {
 
 // run does the jobs that have no result, as many at once as -workers says, until the context is done.
 func (k *comparison) run() {
-	todo := slices.DeleteFunc(slices.Clone(k.jobs), func(j job) bool { return k.results[j].Final != nil })
+	todo, iterations := []job(nil), 0
+	for _, j := range k.jobs {
+		if _, done := k.results[j]; !done {
+			todo = append(todo, j)
+			iterations += j.Config.Iterations
+		}
+	}
 	fmt.Fprintf(k.stderr, "%s: %d runs found, %d to do\n", k.jobs[0].Env, len(k.results), len(todo))
 	k.begin("training; a line follows on each run that is done")
-	k.bar = newProgress(k.stderr, 0, len(todo)*k.Iterations)
+	k.bar = newProgress(k.stderr, 0, iterations)
 	var all sync.WaitGroup
 	busy := make(chan bool, k.workers)
 	for _, j := range todo {
@@ -281,42 +290,39 @@ func (k *comparison) train(j job) (r result, err error) {
 		return r, err
 	}
 	e, err := final(k.ctx, t, j.Config.EvalSamples, 0)
-	if err = cmp.Or(err, sound(t, e)); err != nil {
+	if err != nil {
 		return r, err
 	}
-	r = result{j, []numbers{}, numbersOf(finalFigures(t, e))}
-	var late []numbers
+	r.job = j
+	last, late := object{}.with(finalFigures(t, e)), []object(nil)
 	for _, e := range t.Curve {
-		r.Curve = append(r.Curve, numbersOf(figures(t, e)))
+		point := object{}.with(figures(t, e))
+		r.Curve = append(r.Curve, point)
 		if e.Iteration > 0.9*float64(t.Iteration) {
-			late = append(late, r.Curve[len(r.Curve)-1])
+			late = append(late, point)
 		}
 	}
-	keys, _ := compared(r.Final)
+	keys, _ := compared(r.Curve)
 	for _, key := range keys {
-		r.Final.put(key+"_late", meanOf(late, key).mean)
+		last.put(key+"_late", meanOf(late, key).mean)
 	}
+	r.Curve = append(r.Curve, last)
 	return r, nil
 }
 
 // report writes the curves and prints the results.
 func (k *comparison) report() (err error) {
-	var all []runs
-	for _, first := range k.jobs[:len(k.jobs)/k.seeds] {
-		var of runs
-		for _, j := range k.jobs {
-			if r, ok := k.results[j]; ok && r.Config.Method == first.Config.Method {
-				of = append(of, r)
-			}
-		}
-		if len(of) > 0 {
-			all = append(all, of)
+	all := make([]runs, len(k.jobs)/k.seeds) // of each method
+	for i, j := range k.jobs {
+		if r, done := k.results[j]; done {
+			all[i%len(all)] = append(all[i%len(all)], r)
 		}
 	}
+	all = slices.DeleteFunc(all, func(rs runs) bool { return len(rs) == 0 })
 	if len(all) == 0 {
 		return nil
 	}
-	title := fmt.Sprintf("%s, batch %d, mean ± standard error, seeds: %d", k.jobs[0].Env, k.Batch, k.seeds)
+	title := fmt.Sprintf("%s, mean ± standard error, seeds: %d", k.jobs[0].Env, k.seeds)
 	if *k.out != "" {
 		picture := func(w io.Writer) error { return writeCharts(w, title, all) }
 		err = gfn.WriteFile(filepath.Join(*k.out, "compare.svg"), picture)
@@ -328,7 +334,7 @@ func (k *comparison) report() (err error) {
 }
 
 func (k *comparison) printTables(title string, all []runs) error {
-	compared, _ := compared(all[0][0].Final)
+	compared, _ := compared(all[0][0].Curve)
 	table := func(title, suffix string, keys ...string) error {
 		title += "\n"
 		for _, key := range keys {
@@ -337,33 +343,35 @@ func (k *comparison) printTables(title string, all []runs) error {
 		for _, rs := range all {
 			title += "\n" + rs[0].Config.Method
 			for _, key := range keys {
-				title += "\t" + rs.mean(key+suffix).String()
+				title += "\t" + rs.mean(rs.last(), key+suffix).String()
 			}
 		}
-		return k.printTable(title + "\n")
+		return k.print(title + "\n")
 	}
 	return cmp.Or(
-		table(fmt.Sprintf("%s\n\nat the end, iterations: %d", wrapped(title), k.Iterations), "", compared...),
+		table(title+"\n\nat the end", "", compared...),
 		table("\nmeans over the last tenth of the iterations", "_late", compared...),
-		table("\ntraining", "", "trajectories", "train_seconds"))
+		table("\ntraining", "", "iteration", "trajectories", "train_seconds"))
 }
 
 // printJSON prints every run, and then every method with means over its seeds and, as KEY_se, their standard errors.
 func (k *comparison) printJSON(all []runs) (err error) {
 	for _, rs := range all {
 		for _, r := range rs {
-			err = cmp.Or(err, printJSON(k.stdout, record("run", k.target).of(r.Config).with(r.Final)))
+			o := record("run", k.target).of(r.Config)
+			maps.Copy(o, r.Curve[rs.last()])
+			err = cmp.Or(err, printJSON(k.stdout, o))
 		}
 	}
 	for _, rs := range all {
-		n := numbers{"seeds": float64(len(rs))}
-		for key := range rs[0].Final {
-			n.put(key, rs.mean(key).mean)
-			n.put(key+"_se", rs.mean(key).err)
-		}
 		o := record("method", k.target)
-		o["method"] = rs[0].Config.Method
-		err = cmp.Or(err, printJSON(k.stdout, o.with(n)))
+		o["method"], o["seeds"] = rs[0].Config.Method, len(rs)
+		for key := range rs[0].Curve[rs.last()] {
+			e := rs.mean(rs.last(), key)
+			o.put(key, e.mean)
+			o.put(key+"_se", e.err)
+		}
+		err = cmp.Or(err, printJSON(k.stdout, o))
 	}
 	return err
 }

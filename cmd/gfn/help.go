@@ -69,10 +69,10 @@ func help(c *call) error {
 		}
 		overview += "\nTopics: gfn help environments, gfn help methods, gfn help figures, gfn help files\n\n" +
 			"Exit status: 0 done, 1 failed, 2 unusable arguments, 130 interrupted.\n"
-		return c.printText(overview)
+		return c.print(overview)
 	}
 	if found := topic(positional[0]); found != "" {
-		return c.printText(found)
+		return c.print(found)
 	}
 	about, err := findCommand(positional[0])
 	if err != nil {

@@ -9,7 +9,6 @@ import (
 	"math"
 	"os"
 	"slices"
-	"strconv"
 	"strings"
 
 	"gfn"
@@ -59,8 +58,7 @@ func exact(c *call) error {
 	}
 	logPB := g.Backward(gfn.UniformPB)
 	perfect := g.Metrics(g.ForwardOf(logPB), logPB, g.LogZ())
-	title := wrapped(gfn.TraitsOf(g.Env).Spec) + "\n\n"
-	return c.printFigures(record("exact", g.Env), title, []figure{
+	return c.printFigures(record("exact", g.Env), gfn.TraitsOf(g.Env).Spec+"\n\n", []figure{
 		{"states", "", float64(g.Len()), none},
 		{"edges", "", float64(len(g.FAction)), none},
 		{"terminating", "", float64(terminating), none},
@@ -91,7 +89,7 @@ func check(c *call) error {
 // printBounds prints guarantees. Its error names the first one that does not hold.
 func (c *call) printBounds(env gfn.Env, bounds []gfn.Bound) (err error) {
 	spec := gfn.TraitsOf(env).Spec
-	table := wrapped(spec) + "\n\nguarantee\tleft\t\tright\tslack\tholds\n"
+	table := spec + "\n\nguarantee\tleft\t\tright\tslack\tholds\n"
 	var broken error
 	for _, b := range bounds {
 		relation, holds := "≤", "yes"
@@ -107,11 +105,11 @@ func (c *call) printBounds(env gfn.Env, bounds []gfn.Bound) (err error) {
 			o := record("check", env)
 			o["name"], o["equal"], o["ok"] = b.Name, b.Equal, b.Holds()
 			sides := []figure{{"left", "right", b.Left, b.Right}, {"slack", "", b.Slack(), none}}
-			err = cmp.Or(err, printJSON(c.stdout, o.with(numbersOf(sides))))
+			err = cmp.Or(err, printJSON(c.stdout, o.with(sides)))
 		}
 	}
 	if !c.json {
-		err = c.printTable(table + "\ntolerance: 1e-9 of the larger side, or of 1\n")
+		err = c.print(table + "\ntolerance: 1e-9 of the larger side, or of 1\n")
 	}
 	return cmp.Or(err, broken)
 }
@@ -122,7 +120,7 @@ func (c *call) explainBounds(bounds []gfn.Bound) error {
 	for _, b := range bounds {
 		table += b.Name + "\t" + strings.Join(explained[b.Name], "\t") + "\n"
 	}
-	return c.printTable(table)
+	return c.print(table)
 }
 
 func eval(c *call) error {
@@ -144,7 +142,7 @@ func eval(c *call) error {
 		}
 	}
 	e, err := final(c.ctx, t, *n, *seed)
-	if err = cmp.Or(err, sound(t, e)); err != nil {
+	if err != nil {
 		return err
 	}
 	if *file != "" {
@@ -187,7 +185,7 @@ func objectsOf(t *gfn.Trainer, file string, paths int, seed uint64) (list []outc
 		}
 		defer f.Close()
 		if objects, err = gfn.ReadWords(f, file, q); err != nil {
-			return nil, nil, usagef("%s", oneLine(err))
+			return nil, nil, usagef("%w", err)
 		}
 	} else if t.Graph != nil {
 		for x := range t.Graph.Len() {
@@ -218,40 +216,42 @@ func objectsOf(t *gfn.Trainer, file string, paths int, seed uint64) (list []outc
 
 // writeObjects writes CSV. What is not known is empty.
 func writeObjects(w io.Writer, list []outcome) error {
-	lines := csv.NewWriter(w)
-	lines.Write(append([]string{"object"}, outcomeKeys[:]...))
+	rows := [][]string{append([]string{"object"}, outcomeKeys[:]...)}
 	for _, o := range list {
 		cells := []string{o.object}
 		for _, x := range o.figures {
-			cells = append(cells, strings.Replace(decimal(x), "NaN", "", 1))
+			cells = append(cells, strings.Replace(fmt.Sprint(x), "NaN", "", 1))
 		}
-		lines.Write(cells)
+		rows = append(rows, cells)
 	}
-	lines.Flush()
-	return lines.Error()
+	return writeCSV(w, rows)
+}
+
+// writeCSV writes rows at once.
+func writeCSV(w io.Writer, rows [][]string) error {
+	var lines strings.Builder
+	csv.NewWriter(&lines).WriteAll(rows)
+	_, err := io.WriteString(w, lines.String())
+	return err
 }
 
 // printObjects prints a line for each object, of CSV or JSON.
 func (c *call) printObjects(t *gfn.Trainer, list []outcome) (err error) {
 	if !c.json {
-		var lines strings.Builder
-		writeObjects(&lines, list)
-		_, err = fmt.Fprintln(c.stdout, lines.String())
+		err = writeObjects(c.stdout, list)
+		fmt.Fprintln(c.stdout)
 		return err
 	}
 	for _, o := range list {
-		line, n := record("word", t.Env), numbers{}
+		line := record("word", t.Env)
 		line["object"] = o.object
 		for i, x := range o.figures {
-			n.put(outcomeKeys[i], x)
+			line.put(outcomeKeys[i], x)
 		}
-		err = cmp.Or(err, printJSON(c.stdout, line.with(n)))
+		err = cmp.Or(err, printJSON(c.stdout, line))
 	}
 	return err
 }
-
-// decimal returns x in as many digits as give it back.
-func decimal(x float64) string { return strconv.FormatFloat(x, 'g', -1, 64) }
 
 func sample(c *call) error {
 	n := c.flags.Int("n", 10, "samples to draw")
@@ -260,9 +260,7 @@ func sample(c *call) error {
 	if err != nil {
 		return err
 	}
-	var lines strings.Builder
-	w := csv.NewWriter(&lines)
-	w.Write([]string{"object", "log_reward", "log_pf", "steps"})
+	rows := [][]string{{"object", "log_reward", "log_pf", "steps"}}
 	for b, err := range t.Samples(c.ctx, *n, *seed) {
 		if err != nil {
 			return err
@@ -273,13 +271,12 @@ func sample(c *call) error {
 				logPF += b.LogPF[s.F]
 			}
 			x := b.Endpoint(i)
-			w.Write([]string{b.Format(x), decimal(b.LogR[x]), decimal(logPF), strconv.Itoa(len(b.Trajectory(i)))})
+			rows = append(rows, []string{b.Format(x), fmt.Sprint(b.LogR[x]), fmt.Sprint(logPF), fmt.Sprint(len(b.Trajectory(i)))})
 		}
-		w.Flush()
-		if _, err := io.WriteString(c.stdout, lines.String()); err != nil {
+		if err := writeCSV(c.stdout, rows); err != nil {
 			return err
 		}
-		lines.Reset()
+		rows = nil
 	}
 	return nil
 }
@@ -308,14 +305,14 @@ func edit(c *call) error {
 	}
 	words, err := gfn.ReadWords(source, "words", q)
 	if err != nil {
-		return usagef("%s", oneLine(err))
+		return usagef("%w", err)
 	}
 	c.begin("editing")
 	logReward, err := judgeOf(*judge, q)
 	if err != nil {
 		return err
 	}
-	var of []numbers // of each word
+	var of []object // of each word
 	for i, word := range words {
 		// iterations that neither training nor gfn sample reaches
 		edits, err := e.Edit(word, *n, gfn.Sampling{Seed: t.Config.Seed + *seed, Iteration: 1<<62 + uint64(i)})
@@ -327,7 +324,7 @@ func edit(c *call) error {
 			return err
 		}
 		m := gfn.MeasureEdits(word, edits, reward)
-		of = append(of, numbersOf([]figure{
+		of = append(of, object{}.with([]figure{
 			{"reward_before", "improvement", reward(word), m.Improvement},
 			{"edit_percentage", "diversity", m.Percentage, m.Diversity},
 		}))
@@ -348,7 +345,7 @@ func (c *call) printEdits(
 		o := record("edit", t.Env)
 		n := gfn.Levenshtein(word, x)
 		o["seed"], o["edited"], o["edits"] = q.Format(word), q.Format(x), n
-		line := fmt.Sprintf("%s  %s  %-10.4g  %-10.4g  %d\n", o["seed"], o["edited"], reward(word), reward(x), n)
+		line := fmt.Sprintf("%s\t%s\t%-10.4g\t%-10.4g\t%d\n", o["seed"], o["edited"], reward(word), reward(x), n)
 		if err := c.printFigures(o, line, []figure{{"reward", "", reward(x), none}}); err != nil {
 			return err
 		}
@@ -370,7 +367,7 @@ func judgeOf(spec string, q *gfn.Sequence) (func(word []int) float64, error) {
 		_, err = judge.Parse(q.Format(slices.Repeat([]int{token}, q.Shape().Dim)))
 	}
 	if err != nil {
-		return nil, usagef("-judge %s: %s", spec, oneLine(err))
+		return nil, usagef("-judge %s: %w", spec, err)
 	}
 	return func(word []int) float64 {
 		x, _ := judge.Parse(q.Format(word)) // it can: all tokens were tried

@@ -98,8 +98,8 @@ func (found command) runUntil(ctx context.Context, args []string, stdout, stderr
 	defer stop()
 	context.AfterFunc(ctx, stop)
 	results, messages := &output{w: stdout}, &output{w: stderr, plain: true}
-	defer results.close()
-	defer messages.close()
+	defer results.Lock() // for ever: what is left of the command prints no more
+	defer messages.Lock()
 	flags := flag.NewFlagSet(found.name, flag.ContinueOnError)
 	flags.SetOutput(io.Discard)
 	c := &call{command: found, ctx: ctx, args: args, flags: flags, stdout: results, stderr: messages, patience: patience}
@@ -119,31 +119,21 @@ func (found command) runUntil(ctx context.Context, args []string, stdout, stderr
 	return err
 }
 
-// output is a writer that can be closed while others write to it. What is written at once is written whole or not at
-// all.
+// output is a writer for several goroutines. What is written at once is written whole or, once it is locked, not at all.
 type output struct {
-	mu    sync.Mutex
+	sync.Mutex
 	w     io.Writer
 	plain bool // all of it is text for people
 }
 
 func (o *output) Write(p []byte) (int, error) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	if o.w == nil {
-		return 0, io.ErrClosedPipe
-	}
+	o.Lock()
+	defer o.Unlock()
 	if o.plain {
 		_, err := o.w.Write([]byte(plain(string(p))))
 		return len(p), err
 	}
 	return o.w.Write(p)
-}
-
-func (o *output) close() {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	o.w = nil
 }
 
 // patience is how long a stage of a command may take without a word.
@@ -213,7 +203,7 @@ func (c *call) explain(err error) error {
 		fmt.Fprintf(&usage, "usage: gfn %s %s\n\n%s\nflags:\n", c.name, c.synopsis, text(c.name))
 		c.flags.SetOutput(&usage)
 		c.flags.PrintDefaults()
-		return cmp.Or(c.printText(strings.ReplaceAll(usage.String(), "\t", "    ")), err)
+		return cmp.Or(c.print(strings.ReplaceAll(usage.String(), "\t", "    ")), err)
 	}
 	text := err.Error() // such as: invalid value "x" for flag -iters: parse error
 	name, _, _ := strings.Cut(text[strings.LastIndex(text, " -")+2:], ":")
@@ -243,7 +233,7 @@ func (c *call) jsonFlag() {
 func (c *call) parseEnv(spec string) (gfn.Env, error) {
 	env, err := gfn.ParseEnv(spec)
 	if err != nil {
-		return nil, usagef("-env %s: %s", spec, oneLine(err))
+		return nil, usagef("-env %s: %w", spec, err)
 	}
 	c.sayNote(env)
 	return env, nil
@@ -262,7 +252,6 @@ type training struct {
 	gfn.Config
 	env, out *string
 	paper    *bool
-	given    map[string]string // the flags that are given, with their values
 }
 
 // newTraining returns the flags that commands share.
@@ -315,16 +304,10 @@ func (a *training) defaults(method string, env gfn.Env) gfn.Config {
 	return c
 }
 
-// override sets the configuration to c, and then what the given flags say.
+// override sets the configuration to c, and then what the flags say, which are parsed once more.
 func (a *training) override(c gfn.Config) {
-	if a.given == nil {
-		a.given = map[string]string{}
-		a.flags.Visit(func(f *flag.Flag) { a.given[f.Name] = f.Value.String() })
-	}
 	a.Config = c
-	for name, value := range a.given {
-		a.flags.Set(name, value)
-	}
+	a.flags.Parse(a.args)
 }
 
 // inFlags returns a usage error that names the flag of a [gfn.FieldError], or another error as it is.

@@ -657,7 +657,7 @@ func TestCharts(t *testing.T) {
 	curve := func(method string, tvs ...float64) result {
 		r := result{job: job{Config: gfn.Config{Method: method}}}
 		for i, tv := range tvs {
-			r.Curve = append(r.Curve, numbers{"iteration": float64(i), "tv": tv, "jsd": 0, "logz_error": 1})
+			r.Curve = append(r.Curve, object{"iteration": float64(i), "tv": tv, "jsd": 0.0, "logz_error": 1.0})
 		}
 		return r
 	}
@@ -703,18 +703,23 @@ func TestHeatmap(t *testing.T) {
 		assert.InDeltaSlice(t, []float64{float64(1 + 3*y), float64(2 + 3*y), float64(3 + 3*y)}, row, 1e-12)
 	}
 	m[1][1], m[2][2] = 0, 15
-	assert.Equal(t, ` target   learned
-┌──────┐ ┌──────┐
-│▒▒▒▒██│ │▒▒▒▒██│
-│░░  ▒▒│ │░░  ▒▒│
-│  ░░░░│ │  ░░░░│
-└──────┘ └──────┘
+	var w bytes.Buffer
+	c := call{stdout: &w}
+	require.NoError(t, c.print(drawMaps(m, m)))
+	assert.Equal(t, ` target     learned
+┌──────┐   ┌──────┐
+│▒▒▒▒██│   │▒▒▒▒██│
+│░░  ▒▒│   │░░  ▒▒│
+│  ░░░░│   │  ░░░░│
+└──────┘   └──────┘
  ░ 3.8  ▒ 7.5  ▓ 11  █ 15 
 
-`, drawMaps(m, m), "the largest, x = y = 2, is at the top right")
+`, w.String(), "the largest, x = y = 2, is at the top right")
 	t.Setenv("TERM", "dumb")
-	assert.Equal(t, "+------+ +------+\n|::::##| |::::##|\n", plain(drawMaps(m, m))[18:54])
-	var w bytes.Buffer
+	w.Reset()
+	require.NoError(t, c.print(drawMaps(m, m)))
+	assert.Contains(t, w.String(), "\n+------+   +------+\n|::::##|   |::::##|\n")
+	w.Reset()
 	require.NoError(t, m.writePNG(&w, 15))
 	img, err := png.Decode(&w)
 	require.NoError(t, err)
@@ -914,8 +919,8 @@ func TestCompare(t *testing.T) {
 	wellFormed(t, read(t, filepath.Join(dir, "compare.svg")))
 	var r result
 	require.NoError(t, json.Unmarshal([]byte(strings.SplitN(read(t, filepath.Join(dir, runsName)), "\n", 2)[0]), &r))
-	require.Len(t, r.Curve, 41)
-	assert.InDelta(t, meanOf(r.Curve[37:], "tv").mean, r.Final["tv_late"], 1e-12, "of iterations 37 to 40")
+	require.Len(t, r.Curve, 42)
+	assert.InDelta(t, meanOf(r.Curve[37:41], "tv").mean, r.Curve[41]["tv_late"], 1e-12, "of iterations 37 to 40")
 	table := must(t, smallCompare("-out", dir)...)
 	assert.Regexp(t, `\nrl-t   \d\.\d+ ± \d\.\d+ `, table)
 	assert.Contains(t, table, "means over the last tenth of the iterations")
@@ -939,6 +944,15 @@ func TestCompareMixed(t *testing.T) {
 		methods := []string{"-methods", "rl-t,tb-u," + method}
 		assert.Equal(t, alone, runs("tb-u", append(methods, flag)...), flag)
 		assert.NotEqual(t, runs(method, methods...), runs(method, append(methods, flag)...), flag)
+	}
+}
+
+// Methods train for their own numbers of iterations, and are evaluated in any company at a fiftieth of these.
+func TestCompareDefaults(t *testing.T) {
+	small := strings.Fields("compare -env hypergrid:height=2 -tabular -batch 1 -seeds 1 -out " + t.TempDir())
+	for _, c := range [][2]string{{"tb-u,rl-t", "\n6000/6000  "}, {"rl-t,tb-u", "2 runs found, 0 to do\n"}} {
+		_, _, stderr := gfnRun(t, append(small, "-methods", c[0])...)
+		assert.Contains(t, stderr, c[1])
 	}
 }
 
@@ -970,7 +984,7 @@ func TestCompareResumes(t *testing.T) {
 	resume("4 runs found, 5 to do\n", "-methods", "tb-u,rl-t,fm", "-seeds", "3")
 
 	text = read(t, path)
-	curveless := regexp.MustCompile(`"curve":\[.*\],`).ReplaceAllString(text, "")
+	curveless := regexp.MustCompile(`,"curve":\[.*\]`).ReplaceAllString(text, "")
 	shorter := regexp.MustCompile(`"curve":\[\{[^}]*\},`).ReplaceAllString(text, `"curve":[`)
 	pointless := regexp.MustCompile(`"curve":\[\{[^}]*\}`).ReplaceAllString(text, `"curve":[null`)
 	torn := text[:len(text)-99]
@@ -1004,7 +1018,7 @@ func TestKeepTogether(t *testing.T) {
 	for i := range 20 {
 		all.Go(func() {
 			k := comparison{training: &training{out: &dir}}
-			r := result{job: job{Config: gfn.Config{Seed: uint64(i)}}, Final: numbers{}, Curve: make([]numbers, 5000)}
+			r := result{job{Config: gfn.Config{Seed: uint64(i)}}, make([]object, 5000)}
 			assert.NoError(t, k.keep(r))
 		})
 	}
@@ -1019,9 +1033,9 @@ func TestKeepTogether(t *testing.T) {
 
 func TestEstimate(t *testing.T) {
 	of := func(xs ...float64) estimate {
-		list := []numbers{{"other": 7}}
+		list := []object{{"other": 7}}
 		for _, x := range xs {
-			list = append(list, numbers{"x": x})
+			list = append(list, object{"x": x})
 		}
 		return meanOf(list, "x")
 	}
@@ -1164,7 +1178,7 @@ func TestEdit(t *testing.T) {
 	assert.Contains(t, final, "diversity_se")
 
 	text := edit(args)
-	assert.Len(t, regexp.MustCompile(`(?m)^[AB]{6}  [AB]{6}  \S+ +\S+ +\d$`).FindAllString(text, -1), 14)
+	assert.Len(t, regexp.MustCompile(`(?m)^[AB]{6}   [AB]{6}   \S+ +\S+ +\d$`).FindAllString(text, -1), 14)
 	assert.Regexp(t, `\nproperty improvement +\S+ +\S+\n`, text)
 	assert.Equal(t, text, edit(args))
 	assert.NotEqual(t, text, edit(args+" -seed 1"))
@@ -1259,7 +1273,7 @@ func TestPython(t *testing.T) {
 func FuzzRuns(f *testing.F) {
 	c := gfn.DefaultConfig("tb-u")
 	c.Iterations, c.EvalEvery = 2, 1
-	whole, err := json.Marshal(result{job{Config: c}, make([]numbers, 3), numbers{"tv": 1}})
+	whole, err := json.Marshal(result{job{Config: c}, make([]object, 4)})
 	require.NoError(f, err)
 	line := strings.ReplaceAll(string(whole), "null", `{"iteration":1,"tv":1}`)
 	f.Add([]byte(line + "\n" + line[:99] + "\n\n{}"))
@@ -1268,8 +1282,7 @@ func FuzzRuns(f *testing.F) {
 		found, damaged := readRuns(text)
 		require.LessOrEqual(t, len(found)+damaged, 1+bytes.Count(text, []byte("\n")))
 		for _, r := range found {
-			l := lineOf(runs{r, r}, "tv")
-			require.Len(t, l.y, len(r.Curve))
+			require.Len(t, lineOf(runs{r, r}, "tv"), len(r.Curve))
 			require.NoError(t, writeCharts(io.Discard, "title", []runs{{r}}))
 		}
 	})

@@ -14,37 +14,28 @@ import (
 	"gfn"
 )
 
-// compared returns the keys of what tables and charts compare of runs that end with n: distances from the target if it
+// compared returns the keys of what tables and charts compare of runs with such a curve: distances from the target if it
 // is known. Their axes are logarithmic.
-func compared(n numbers) (keys []string, log bool) {
-	if _, known := n["tv"]; known {
+func compared(curve []object) (keys []string, log bool) {
+	if n := len(curve); n > 0 && curve[n-1]["tv"] != nil {
 		return []string{"tv", "jsd", "logz_error"}, true
 	}
 	return []string{"elbo", "logz", "mean_reward", "mean_log_reward", "modes"}, false
 }
 
-// line is a method's curve: points (x, y) with a band of y ± spread.
-type line struct {
-	name         string
-	x, y, spread []float64
-}
+// point is a point of a line, in a band of y ± spread.
+type point struct{ x, y, spread float64 }
 
 // lineOf returns the means of a figure over the runs of a method.
-func lineOf(rs runs, key string) line {
-	l := line{name: rs[0].Config.Method}
-	for i := range rs[0].Curve { // all runs are evaluated at the same iterations
-		var points []numbers
-		for _, r := range rs {
-			points = append(points, r.Curve[i])
-		}
-		y := meanOf(points, key)
+func lineOf(rs runs, key string) (line []point) {
+	for i := range rs[0].Curve {
+		y := rs.mean(i, key)
 		if !isFinite(y.err) {
 			y.err = 0
 		}
-		l.x, l.y = append(l.x, points[0]["iteration"]), append(l.y, y.mean)
-		l.spread = append(l.spread, y.err)
+		line = append(line, point{rs.mean(i, "iteration").mean, y.mean, y.err})
 	}
-	return l
+	return line
 }
 
 // colours of lines, told apart by the colour-blind too: those of Okabe and Ito (2008), then Tol's muted ones.
@@ -65,11 +56,7 @@ type svg struct{ strings.Builder }
 // writeCharts writes an SVG picture: for each figure that is compared a chart of all methods.
 func writeCharts(w io.Writer, title string, methods []runs) error {
 	var s svg
-	last := numbers{}
-	if curve := methods[0][0].Curve; len(curve) > 0 {
-		last = curve[len(curve)-1]
-	}
-	keys, log := compared(last)
+	keys, log := compared(methods[0][0].Curve)
 	height := titleHeight + chartHeight*len(keys)
 	fmt.Fprintf(&s, "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"%d\" height=\"%d\" ", chartWidth, height)
 	s.WriteString("font-family=\"sans-serif\" font-size=\"12\" fill=\"#222\">\n")
@@ -96,12 +83,12 @@ func (s *svg) path(colour string, width int, d string) {
 
 // chart draws the axes with their ticks, and the lines with the legend.
 func (s *svg) chart(key string, log bool, methods []runs) {
-	lines, xs, ys := []line(nil), []float64{0}, []float64(nil)
+	lines, xs, ys := [][]point(nil), []float64{0}, []float64(nil)
 	for _, rs := range methods {
-		l := lineOf(rs, key)
-		lines = append(lines, l)
-		for i, y := range l.y {
-			xs, ys = append(xs, l.x[i]), append(ys, y-l.spread[i], y, y+l.spread[i])
+		line := lineOf(rs, key)
+		lines = append(lines, line)
+		for _, p := range line {
+			xs, ys = append(xs, p.x), append(ys, p.y-p.spread, p.y, p.y+p.spread)
 		}
 	}
 	x, y := newAxis(left, right, false, xs), newAxis(bottom, top, log, ys)
@@ -118,23 +105,23 @@ func (s *svg) chart(key string, log bool, methods []runs) {
 	fmt.Fprintf(s, "<g transform=\"translate(18 %d) rotate(-90)\">\n", (top+bottom)/2)
 	s.text(0, 0, "middle", label(key))
 	s.WriteString("</g>\n")
-	for i, l := range lines {
+	for i, line := range lines {
 		colour, at := colours[i%len(colours)], top+12+min(16, 200/float64(len(lines)))*float64(i)
-		s.line(l, x, y, colour)
+		s.line(line, x, y, colour)
 		s.path(colour, 2, fmt.Sprintf("M%d %.1fh14", right+10, at-4))
-		s.text(right+30, at, "start", l.name)
+		s.text(right+30, at, "start", methods[i][0].Config.Method)
 	}
 }
 
 // line draws a line with its points and its band. It leaves out a y that is not finite, or not positive on a
 // logarithmic axis.
-func (s *svg) line(l line, x, y axis, colour string) {
+func (s *svg) line(line []point, x, y axis, colour string) {
 	var points, band []string
-	for i := range l.x {
-		if isFinite(y.scale(l.y[i])) {
-			at := func(v float64) string { return fmt.Sprintf("%.1f %.1f", x.at(l.x[i]), y.at(v)) }
-			points = append(points, at(l.y[i]))
-			band = append([]string{at(l.y[i] - l.spread[i])}, append(band, at(l.y[i]+l.spread[i]))...)
+	for _, p := range line {
+		if isFinite(y.scale(p.y)) {
+			at := func(v float64) string { return fmt.Sprintf("%.1f %.1f", x.at(p.x), y.at(v)) }
+			points = append(points, at(p.y))
+			band = append([]string{at(p.y - p.spread)}, append(band, at(p.y+p.spread))...)
 		}
 	}
 	if len(points) > 0 {

@@ -59,19 +59,6 @@ func figures(t *gfn.Trainer, e gfn.Evaluation) []figure {
 	return all
 }
 
-// sound returns an error if a figure of e is not finite that ought to be, or if what t has learned is not.
-func sound(t *gfn.Trainer, e gfn.Evaluation) error {
-	sum := e.LogZ + e.ELBO + e.MeanLogReward
-	if t.Graph != nil {
-		sum += e.EUBO + e.TV + e.JSD + e.KL
-	}
-	if !isFinite(sum) {
-		return fmt.Errorf("a figure is not finite after %d iterations: log Z is %v, the ELBO %v; try a smaller -lr",
-			t.Iteration, e.LogZ, e.ELBO)
-	}
-	return t.Save(io.Discard)
-}
-
 // structureFigures compares, for structure learning, the sampler's probabilities of edges, paths and Markov blankets
 // with those of the exact posterior: the root mean square of the errors over pairs of nodes, and the largest.
 func structureFigures(t *gfn.Trainer) (all []figure) {
@@ -106,38 +93,20 @@ func finalFigures(t *gfn.Trainer, e gfn.Evaluation) []figure {
 
 func isFinite(x float64) bool { return !math.IsNaN(x) && !math.IsInf(x, 0) }
 
-// numbers are figures by key. Those that were not computed are absent.
-type numbers map[string]float64
-
-func numbersOf(figures []figure) numbers {
-	n := numbers{}
-	for _, f := range figures {
-		n.put(f.key, f.value)
-		n.put(f.perfectKey, f.perfect)
-	}
-	return n
-}
-
-func (n numbers) put(key string, x float64) {
-	if key != "" && isFinite(x) {
-		n[key] = x
-	}
-}
-
 // estimate is a mean with its standard error. Either is not finite if there are too few numbers.
 type estimate struct{ mean, err float64 }
 
 // meanOf returns the mean of a key over those of the list that have it.
-func meanOf(list []numbers, key string) estimate {
+func meanOf(list []object, key string) estimate {
 	n, sum, squares := 0.0, 0.0, 0.0
 	for _, item := range list {
-		if x, ok := item[key]; ok {
+		if x, ok := item[key].(float64); ok {
 			n++
 			sum += x
 		}
 	}
 	for _, item := range list {
-		if x, ok := item[key]; ok {
+		if x, ok := item[key].(float64); ok {
 			squares += (x - sum/n) * (x - sum/n)
 		}
 	}
@@ -154,13 +123,20 @@ func (e estimate) String() string {
 	return fmt.Sprintf("%.4g ± %.2g", e.mean, e.err)
 }
 
-// object is a JSON object.
+// object is a JSON object. Figures that were not computed are absent.
 type object map[string]any
 
-// with adds numbers to o, and returns it.
-func (o object) with(n numbers) object {
-	for key, x := range n {
+func (o object) put(key string, x float64) {
+	if key != "" && isFinite(x) {
 		o[key] = x
+	}
+}
+
+// with adds figures to o, and returns it.
+func (o object) with(figures []figure) object {
+	for _, f := range figures {
+		o.put(f.key, f.value)
+		o.put(f.perfectKey, f.perfect)
 	}
 	return o
 }
@@ -182,7 +158,7 @@ func (o object) of(c gfn.Config) object {
 
 // evalRecord returns the object of an evaluation.
 func evalRecord(t *gfn.Trainer, e gfn.Evaluation) object {
-	return record("eval", t.Env).of(t.Config).with(numbersOf(figures(t, e)))
+	return record("eval", t.Env).of(t.Config).with(figures(t, e))
 }
 
 // printJSON prints a value on a line.
@@ -191,7 +167,7 @@ func printJSON(w io.Writer, value any) error { return json.NewEncoder(w).Encode(
 // printFigures prints figures: added to o as JSON, or as rows of a table below a title.
 func (c *call) printFigures(o object, title string, figures []figure) error {
 	if c.json {
-		return printJSON(c.stdout, o.with(numbersOf(figures)))
+		return printJSON(c.stdout, o.with(figures))
 	}
 	for _, f := range figures {
 		if label := label(f.key); label != "" && isFinite(f.value) {
@@ -202,14 +178,14 @@ func (c *call) printFigures(o object, title string, figures []figure) error {
 			title += "\n"
 		}
 	}
-	return c.printTable(title)
+	return c.print(title)
 }
 
 // printFinal prints the last figures of a trainer, and more.
 func (c *call) printFinal(t *gfn.Trainer, e gfn.Evaluation, more ...figure) error {
-	title := wrapped(fmt.Sprintf("%s on %s\nseed %d, iterations: %.0f, trajectories: %.0f, %.1f s of training\n\n",
-		t.Config.Method, t.Spec(), t.Config.Seed, e.Iteration, e.Trajectories, e.TrainSeconds))
-	if target, learned, ok := gridMaps(t); ok && len(target) <= 16 { // in at most 69 columns
+	title := fmt.Sprintf("%s on %s\nseed %d, iterations: %.0f, trajectories: %.0f, %.1f s of training\n\n",
+		t.Config.Method, t.Spec(), t.Config.Seed, e.Iteration, e.Trajectories, e.TrainSeconds)
+	if target, learned, ok := gridMaps(t); ok && len(target) <= 16 { // in at most 71 columns
 		title = drawMaps(target, learned) + title
 	}
 	all := append(finalFigures(t, e), more...)

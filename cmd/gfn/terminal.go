@@ -42,7 +42,7 @@ func plain(text string) string {
 }
 
 // wrapped breaks lines at blanks where they are wider than the terminal: $COLUMNS, or 80. The rest of a line that is
-// indented is so by two columns more.
+// indented is so by two columns more. Lines with tabs are rows of a table, which stay whole.
 func wrapped(text string) string {
 	columns, err := strconv.Atoi(os.Getenv("COLUMNS"))
 	if err != nil || columns < 40 {
@@ -50,6 +50,10 @@ func wrapped(text string) string {
 	}
 	var out strings.Builder
 	for line := range strings.Lines(text) {
+		if strings.Contains(line, "\t") {
+			out.WriteString(line)
+			continue
+		}
 		indent := ""
 		if begin := len(line) - len(strings.TrimLeft(line, " ")); begin > 0 {
 			indent = strings.Repeat(" ", begin+2)
@@ -71,17 +75,11 @@ func wrapped(text string) string {
 	return out.String()
 }
 
-// printText prints text for people on standard output, at once.
-func (c *call) printText(text string) error {
-	_, err := io.WriteString(c.stdout, wrapped(plain(text)))
-	return err
-}
-
-// printTable prints text for people whose cells end with tabs, in columns, at once.
-func (c *call) printTable(text string) error {
+// print prints text for people on standard output, at once. Cells that end with tabs stand in columns.
+func (c *call) print(text string) error {
 	var aligned strings.Builder
 	table := tabwriter.NewWriter(&aligned, 0, 0, 3, ' ', 0)
-	io.WriteString(table, plain(text))
+	io.WriteString(table, wrapped(plain(text)))
 	table.Flush()
 	_, err := io.WriteString(c.stdout, aligned.String())
 	return err
@@ -145,7 +143,7 @@ func (p *progress) clear() {
 
 var shades = []rune(" ░▒▓█")
 
-// drawMaps draws two maps side by side in shades of one scale. A cell is two columns wide, about as wide as high.
+// drawMaps draws two maps as cells of a table, in shades of one scale. A square is two columns wide, about as wide as high.
 func drawMaps(target, learned heatmap) string {
 	side, steps, scale := len(target), float64(len(shades)-1), max(target.max(), learned.max())
 	shade := func(row []float64) (text string) {
@@ -155,11 +153,11 @@ func drawMaps(target, learned heatmap) string {
 		return text
 	}
 	rule := strings.Repeat("─", 2*side)
-	text := fmt.Sprintf(" %-*s   %s\n┌%s┐ ┌%s┐\n", 2*side, "target", "learned", rule, rule)
+	text := fmt.Sprintf(" target\t learned\n┌%s┐\t┌%s┐\n", rule, rule)
 	for y := side - 1; y >= 0; y-- {
-		text += fmt.Sprintf("│%s│ │%s│\n", shade(target[y]), shade(learned[y]))
+		text += fmt.Sprintf("│%s│\t│%s│\n", shade(target[y]), shade(learned[y]))
 	}
-	text += fmt.Sprintf("└%s┘ └%s┘\n", rule, rule)
+	text += fmt.Sprintf("└%s┘\t└%s┘\n", rule, rule)
 	for i := 1; i < len(shades); i++ {
 		text += fmt.Sprintf(" %c %.2g ", shades[i], scale*float64(i)/steps)
 	}

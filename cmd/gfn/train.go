@@ -37,13 +37,7 @@ func train(c *call) error {
 	if err := prepareDir(*a.out); err != nil {
 		return err
 	}
-	if err := c.train(t, a); err != nil {
-		return a.inFlags(err)
-	}
-	if *a.out == "" {
-		fmt.Fprintln(c.stderr, "nothing was kept; -out DIR writes the checkpoint and pictures there")
-	}
-	return nil
+	return a.inFlags(a.train(t))
 }
 
 // start returns the trainer of a checkpoint, or a new one if none is named.
@@ -70,13 +64,13 @@ func (a *training) resume(checkpoint string) (*gfn.Trainer, error) {
 	if err != nil {
 		return nil, err
 	}
+	*a.env = t.Spec()
 	a.override(t.Config)
-	spec := t.Spec()
-	if given, ok := a.given["env"]; ok {
-		env, _ := gfn.ParseEnv(given)
-		spec = gfn.TraitsOf(env).Spec // empty if there is no such environment
+	if *a.env != t.Spec() { // written in another way, perhaps
+		env, _ := gfn.ParseEnv(*a.env)
+		*a.env = gfn.TraitsOf(env).Spec
 	}
-	if a.Config != t.Config || spec != t.Spec() {
+	if a.Config != t.Config || *a.env != t.Spec() {
 		return nil, usagef("only -iters -workers -eval-every -limit -out -json may differ from the checkpoint; " +
 			"leave the others out")
 	}
@@ -116,52 +110,50 @@ func prepareDir(dir string) error {
 var savePeriod = time.Minute
 
 // train runs t and reports.
-func (c *call) train(t *gfn.Trainer, a *training) error {
+func (a *training) train(t *gfn.Trainer) error {
 	size := "too many states to enumerate, evaluated by samples"
 	if t.Graph != nil {
 		size = fmt.Sprintf("%d states, log Z* = %.6f", t.Graph.Len(), t.Graph.LogZ())
 	}
-	fmt.Fprint(c.stderr, wrapped(fmt.Sprintf("%s on %s: %s\n", t.Config.Method, t.Spec(), size)))
-	bar := newProgress(c.stderr, t.Iteration, t.Config.Iterations)
+	fmt.Fprint(a.stderr, wrapped(fmt.Sprintf("%s on %s: %s\n", t.Config.Method, t.Spec(), size)))
+	bar := newProgress(a.stderr, t.Iteration, t.Config.Iterations)
 	saved, failed := time.Now(), error(nil)
 	const iterating = "at an iteration or its evaluation; with -eval-every 0 the end alone is evaluated"
-	c.begin(iterating)
-	err := t.Run(c.ctx, func(loss float64, e *gfn.Evaluation) {
-		defer c.begin(iterating)
+	a.begin(iterating)
+	err := t.Run(a.ctx, func(loss float64, e *gfn.Evaluation) {
+		defer a.begin(iterating)
 		if *a.out != "" && time.Since(saved) >= savePeriod {
 			t.SaveFile(filepath.Join(*a.out, checkpointName)) // its error shows at the end, if it lasts
 			saved = time.Now()
 		}
-		if e == nil {
-			bar.step(loss, "")
-			return
-		}
 		bar.step(loss, evaluationLine(e))
-		if c.json {
+		if e != nil && a.json {
 			bar.clear()
-			failed = cmp.Or(failed, printJSON(c.stdout, evalRecord(t, *e)))
+			failed = cmp.Or(failed, printJSON(a.stdout, evalRecord(t, *e)))
 		}
 	})
 	bar.clear()
-	if n := len(t.Curve); err == nil && n > 0 {
-		err = sound(t, t.Curve[n-1])
-	}
-	if err == nil { // first the files: the last evaluation may take long, and be interrupted
-		c.begin("at the last evaluation")
-		failed = cmp.Or(failed, writeResults(t, *a.out))
-		var e gfn.Evaluation
-		if e, err = final(c.ctx, t, t.Config.EvalSamples, 0); err == nil {
-			err = c.printFinal(t, e)
-		}
+	var e gfn.Evaluation
+	if err == nil {
+		a.begin("at the last evaluation")
+		e, err = final(a.ctx, t, t.Config.EvalSamples, 0)
 	}
 	if errors.Is(err, context.Canceled) {
-		return c.interrupted(t, a)
+		return a.interrupted(t)
 	}
-	return cmp.Or(err, failed)
+	if err != nil {
+		return err
+	}
+	if *a.out == "" {
+		fmt.Fprintln(a.stderr, "nothing was kept; -out DIR writes the checkpoint and pictures there")
+	} else {
+		failed = cmp.Or(failed, writeResults(t, *a.out))
+	}
+	return cmp.Or(a.printFinal(t, e), failed)
 }
 
 // interrupted writes a checkpoint and returns an error that says how to continue.
-func (c *call) interrupted(t *gfn.Trainer, a *training) error {
+func (a *training) interrupted(t *gfn.Trainer) error {
 	path := filepath.Join(*a.out, checkpointName)
 	for i := 1; *a.out == ""; i++ {
 		if _, err := os.Stat(path); err != nil { // a free name
@@ -181,30 +173,34 @@ func (c *call) interrupted(t *gfn.Trainer, a *training) error {
 func shellQuote(name string) string { return "'" + strings.ReplaceAll(name, "'", `'\''`) + "'" }
 
 // final returns the last evaluation of t, with figures of n samples. Beyond enumeration it is of these samples alone.
+// An error says that a figure is not finite, or what t has learned.
 func final(ctx context.Context, t *gfn.Trainer, n int, seed uint64) (e gfn.Evaluation, err error) {
 	if last := len(t.Curve) - 1; last >= 0 && t.Curve[last].Iteration == float64(t.Iteration) {
 		e = t.Curve[last]
-	} else if t.Graph == nil {
-		return t.EvaluateSampled(ctx, n, seed)
-	} else if e, err = t.Evaluate(ctx); err != nil { // interrupted, or not one iteration was asked for
-		return e, err
+	} else if t.Graph != nil { // the checkpoint of an interrupted training
+		e, err = t.Evaluate(ctx)
 	}
-	if e.Samples.N == float64(n) && seed == 0 { // they are those of the evaluation
-		return e, nil
+	if err == nil && (e.Samples.N != float64(n) || seed != 0) { // else they are those of the evaluation
+		var sampled gfn.Evaluation
+		sampled, err = t.EvaluateSampled(ctx, n, seed)
+		if t.Graph == nil {
+			e = sampled
+		}
+		e.Samples = sampled.Samples
 	}
-	sampled, err := t.EvaluateSampled(ctx, n, seed)
-	if t.Graph == nil {
-		return sampled, err
+	sum := e.LogZ + e.ELBO + e.MeanLogReward
+	if t.Graph != nil {
+		sum += e.EUBO + e.TV + e.JSD + e.KL
 	}
-	e.Samples = sampled.Samples
-	return e, err
+	if err == nil && !isFinite(sum) {
+		err = fmt.Errorf("a figure is not finite after %d iterations: log Z is %v, the ELBO %v; try a smaller -lr",
+			t.Iteration, e.LogZ, e.ELBO)
+	}
+	return e, cmp.Or(err, t.Save(io.Discard))
 }
 
 // writeResults writes the checkpoint, the curves and, if there are any, the heat maps into the directory of -out.
 func writeResults(t *gfn.Trainer, dir string) (err error) {
-	if dir == "" {
-		return nil
-	}
 	os.MkdirAll(dir, 0o777) // it may have gone
 	write := func(name string, content func(io.Writer) error) {
 		err = cmp.Or(err, gfn.WriteFile(filepath.Join(dir, name), content))
@@ -213,11 +209,11 @@ func writeResults(t *gfn.Trainer, dir string) (err error) {
 	title := fmt.Sprintf("%s on %s", t.Config.Method, t.Spec())
 	run := result{job: job{Config: t.Config}}
 	for _, e := range t.Curve {
-		run.Curve = append(run.Curve, numbersOf(figures(t, e)))
+		run.Curve = append(run.Curve, evalRecord(t, e))
 	}
 	write("curve.jsonl", func(w io.Writer) (err error) {
-		for _, e := range t.Curve {
-			err = cmp.Or(err, printJSON(w, evalRecord(t, e)))
+		for _, point := range run.Curve {
+			err = cmp.Or(err, printJSON(w, point))
 		}
 		return err
 	})
@@ -233,8 +229,11 @@ func writeResults(t *gfn.Trainer, dir string) (err error) {
 	return err
 }
 
-// evaluationLine returns the figures of an evaluation that stand beside the progress.
+// evaluationLine returns the figures of an evaluation that stand beside the progress, empty if there was none.
 func evaluationLine(e *gfn.Evaluation) string {
+	if e == nil {
+		return ""
+	}
 	text := fmt.Sprintf("log Z %.4f", e.LogZ)
 	if isFinite(e.Loss) {
 		text = fmt.Sprintf("loss %.3g  ", e.Loss) + text
