@@ -134,7 +134,7 @@
 // # 10 Metrics
 //
 // [Graph.Metrics] gives [TV], [JSD], [KL], [Graph.ELBO], [Graph.EUBO] and the mean rewards of a policy.
-// [Graph.Empirical] gives the same figures of samples, beside those that a perfect sampler would have.
+// [States.Empirical] gives the same figures of samples, beside those that a perfect sampler would have.
 // [EstimateLogTerminating] estimates log PF⊤ where the space cannot be enumerated.
 //
 // # Statement, function, test
@@ -168,7 +168,7 @@
 //	8   the bounds on edits; without T one fails        Editing                       TestEditingBounds
 //	9   log Z* and modes of grids                       HyperGrid                     TestHyperGridConstants
 //	9   BGe is the marginal likelihood                  NewBGe                        TestBGeIsTheMarginalLikelihood
-//	10  a perfect sampler scores what is foretold       Graph.Empirical               TestEmpirical
+//	10  a perfect sampler scores what is foretold       States.Empirical              TestEmpirical
 //	    every method learns the exact target            Trainer.Run                   TestLearnedAgainstExact
 //	    the number of workers changes no bit            Trainer.Run                   TestWorkersDoNotMatter
 //	    a resumed run ends in the same bits             Trainer.Save, Load            TestResumeAtAnyIteration

@@ -81,9 +81,9 @@ func finite(v float64) bool { return !math.IsNaN(v) && !math.IsInf(v, 0) }
 // ErrLimit is wrapped by the error of [Enumerate] when a graph is too large.
 var ErrLimit = errors.New("too many states")
 
-// maxSlots bounds the slots and the active features of a [States], whose numbers are int32s. It is a variable for
-// tests.
-var maxSlots = math.MaxInt32
+// maxSlots bounds the slots and the active features of a [States]. Their numbers are int32s: half of these are left for
+// the states that are added before an error is looked at. It is a variable for tests.
+var maxSlots = 1 << 30
 
 // maxGraph bounds the bytes of the lists of a [Graph], and of the index of [Replayed]: 512 MiB. Walking it takes some
 // four times that, since lists grow and rows are put in order. The grid 32⁴ has 181 MiB. It is a variable for tests.
@@ -143,7 +143,7 @@ func (st *States) Len() int { return len(st.LogR) }
 
 // State writes the state of a row to dst, which is grown as needed.
 func (st *States) State(dst []int, row int) []int {
-	dst = slices.Grow(dst[:0], st.Shape.Dim)[:st.Shape.Dim]
+	dst = resize(dst, st.Shape.Dim)
 	for i, v := range st.state[row*st.Shape.Dim:][:st.Shape.Dim] {
 		dst[i] = int(v)
 	}
@@ -202,7 +202,7 @@ func (st *States) Add(s []int) int {
 	row := st.Len()
 	st.index[k] = int32(row + 1)
 	st.state = appendInts(st.state, s)
-	st.list = st.fitting(len(st.FAction), st.Env.Forward(st.list[:0], s))
+	st.list = st.Env.Forward(st.list[:0], s)
 	n := len(st.list)
 	st.FAction, st.From = appendInts(st.FAction, st.list), appendSame(st.From, int32(row), n)
 	st.Child, st.Back = appendSame(st.Child, -1, n), appendSame(st.Back, -1, n)
@@ -211,10 +211,10 @@ func (st *States) Add(s []int) int {
 	if n == 0 {
 		st.fail("state %s: no legal action: it reaches no exit", Format(st.Env, s))
 	}
-	st.list = st.fitting(len(st.BAction), st.Env.Backward(st.list[:0], s))
+	st.list = st.Env.Backward(st.list[:0], s)
 	st.BAction, st.Edge = appendInts(st.BAction, st.list), appendSame(st.Edge, -1, len(st.list))
 	st.BStart = append(st.BStart, int32(len(st.BAction)))
-	st.list = st.fitting(len(st.X), st.Env.Features(st.list[:0], s))
+	st.list = st.Env.Features(st.list[:0], s)
 	st.X = appendInts(st.X, st.list)
 	st.XStart = append(st.XStart, int32(len(st.X)))
 	logR := math.Inf(-1)
@@ -225,6 +225,9 @@ func (st *States) Add(s []int) int {
 		}
 	}
 	st.LogR = append(st.LogR, logR)
+	if max(len(st.FAction), len(st.BAction), len(st.X)) > maxSlots {
+		st.fail("%d states have more than %d actions or features; smaller batches have fewer", st.Len(), maxSlots)
+	}
 	if 2*st.Len() > len(st.index) {
 		st.grow()
 	}
@@ -250,15 +253,6 @@ func appendSame(dst []int32, v int32, n int) []int32 {
 	return dst
 }
 
-// fitting returns a list that is to follow n entries, an empty one if the last of them had no number.
-func (st *States) fitting(n int, list []int) []int {
-	if n+len(list) <= maxSlots {
-		return list
-	}
-	st.fail("%d states have more than %d actions or features; smaller batches have fewer", st.Len(), maxSlots)
-	return list[:0]
-}
-
 func (st *States) grow() {
 	st.index = make([]int32, 4*len(st.index))
 	s := make([]int, st.Shape.Dim)
@@ -268,9 +262,7 @@ func (st *States) grow() {
 }
 
 func (st *States) fail(format string, args ...any) {
-	if st.err == nil {
-		st.err = fmt.Errorf("gfn: "+format, args...)
-	}
+	st.err = cmp.Or(st.err, want(false, format, args...))
 }
 
 // LogIntermediate writes log R̂(s) by row to dst, which is grown as needed: log R of terminating states, else what the
@@ -737,6 +729,13 @@ func times(p, x float64) float64 {
 // resize returns s with length n; entries that are new are not cleared.
 func resize[T any](s []T, n int) []T { return slices.Grow(s, max(0, n-len(s)))[:n] }
 
+// zeros returns s with length n and all entries 0.
+func zeros(s []float64, n int) []float64 {
+	s = resize(s, n)
+	clear(s)
+	return s
+}
+
 // LogZ returns log Z* = log Σ_x R(x).
 func (g *Graph) LogZ() float64 { return g.logZ }
 
@@ -981,17 +980,13 @@ func (g *Graph) EUBO(logPF, logPB []float64) float64 {
 	return -g.Value(g.ForwardOf(logPB), g.residuals(logPF, logPB))[0]
 }
 
-// Policy returns the policy that looks logPF up by state, for states of g's environment in other rows.
-func (g *Graph) Policy(logPF []float64) Policy {
-	return g.lookUp(logPF, func(st *States) []int32 { return st.FStart })
-}
-
-// BackwardPolicy is [Graph.Policy] for backward slots.
-func (g *Graph) BackwardPolicy(logPB []float64) Policy {
-	return g.lookUp(logPB, func(st *States) []int32 { return st.BStart })
-}
-
-func (g *Graph) lookUp(table []float64, starts func(*States) []int32) Policy {
+// Policy returns the policy that looks a table up by state, for states of g's environment in other rows. The table is
+// log PF by forward slot or log PB by backward slot, of which g has fewer, since none undoes an exit.
+func (g *Graph) Policy(table []float64) Policy {
+	starts := func(st *States) []int32 { return st.FStart }
+	if len(table) == len(g.BAction) {
+		starts = func(st *States) []int32 { return st.BStart }
+	}
 	return func(st *States, lo, hi int, dst []float64) {
 		from, to := starts(&g.States), starts(st)
 		s := make([]int, st.Shape.Dim)
@@ -1073,7 +1068,7 @@ func (b *Batch) Evaluate(pf, pb Policy) {
 func evaluate(b *Batch, dst []float64, done *int, start []int32, p Policy) []float64 {
 	lo, hi := *done, b.Len()
 	if lo < hi {
-		dst = slices.Grow(dst, int(start[hi])-len(dst))[:start[hi]]
+		dst = resize(dst, int(start[hi]))
 		p(&b.States, lo, hi, dst[start[lo]:])
 		*done = hi
 	}
@@ -1126,10 +1121,7 @@ func draw(logp []float64, rng *rand.PCG, o Sampling) int {
 
 // begin prepares n further trajectories that stand at row(i).
 func (b *Batch) begin(n int, o Sampling, row func(i int) int) {
-	for len(b.paths) < n {
-		b.paths = append(b.paths, nil)
-	}
-	b.rngs, b.rows, b.active = slices.Grow(b.rngs[:0], n)[:n], b.rows[:0], b.active[:0]
+	b.paths, b.rngs, b.rows, b.active = resize(b.paths, n), resize(b.rngs, n), b.rows[:0], b.active[:0]
 	for i := range n {
 		b.rngs[i] = stream(o.Seed, o.Iteration, uint64(b.Trajectories()+i))
 		b.paths[i] = b.paths[i][:0]
@@ -1235,14 +1227,13 @@ func (b *Batch) finish(n int) error {
 	return b.err
 }
 
-// logImportance returns log PF(τ) − log PB(τ|x) of trajectory i, exit edge included. For τ ∼ PB(·|x) the mean
-// of its exponential is PF⊤(x), without bias.
-func (b *Batch) logImportance(i int) float64 {
-	sum := 0.0
+// logRatio returns log PF(τ) − log PB(τ|x) of trajectory i, exit edge included. For τ ∼ PB(·|x) the mean of its
+// exponential is PF⊤(x), without bias.
+func (b *Batch) logRatio(i int, logPF, logPB []float64) (sum float64) {
 	for _, s := range b.Trajectory(i) {
-		sum += b.LogPF[s.F]
+		sum += logPF[s.F]
 		if s.B >= 0 {
-			sum -= b.LogPB[s.B]
+			sum -= logPB[s.B]
 		}
 	}
 	return sum
@@ -1264,7 +1255,7 @@ func EstimateLogTerminating(
 		}
 		b.Evaluate(pf, pb)
 		for k := range terms {
-			terms[k] = b.logImportance(k)
+			terms[k] = b.logRatio(k, b.LogPF, b.LogPB)
 		}
 		mean, squares := LogSumExp(terms)-math.Log(N), 0.0
 		for _, term := range terms {
@@ -1361,11 +1352,9 @@ func (g *Graph) Metrics(logPF, logPB []float64, logZ float64) Metrics {
 
 // logMeanReward returns log E_p[R].
 func (st *States) logMeanReward(logp []float64) float64 {
-	terms := make([]float64, 0, st.Len())
+	terms := slices.Clone(logp)
 	for row, r := range st.LogR {
-		if !math.IsInf(r, -1) {
-			terms = append(terms, logp[row]+r)
-		}
+		terms[row] += r
 	}
 	return LogSumExp(terms)
 }
@@ -1396,12 +1385,9 @@ type Empirical struct {
 	LogMeanReward             float64 // log of the mean of R; a perfect sampler's mean is E_{R/Z*}[R]
 }
 
-// Empirical returns the metrics of samples counted by row of g.
-func (g *Graph) Empirical(count []float64) Empirical { return g.empirical(count, g.LogTarget()) }
-
-// empirical returns the metrics of samples counted by row of st. logq is the target by row. Where that is not known, it
-// is nil, figures that compare with it are NaN, and st need hold no more than the samples.
-func (st *States) empirical(count, logq []float64) Empirical {
+// Empirical returns the metrics of samples counted by row of st. logq is the target by row ([Graph.LogTarget]). Where
+// that is not known, it is nil, figures that compare with it are NaN, and st need hold no more than the samples.
+func (st *States) Empirical(count, logq []float64) Empirical {
 	n, none := 0.0, math.NaN()
 	for _, c := range count {
 		n += c
@@ -1450,21 +1436,12 @@ func pearsons(x, y []float64) float64 {
 }
 
 func ranks(v []float64) []float64 {
-	order := make([]int, len(v))
-	for i := range order {
-		order[i] = i
-	}
-	slices.SortFunc(order, func(i, j int) int { return cmp.Compare(v[i], v[j]) })
-	r := make([]float64, len(v))
-	for lo := 0; lo < len(order); {
-		hi := lo
-		for hi < len(order) && cmp.Compare(v[order[hi]], v[order[lo]]) == 0 { // NaN is equal to NaN here
-			hi++
-		}
-		for _, i := range order[lo:hi] {
-			r[i] = float64(lo+hi-1) / 2
-		}
-		lo = hi
+	sorted, r := slices.Sorted(slices.Values(v)), make([]float64, len(v))
+	upTo := func(y, x float64) int { return cmp.Or(cmp.Compare(y, x), -1) } // equal numbers, and NaNs, count as less
+	for i, x := range v {
+		lo, _ := slices.BinarySearch(sorted, x)
+		hi, _ := slices.BinarySearchFunc(sorted, x, upTo)
+		r[i] = float64(lo+hi-1) / 2
 	}
 	return r
 }

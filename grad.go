@@ -2,7 +2,6 @@ package gfn
 
 import (
 	"cmp"
-	"fmt"
 	"math"
 	"math/rand/v2"
 	"slices"
@@ -48,10 +47,6 @@ func (g *Graph) ValueB(logPB, r []float64) []float64 {
 	return v
 }
 
-// LogVisitsB returns log d_B(s) by row. d_B(s) is the probability that a walk backwards from x ∼ ρ passes s: the
-// flow of PB with ρ in place of R.
-func (g *Graph) LogVisitsB(logPB, logρ []float64) []float64 { return g.LogFlows(logPB, logρ) }
-
 // Advantage returns A(s→s') = r(s→s') + V(s') − V(s) by forward slot, v as from [Graph.Value].
 func (g *Graph) Advantage(v, r []float64) []float64 {
 	a := slices.Clone(r)
@@ -79,9 +74,11 @@ func (g *Graph) GradJF(logPF, logPB []float64, logZ float64) (j float64, grad []
 // GradJB returns J_B = E_{x∼ρ}[V_B(x)] and its gradient in the logits of PB, by backward slot:
 //
 //	∂J_B/∂logit_B(s', e) = d_B(s') PB(e|s') A_B(s', e)    A_B(s', s'→s) = R_B(s|s') + V_B(s) − V_B(s')
+//
+// d_B(s) is the probability that a walk backwards from x ∼ ρ passes s: the flow of PB with ρ in place of R.
 func (g *Graph) GradJB(logPB, logPG, logρ []float64) (j float64, grad []float64) {
 	grad = g.RewardB(logPB, logPG)
-	v, d := g.ValueB(logPB, grad), g.LogVisitsB(logPB, logρ)
+	v, d := g.ValueB(logPB, grad), g.LogFlows(logPB, logρ)
 	for k, e := range g.Edge {
 		s, child := g.From[e], g.Child[e]
 		grad[k] = times(math.Exp(d[child]+logPB[k]), grad[k]+v[s]-v[child])
@@ -142,8 +139,7 @@ func eachStep(b *Batch, way Direction, i int, against bool, f func(t int, row in
 	}
 }
 
-// Advantages writes the λ-advantages of every step to dst, for rewards r by step and a critic by row (nil: 0
-// everywhere):
+// Advantages writes the λ-advantages of every step to dst, for rewards r by step and a critic by row:
 //
 //	Â_t = Σ_{l≥0} λ^l δ_{t+l}    δ_t = r_t + V(s_{t+1}) − V(s_t)
 //
@@ -154,12 +150,8 @@ func Advantages(b *Batch, way Direction, r, value []float64, λ float64, dst []f
 	for i := range b.Trajectories() {
 		after, next := 0.0, 0.0 // Â and V behind the step
 		eachStep(b, way, i, true, func(t int, row int32) {
-			v := 0.0
-			if value != nil {
-				v = value[row]
-			}
-			after = r[t] + next - v + λ*after
-			dst[t], next = after, v
+			after = r[t] + next - value[row] + λ*after
+			dst[t], next = after, value[row]
 		})
 	}
 }
@@ -201,16 +193,15 @@ func Centre(b *Batch, way Direction, a []float64, c Centring) {
 		own, k := total(i)
 		sum, n = sum+own, n+k
 	}
-	mean := sum / n
 	for i := range b.Trajectories() {
+		own, k := 0.0, 0.0 // left out of the mean
 		if c == CentreOthers {
-			own, k := total(i)
-			if k == n {
-				continue // there are no others
-			}
-			mean = (sum - own) / (n - k)
+			own, k = total(i)
 		}
-		eachStep(b, way, i, false, func(t int, _ int32) { a[t] -= mean })
+		if k < n { // else there are no others
+			mean := (sum - own) / (n - k)
+			eachStep(b, way, i, false, func(t int, _ int32) { a[t] -= mean })
+		}
 	}
 }
 
@@ -253,9 +244,6 @@ func Critic(b *Batch, way Direction, a, dV []float64) (loss float64) {
 // V = log Z − log F*. Elsewhere V_F is not the minimiser, because the loss weighs squares, as Bellman residuals do.
 // SubEB panics for λ < 0 or NaN, as SubTB does.
 func SubEB(b *Batch, way Direction, r, value []float64, λ float64, dV, dR []float64) (loss float64) {
-	if !(λ >= 0) {
-		panic(fmt.Sprintf("gfn: SubEB: λ = %v", λ))
-	}
 	n := float64(b.Trajectories())
 	for i := range b.Trajectories() {
 		p, path := b.u[:0], 0.0
@@ -362,14 +350,14 @@ type Replayed struct {
 }
 
 func (r *Replayed) add(env Env, s []int) {
-	if r.index.Env == nil {
-		r.index.Reset(env)
-	}
 	if r.index.err != nil {
 		return
 	}
 	if len(r.order) >= max(1, r.Capacity) || r.index.size() > float64(maxGraph)/2 {
-		r.forget()
+		r.forget(env)
+	}
+	if r.index.Env == nil {
+		r.index.Reset(env)
 	}
 	x := r.index.Add(s)
 	r.order = append(r.order, int32(x))
@@ -380,13 +368,12 @@ func (r *Replayed) add(env Env, s []int) {
 }
 
 // forget builds the index anew from the newer half of the endpoints.
-func (r *Replayed) forget() {
-	env, newer := r.index.Env, [][]int(nil)
+func (r *Replayed) forget(env Env) {
+	var newer [][]int
 	for _, x := range r.order[len(r.order)-len(r.order)/2:] {
 		newer = append(newer, r.index.State(nil, int(x)))
 	}
 	*r = Replayed{Capacity: r.Capacity}
-	r.index.Reset(env)
 	for _, s := range newer {
 		r.add(env, s)
 	}
@@ -567,8 +554,7 @@ func (tr TrustRegion) Step(n *Net, st *States, logPF, gain, visits []float64) Tr
 
 // Visits writes by row the mean number of steps of a trajectory of b that leave it to dst, grown as needed.
 func (b *Batch) Visits(dst []float64) []float64 {
-	dst = resize(dst, b.Len())
-	clear(dst)
+	dst = zeros(dst, b.Len())
 	for _, s := range b.Steps {
 		dst[s.Row] += 1 / float64(b.Trajectories())
 	}
@@ -912,13 +898,9 @@ func softValues(g *Graph, r []float64, α float64) []Bound {
 
 // weighted returns the log of the distribution ∝ w(x)R(x) by row, and log Σ w(x)R(x), given log w.
 func (g *Graph) weighted(logw []float64) (logp []float64, total float64) {
-	logp = slices.Clone(g.LogR)
-	for row, l := range logw {
-		logp[row] += l
-	}
-	total = LogSumExp(logp)
-	for row := range logp {
-		logp[row] -= total
+	logp, total = slices.Clone(logw), g.logMeanReward(logw)
+	for row, r := range g.LogR {
+		logp[row] += r - total
 	}
 	return logp, total
 }

@@ -20,25 +20,12 @@ type Flows struct {
 	LogQ    [2][]float64 // by forward slot: log F(s→s') of two critics, [SAC]
 }
 
-// Reset makes f as large as the batch, and zero. It has LogF where flows is set.
-func (f *Flows) Reset(b *Batch, flows bool) {
-	f.LogPF, f.LogPB = resize(f.LogPF, len(b.FAction)), resize(f.LogPB, len(b.BAction))
-	clear(f.LogPF)
-	clear(f.LogPB)
-	if flows {
-		f.LogF = resize(f.LogF, b.Len())
-		clear(f.LogF)
-	} else {
-		f.LogF = nil
-	}
-	f.LogZ = 0
-}
-
-// ResetLogQ makes f.LogQ as large as the batch, and zero.
-func (f *Flows) ResetLogQ(b *Batch) {
-	for i := range f.LogQ {
-		f.LogQ[i] = resize(f.LogQ[i], len(b.FAction))
-		clear(f.LogQ[i])
+// Reset makes d zero, with lists as long as those of v, for the cotangents of v.
+func (d *Flows) Reset(v *Flows) {
+	d.LogPF, d.LogPB = zeros(d.LogPF, len(v.LogPF)), zeros(d.LogPB, len(v.LogPB))
+	d.LogF, d.LogZ = zeros(d.LogF, len(v.LogF)), 0
+	for i, q := range v.LogQ {
+		d.LogQ[i] = zeros(d.LogQ[i], len(q))
 	}
 }
 
@@ -64,10 +51,16 @@ func quadratic(b *Batch, v, d *Flows, f form) float64 {
 		steps := b.Trajectory(i)
 		b.u, b.du = resize(b.u, len(steps)+1), resize(b.du, len(steps)+1)
 		u, du := b.u, b.du
-		logZ := v.logZ(steps[0])
+		logZ, logF := v.LogZ, 0.0
+		if v.LogF != nil {
+			logZ = v.LogF[steps[0].Row]
+		}
 		path := 0.0 // Σ_{t<i} ℓ_t
 		for t, s := range steps {
-			u[t] = v.logF(s.Row) - path - logZ
+			if v.LogF != nil { // else the form reads no inner potential
+				logF = v.LogF[s.Row]
+			}
+			u[t] = logF - path - logZ
 			path += v.LogPF[s.F]
 			if s.B >= 0 {
 				path -= v.LogPB[s.B]
@@ -87,33 +80,15 @@ func quadratic(b *Batch, v, d *Flows, f form) float64 {
 			if s.B >= 0 {
 				d.LogPB[s.B] += after
 			}
-			if t > 0 && d.LogF != nil {
+			if v.LogF != nil {
 				d.LogF[s.Row] += du[t] / n
 			}
 		}
-		if d.LogF != nil {
-			d.LogF[steps[0].Row] += du[0] / n
-		} else {
+		if v.LogF == nil {
 			d.LogZ += du[0] / n
 		}
 	}
 	return loss
-}
-
-// logZ returns log F(s0) where there are state flows, else the parameter.
-func (v *Flows) logZ(first Step) float64 {
-	if v.LogF != nil {
-		return v.LogF[first.Row]
-	}
-	return v.LogZ
-}
-
-// logF returns a state's log flow, or 0 without state flows: the form then reads no inner potential.
-func (v *Flows) logF(row int32) float64 {
-	if v.LogF != nil {
-		return v.LogF[row]
-	}
-	return 0
 }
 
 // TB is trajectory balance (Malkin et al. 2022). For a trajectory τ = (s0 → … → x → sf) let
@@ -164,9 +139,6 @@ func DB(b *Batch, v, d *Flows) float64 {
 //
 // It panics for λ < 0 or NaN.
 func SubTB(λ float64) Objective {
-	if !(λ >= 0) {
-		panic(fmt.Sprintf("gfn: SubTB: λ = %v", λ))
-	}
 	return func(b *Batch, v, d *Flows) float64 {
 		return quadratic(b, v, d, func(u, du []float64) float64 { return geometric(λ, u, du) })
 	}
@@ -174,6 +146,9 @@ func SubTB(λ float64) Objective {
 
 // geometric is the form of SubTB.
 func geometric(λ float64, u, du []float64) float64 {
+	if !(λ >= 0) {
+		panic(fmt.Sprintf("gfn: λ = %v, want a number not below 0", λ))
+	}
 	clear(du)
 	// sweep adds S_i u_i − U_i to du in one direction, and returns Σ_i S_i. For λ > 1 all weights are divided by the
 	// largest, λ^n, so that nothing overflows: with μ = 1/λ,
@@ -213,13 +188,7 @@ func VarGrad(b *Batch, v, d *Flows) float64 {
 	v.LogZ = 0
 	n := float64(b.Trajectories())
 	for i := range b.Trajectories() {
-		v.LogZ += b.LogR[b.Endpoint(i)] / n
-		for _, s := range b.Trajectory(i) {
-			v.LogZ -= v.LogPF[s.F] / n
-			if s.B >= 0 {
-				v.LogZ += v.LogPB[s.B] / n
-			}
-		}
+		v.LogZ += (b.LogR[b.Endpoint(i)] - b.logRatio(i, v.LogPF, v.LogPB)) / n
 	}
 	loss := TB(b, v, d)
 	d.LogZ = 0 // Σ_τ δ(τ), up to rounding
@@ -294,8 +263,7 @@ func MDB(b *Batch, v, d *Flows) float64 { return byExits(DB, b, v, d) }
 
 // byExits is an objective on the flows log F(s) = log R(s) − log PF(sf|s).
 func byExits(o Objective, b *Batch, v, d *Flows) float64 {
-	b.f, b.df = resize(b.f, b.Len()), resize(b.df, b.Len())
-	clear(b.df)
+	b.f, b.df = resize(b.f, b.Len()), zeros(b.df, b.Len())
 	b.exitFlows(v.LogPF, b.f)
 	whole, cotangents := *v, *d
 	whole.LogF, cotangents.LogF = b.f, b.df
@@ -327,7 +295,6 @@ func (st *States) exitFlows(logPF, dst []float64) {
 //
 // with the weights of [SubTB] (the original takes all parts of one length d): α² SubTB(λ).
 func PCL(λ, α float64) Objective {
-	SubTB(λ) // panics for λ < 0 or NaN
 	return func(b *Batch, v, d *Flows) float64 {
 		return quadratic(b, v, d, func(u, du []float64) float64 {
 			loss := geometric(λ, u, du)

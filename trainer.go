@@ -867,10 +867,7 @@ func (t *Trainer) balance() (loss float64, err error) {
 	}
 
 	// L and dy
-	d.Reset(b, v.LogF != nil)
-	if v.LogQ[0] != nil {
-		d.ResetLogQ(b)
-	}
+	d.Reset(v)
 	loss = t.Method.Loss(t.Config.Lambda, t.Config.Alpha)(b, v, d)
 
 	// ∂L/∂θ, and a step. VarGrad has set v.LogZ to its estimate, and d.LogZ is 0. Other objectives leave v.LogZ, and
@@ -1031,12 +1028,13 @@ func (t *Trainer) reinforce(b *Batch, way Direction) (mean float64, err error) {
 	}
 
 	// ∂L/∂V, and Â
-	d.Reset(b, true)
 	var moved []role
 	if way == Backward && c.BackwardStep == "tb" {
+		d.Reset(v)
 		residualB(b, v, t.r, t.a)
 	} else {
 		t.read(&t.net, []role{critic}, b, v)
+		d.Reset(v)
 		if t.Method.SubEB {
 			SubEB(b, way, t.r, v.LogF, c.LambdaV, d.LogF, nil)
 		} else {
@@ -1225,7 +1223,7 @@ func (t *Trainer) EvaluateSampled(ctx context.Context, n int, seed uint64) (Eval
 		b.Evaluate(t.PF(), t.PB())
 		for i := range b.Trajectories() {
 			x := b.Endpoint(i)
-			e.ELBO += (b.LogR[x] - b.logImportance(i)) / float64(n)
+			e.ELBO += (b.LogR[x] - b.logRatio(i, b.LogPF, b.LogPB)) / float64(n)
 			e.MeanLogReward += b.LogR[x] / float64(n)
 			s = b.State(s, x)
 			row := ends.Add(s)
@@ -1233,7 +1231,7 @@ func (t *Trainer) EvaluateSampled(ctx context.Context, n int, seed uint64) (Eval
 			count[row]++
 		}
 	}
-	e.Samples = ends.empirical(count, target)
+	e.Samples = ends.Empirical(count, target)
 	e.LogMeanReward = e.Samples.LogMeanReward
 	return e, nil
 }
