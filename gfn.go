@@ -122,19 +122,14 @@ type States struct {
 // Reset empties st for states of env, keeping its memory.
 func (st *States) Reset(env Env) {
 	shape := env.Shape()
-	if len(st.s) != shape.Dim {
-		st.s = make([]int, shape.Dim)
-	}
-	if len(st.index) == 0 {
-		st.index = make([]int32, 256)
-	}
+	st.index = resize(st.index, max(256, len(st.index)))
 	clear(st.index)
 	*st = States{
 		Env: env, Shape: shape, LogR: st.LogR[:0],
 		FStart: append(st.FStart[:0], 0), FAction: st.FAction[:0], From: st.From[:0], Child: st.Child[:0], Back: st.Back[:0],
 		BStart: append(st.BStart[:0], 0), BAction: st.BAction[:0], Edge: st.Edge[:0],
 		XStart: append(st.XStart[:0], 0), X: st.X[:0],
-		state: st.state[:0], index: st.index, s: st.s, list: st.list,
+		state: st.state[:0], index: st.index, s: resize(st.s, shape.Dim), list: st.list,
 	}
 }
 
@@ -444,11 +439,8 @@ func (st *States) checkMemory() error {
 	}
 	size := st.size() * all / n
 	const gib = 1 << 30
-	if size <= float64(maxGraph) {
-		return nil
-	}
-	return fmt.Errorf("gfn: %w: lists of %.7g states take %.3g GiB, and walking them some four times that; "+
-		"want at most %.3g GiB", ErrLimit, all, size/gib, float64(maxGraph)/gib)
+	return want(size <= float64(maxGraph), "%w: lists of %.7g states take %.3g GiB, and walking them some four times "+
+		"that; want at most %.3g GiB", ErrLimit, all, size/gib, float64(maxGraph)/gib)
 }
 
 // size returns the bytes of the lists.
@@ -699,14 +691,22 @@ func LogSumExp(x []float64) float64 {
 	return m + math.Log(sum)
 }
 
-// normalise subtracts from each row of slots, p[0] being slot start[0], its log-sum-exp.
+// softmax subtracts from the numbers of a row their log-sum-exp, which it returns. If all are −Inf, they become those of
+// the uniform distribution.
+func softmax(row []float64) (total float64) {
+	total = LogSumExp(row)
+	for k := range row {
+		if row[k] -= total; math.IsInf(total, -1) {
+			row[k] = -math.Log(float64(len(row)))
+		}
+	}
+	return total
+}
+
+// normalise is softmax of each row of slots, p[0] being slot start[0].
 func normalise(p []float64, start []int32) {
 	for i := range len(start) - 1 {
-		row := p[start[i]-start[0] : start[i+1]-start[0]]
-		total := LogSumExp(row)
-		for k := range row {
-			row[k] -= total
-		}
+		softmax(p[start[i]-start[0] : start[i+1]-start[0]])
 	}
 }
 
@@ -824,14 +824,7 @@ func (g *Graph) SoftValue(r []float64, α float64) (v, logPF []float64) {
 		for e := lo; e < hi; e++ {
 			logPF[e] = (r[e] + v[g.Child[e]]) / α // Q/α
 		}
-		total := LogSumExp(logPF[lo:hi])
-		v[row] = α * total
-		for e := lo; e < hi; e++ {
-			logPF[e] -= total
-			if math.IsInf(total, -1) {
-				logPF[e] = -math.Log(float64(hi - lo))
-			}
-		}
+		v[row] = α * softmax(logPF[lo:hi])
 	}
 	return v, logPF
 }
@@ -850,15 +843,11 @@ func (g *Graph) ForwardOf(logPB []float64) []float64 {
 //
 //	P*B(s|s') = d(s) PF(s'|s) / d(s')
 func (g *Graph) BackwardOf(logPF []float64) []float64 {
-	d := g.LogVisits(logPF)
-	dst := g.Backward(UniformPB)
-	for row := range d {
-		for k := g.BStart[row]; k < g.BStart[row+1]; k++ {
-			if e := g.Edge[k]; !math.IsInf(d[row], -1) {
-				dst[k] = d[g.From[e]] + logPF[e] - d[row]
-			}
-		}
+	d, dst := g.LogVisits(logPF), make([]float64, len(g.BAction))
+	for k, e := range g.Edge {
+		dst[k] = d[g.From[e]] + logPF[e]
 	}
+	normalise(dst, g.BStart)
 	return dst
 }
 
@@ -955,29 +944,33 @@ func (g *Graph) Value(logPF, r []float64) []float64 {
 	return v
 }
 
-// residuals returns the terms by forward slot whose sum along a trajectory is log PF(τ) − log R(x) − log PB(τ|x),
-// the TB residual without log Z: log PF(s'|s) − log PB(s|s') on ordinary edges, log PF(sf|x) − log R(x) on exits.
-func (g *Graph) residuals(logPF, logPB []float64) []float64 {
-	dst := slices.Clone(logPF)
+// RewardF returns R_F by forward slot (spec §4):
+//
+//	R_F(s→s') = log PF(s'|s) − log PB(s|s')    R_F(x→sf) = log PF(sf|x) − (log R(x) − log Z)
+//
+// The sum along a trajectory is c(τ), the TB residual. V_F is [Graph.Value] of these rewards; its first entry is
+// J_F = E[c(τ)] = KL(PF ‖ PB R/Z*) + log Z − log Z*.
+func (g *Graph) RewardF(logPF, logPB []float64, logZ float64) []float64 {
+	r := slices.Clone(logPF)
 	for e, k := range g.Back {
 		if k >= 0 {
-			dst[e] -= logPB[k]
+			r[e] -= logPB[k]
 		} else {
-			dst[e] -= g.LogR[g.From[e]]
+			r[e] += logZ - g.LogR[g.From[e]]
 		}
 	}
-	return dst
+	return r
 }
 
 // ELBO returns E_{τ∼PF}[log R(x) + log PB(τ|x) − log PF(τ)] ≤ log Z*, with equality if
 // PF(τ) = PB(τ|x) R(x)/Z*.
 func (g *Graph) ELBO(logPF, logPB []float64) float64 {
-	return -g.Value(logPF, g.residuals(logPF, logPB))[0]
+	return -g.Value(logPF, g.RewardF(logPF, logPB, 0))[0]
 }
 
 // EUBO returns E_{x∼R/Z*, τ∼PB}[log R(x) + log PB(τ|x) − log PF(τ)] ≥ log Z*. τ then has the law of P*F.
 func (g *Graph) EUBO(logPF, logPB []float64) float64 {
-	return -g.Value(g.ForwardOf(logPB), g.residuals(logPF, logPB))[0]
+	return -g.Value(g.ForwardOf(logPB), g.RewardF(logPF, logPB, 0))[0]
 }
 
 // Policy returns the policy that looks a table up by state, for states of g's environment in other rows. The table is

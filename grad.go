@@ -9,23 +9,7 @@ import (
 
 // Policy-dependent rewards (Niu et al. 2024, spec §4) make keeping the flow balanced a matter of minimising a return.
 // They are costs, and they depend on the policy. PG is the guide: PF, or any other forward policy. The exact quantities
-// on a graph are first.
-
-// RewardF returns R_F by forward slot:
-//
-//	R_F(s→s') = log PF(s'|s) − log PB(s|s')    R_F(x→sf) = log PF(sf|x) − (log R(x) − log Z)
-//
-// The sum along a trajectory is c(τ), the TB residual. V_F is [Graph.Value] of these rewards; its first entry is
-// J_F = E[c(τ)] = KL(PF ‖ PB R/Z*) + log Z − log Z*.
-func (g *Graph) RewardF(logPF, logPB []float64, logZ float64) []float64 {
-	r := g.residuals(logPF, logPB)
-	for e, k := range g.Back {
-		if k < 0 {
-			r[e] += logZ
-		}
-	}
-	return r
-}
+// on a graph are first; [Graph.RewardF] is in gfn.go, beside [Graph.ELBO], which needs it.
 
 // RewardB returns R_B by backward slot, for the step s' → s of a walk backwards: log PB(s|s') − log PG(s'|s).
 func (g *Graph) RewardB(logPB, logPG []float64) []float64 {
@@ -734,13 +718,8 @@ func Improvement(g *Graph, logPF, logPB, logPF2 []float64, limit int) []Bound {
 
 // Longest returns H, the largest number of edges of a complete trajectory.
 func (g *Graph) Longest() int {
-	edges := make([]int, g.Len()+1)
-	for row := g.Len() - 1; row >= 0; row-- {
-		for _, c := range g.Child[g.FStart[row]:g.FStart[row+1]] {
-			edges[row] = max(edges[row], edges[c]+1)
-		}
-	}
-	return edges[0]
+	most, _ := g.extremes(slices.Repeat([]float64{1}, len(g.BAction))) // ordinary edges to each row
+	return int(slices.Max(most)) + 1
 }
 
 // trajectoryTV returns ½ Σ_τ |P(τ) − Q(τ)| where there are at most limit trajectories, else false.
@@ -846,7 +825,7 @@ func ResidualCertificate(g *Graph, logPF, logPB []float64) Bound {
 func Control(g *Graph, logPF, logPB, logF []float64, α float64) []Bound {
 	r, none := g.SoftReward(logPB, g.LogR, α), make([]float64, g.Len())
 	bounds := softValues(g, r, α)
-	residuals, entropic := g.residuals(logPF, logPB), slices.Clone(r)
+	residuals, entropic := g.RewardF(logPF, logPB, 0), slices.Clone(r)
 	for e := range r {
 		entropic[e] -= α * logPF[e]
 	}

@@ -150,24 +150,18 @@ func geometric(λ float64, u, du []float64) float64 {
 		panic(fmt.Sprintf("gfn: λ = %v, want a number not below 0", λ))
 	}
 	clear(du)
-	// sweep adds S_i u_i − U_i to du in one direction, and returns Σ_i S_i. For λ > 1 all weights are divided by the
-	// largest, λ^n, so that nothing overflows: with μ = 1/λ,
-	// Σ_{j<i} λ^{i−j−1−n} u_j = μ^{n+1−i} Σ_{j<i} μ^j u_j.
+	// sweep adds S_i u_i − U_i to du in one direction, and returns Σ_i S_i. All weights are divided by the largest,
+	// max(1, λ^n), so that nothing overflows: with ν = min(λ, 1) and μ = 1/max(λ, 1),
+	// U_i = μ^{n+1−i} Σ_{j<i} ν^{i−j−1} μ^j u_j, and S_i alike.
 	sweep := func(at func(i int) int) (total float64) {
 		S, U, scale := 0.0, 0.0, 1.0
-		μ := 1 / λ
+		ν, μ := min(λ, 1), 1/max(λ, 1)
 		for i := range u {
 			k := at(i)
-			if λ <= 1 {
-				du[k] += S*u[k] - U
-				total += S
-				S, U = 1+λ*S, u[k]+λ*U
-			} else {
-				last := math.Pow(μ, float64(len(u)-1-i))
-				du[k] += last * (S*u[k] - U)
-				total += last * S
-				S, U, scale = S+scale, U+scale*u[k], scale*μ
-			}
+			last := math.Pow(μ, float64(len(u)-1-i))
+			du[k] += last * (S*u[k] - U)
+			total += last * S
+			S, U, scale = ν*S+scale, ν*U+scale*u[k], μ*scale
 		}
 		return total
 	}
