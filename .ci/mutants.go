@@ -653,7 +653,7 @@ var list = []place{
 	{"gfn.go", "Graph.BackwardOf", []mutant{
 		m("not divided by d(s')", "normalise(dst, g.BStart)", ""),
 		m("PF forgotten", "d[g.From[e]] + logPF[e]", "d[g.From[e]]"),
-		m("parents' visits forgotten", "d[g.From[e]] + logPF[e]", "logPF[e]"),
+		m("parents' visits forgotten", "d[g.From[e]] + logPF[e]", "logPF[e] + 0*float64(len(d))"),
 	}},
 	{"gfn.go", "Graph.Value", []mutant{
 		m("children's values forgotten", "r[e]+v[g.Child[e]]", "r[e]"),
