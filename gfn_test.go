@@ -214,7 +214,7 @@ func ExamplePolicy() {
 }
 
 // A sampler of one's own against the exact target, beside what a perfect sampler of as many draws has.
-func ExampleGraph_Empirical() {
+func ExampleStates_Empirical() {
 	env := must(gfn.ParseEnv("hypergrid:dim=2,height=8"))
 	g := must(gfn.Enumerate(env, 64))
 	rng := rand.New(rand.NewPCG(0, 0))
