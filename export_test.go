@@ -41,9 +41,6 @@ func (t *Trainer) ShortMemory() {
 // Guide returns the guide of rl-g.
 func (t *Trainer) Guide() Guide { return t.guide }
 
-// Value returns by row of the graph what the network of log F gives: log F̃ of fldb, log V of rpe, or the critic V_F.
-func (t *Trainer) Value() []float64 { return t.net[stateValue].Table(&t.Graph.States) }
-
 // Nets returns the networks by name; a target network is "target " and the name of the one that it follows.
 func (t *Trainer) Nets() map[string]*Net {
 	all := map[string]*Net{}
@@ -161,23 +158,18 @@ func ParseEnvText(spec, text string) (Env, error) {
 	return parseEnv(spec, func(name string) *source { return readSource(strings.NewReader(text), name) })
 }
 
-// SetMaxSlots sets maxSlots until restore is called.
-func SetMaxSlots(n int) (restore func()) {
-	was := maxSlots
-	maxSlots = n
-	return func() { maxSlots = was }
+// Set sets a limit until restore is called.
+func Set(limit *int, n int) (restore func()) {
+	was := *limit
+	*limit = n
+	return func() { *limit = was }
 }
+
+var MaxSlots, MaxGraph = &maxSlots, &maxGraph
 
 // Len returns the number of endpoints that r holds, and Err the error of b.
 func (r *Replayed) Len() int { return len(r.order) }
 func (b *Batch) Err() error  { return b.err }
-
-// SetMaxGraph sets maxGraph until restore is called.
-func SetMaxGraph(n int) (restore func()) {
-	was := maxGraph
-	maxGraph = n
-	return func() { maxGraph = was }
-}
 
 // Note counts a trust-region step.
 func (t *Trainer) Note(s TrustStep) { t.since.note(s) }
