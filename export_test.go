@@ -131,7 +131,6 @@ func (p *Products) WeightsOf(dW, x []float64, lo, hi int) {
 
 // Passes are this build's passes over numbers, each beside its plain loop.
 var Passes = [][2]func(y, x []float64){
-	{add, addPlain},
 	{mask, maskPlain},
 	{func(y, _ []float64) { relu(y) }, func(y, _ []float64) { reluPlain(y) }},
 	{

@@ -119,7 +119,7 @@ type Net struct {
 
 	h, dh, hDot [][]float64 // by layer 1…L, rows × Sizes[l]: values h_l, their cotangents, their derivatives ḣ_l
 
-	first, active []int32 // rows by feature, [Net.transpose]
+	first, active, all []int32 // rows by feature, and all rows, [Net.transpose]
 }
 
 // weights is a W_l, ready for products.
@@ -279,19 +279,21 @@ func (n *Net) Backward(dLog, dLSE []float64) {
 			for x := lo; x < hi && l == 1; x++ {
 				sumRows(dW[x*out:][:out], n.dh[1], n.active[n.first[x]:n.first[x+1]])
 			}
-			for row := 0; row < rows && hi == in; row++ {
-				add(db, n.rows(n.dh, l, row, row+1))
+			if hi == in {
+				sumRows(db, n.dh[l], n.all)
 			}
 		})
 	}
 }
 
-// transpose lists the rows by their active features: those of feature x are active[first[x]:first[x+1]], ascending.
+// transpose lists the rows by their active features: those of feature x are active[first[x]:first[x+1]], ascending, and
+// all is 0, …, rows−1.
 func (n *Net) transpose(rows int) {
 	X, start := n.st.X, n.st.XStart
 	n.first = resize(n.first, n.Sizes[0]+2)
 	n.active = resize(n.active, int(start[rows]))
 	clear(n.first)
+	n.all = n.all[:0]
 	for _, x := range X[:start[rows]] {
 		n.first[x+2]++
 	}
@@ -299,6 +301,7 @@ func (n *Net) transpose(rows int) {
 		n.first[x] += n.first[x-1]
 	}
 	for row := range rows {
+		n.all = append(n.all, int32(row))
 		for _, x := range X[start[row]:start[row+1]] {
 			n.active[n.first[x+1]] = int32(row)
 			n.first[x+1]++
@@ -377,7 +380,7 @@ func (n *Net) outputDerivatives(row int, dst []float64) {
 	}
 }
 
-// The plain loops. Code calls mul, mulT, addOuter, relu, mask, add, sumRows and adam, which mlp_generic.go and
+// The plain loops. Code calls mul, mulT, addOuter, relu, mask, sumRows and adam, which mlp_generic.go and
 // mlp_simd.go define: they are faster and may sum in another order.
 
 // mulPlain adds x W to y: y[r,j] += Σ_i x[r,i] W[i,j].
@@ -433,8 +436,8 @@ func maskPlain(t, h []float64) {
 	}
 }
 
-// addPlain is y ← y + x.
-func addPlain(y, x []float64) {
+// add is y ← y + x.
+func add(y, x []float64) {
 	for j, v := range x {
 		y[j] += v
 	}
@@ -443,7 +446,7 @@ func addPlain(y, x []float64) {
 // sumRowsPlain adds some rows of w to y, which is as long as they are: y ← y + Σ_k w[k,:].
 func sumRowsPlain(y, w []float64, rows []int32) {
 	for _, k := range rows {
-		addPlain(y, w[int(k)*len(y):][:len(y)])
+		add(y, w[int(k)*len(y):][:len(y)])
 	}
 }
 

@@ -121,7 +121,6 @@ func addOuter(dW, x, dy []float64, in, out, lo, hi int) {
 
 func relu(y []float64)                             { reluPlain(y) }
 func mask(t, h []float64)                          { maskPlain(t, h[:len(t)]) }
-func add(y, x []float64)                           { addPlain(y[:len(x)], x) }
 func adam(p, g, m, v []float64, lr float64, t int) { adamPlain(p, g, m, v, lr, t) }
 
 // addRows adds Σ_k x[k] W[idx[k],:] to y, eight rows of W at a time: y is then read and written an eighth as often. It

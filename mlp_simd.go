@@ -307,7 +307,7 @@ func load256(p *[32]float64, i int) archsimd.Float64x4 {
 	return archsimd.LoadFloat64x4((*[4]float64)(p[i:]))
 }
 
-// relu, mask, add and adam compute what the plain loops do, bit for bit, several numbers at a time: memory is what they
+// relu, mask and adam compute what the plain loops do, bit for bit, several numbers at a time: memory is what they
 // wait for. They are not inlined: the compiler would move their constants out of the caller's loops, behind the last
 // ClearAVXUpperBits, and scalar code (math.Exp above all) then takes three times as long.
 
@@ -322,29 +322,6 @@ func relu(y []float64) {
 		archsimd.ClearAVXUpperBits()
 	}
 	reluPlain(y)
-}
-
-//go:noinline
-func add(y, x []float64) {
-	if fast() {
-		if archsimd.X86.AVX512() {
-			for ; len(x) >= panelSide; y, x = y[panelSide:], x[panelSide:] {
-				y, x := (*panelRow)(y), (*panelRow)(x)
-				for i := 0; i < panelSide; i += 8 {
-					load512(y, i).Add(load512(x, i)).Store((*[8]float64)(y[i:]))
-				}
-			}
-		}
-		for ; len(x) >= 16; y, x = y[16:], x[16:] {
-			y, x := (*[16]float64)(y), (*[16]float64)(x)
-			for i := 0; i < 16; i += 4 {
-				p := (*[4]float64)(y[i:])
-				archsimd.LoadFloat64x4(p).Add(archsimd.LoadFloat64x4((*[4]float64)(x[i:]))).Store(p)
-			}
-		}
-		archsimd.ClearAVXUpperBits()
-	}
-	addPlain(y, x)
 }
 
 // sumRows keeps 64 or 32 columns of the sum in registers while the rows go by.

@@ -321,15 +321,16 @@ var list = []place{
 		m("the second layer passes nothing back",
 			"for l := last; l > 1; l-- {\n\t\t\tn.w",
 			"for l := last; l > 2; l-- {\n\t\t\tn.w"),
-		m("no gradient of the biases", "add(db, n.rows(n.dh, l, row, row+1))", "_ = db"),
+		m("no gradient of the biases", "sumRows(db, n.dh[l], n.all)", "_ = db"),
 		m("the last row forgotten", "parallel(n.workers, rows, block", "parallel(n.workers, rows-1, block"),
 	}},
 	{"mlp.go", "Net.transpose", []mutant{
 		m("rows of the feature before", "n.first[x+2]++", "n.first[x+1]++"),
 		m("features of the batch before kept", "clear(n.first)", ""),
-		m("the first row alone", "int32(row)", "int32(0 * row)"),
+		m("the first row alone", "= int32(row)", "= int32(0 * row)"),
+		m("the biases of the batch before", "n.all = n.all[:0]", ""),
 	}},
-	{"mlp.go", "sumRowsPlain", []mutant{m("not a sum", "addPlain(y,", "copy(y,")}},
+	{"mlp.go", "sumRowsPlain", []mutant{m("not a sum", "add(y,", "copy(y,")}},
 	{"mlp.go", "Net.outputCotangents", []mutant{
 		m("cotangents doubled", "dy[a] = n.Scale *", "dy[a] = 2 * n.Scale *"),
 		m("no sum of the row's cotangents", "sum += d", "_ = d"),
@@ -375,7 +376,7 @@ var list = []place{
 		m("no ReLU mask", "if v == 0", "if v < 0"),
 		m("ReLU mask turned round", "if v == 0", "if v != 0"),
 	}},
-	{"mlp.go", "addPlain", []mutant{
+	{"mlp.go", "add", []mutant{
 		m("not a sum", "y[j] += v", "y[j] = v"),
 	}},
 	{"mlp.go", "Adam.Update", []mutant{
