@@ -219,8 +219,8 @@ func stateFlow() Kind {
 // ownLogF is log F(s) where a network gives it.
 func ownLogF(_ *Batch, f *Flows, dst []float64) { copy(dst, f.LogF) }
 
-// shapedFlow is for [FLDB]. The intermediate reward R̂ is R where a state is terminating. Elsewhere the environment has
-// to define it.
+// shapedFlow is for [FLDB]. The intermediate reward R̂ is R where a state is terminating. Elsewhere the environment
+// has to define it.
 func shapedFlow() Kind {
 	return Kind{
 		name: "shapedFlow", roles: []role{forwardPolicy, stateValue},
