@@ -56,10 +56,10 @@ func (rs runs) mean(at int, key string) estimate {
 // comparison is one use of compare.
 type comparison struct {
 	*training
-	seeds, workers int
-	target         gfn.Env
-	jobs           []job // all methods of the first seed, then of the next
-	bar            *progress
+	seeds  int
+	target gfn.Env
+	jobs   []job // all methods of the first seed, then of the next
+	bar    *progress
 
 	mu      sync.Mutex // of the file of runs, and of
 	results map[job]result
@@ -107,7 +107,6 @@ func (k *comparison) read() (err error) {
 	if k.target, err = k.parseEnv(*k.env); err != nil {
 		return err
 	}
-	k.workers = k.Workers
 	var configs []gfn.Config
 	for method := range strings.SplitSeq(*methods, ",") {
 		c := k.defaults(method, k.target)
@@ -117,9 +116,10 @@ func (k *comparison) read() (err error) {
 		if _, err := gfn.NewTrainer(k.target, k.Config); err != nil { // this one would fail with every seed
 			return usagef("for %s: %w", method, k.inFlags(err))
 		}
-		k.Config.Workers = 1
-		if !slices.Contains(configs, k.Config) {
-			configs = append(configs, k.Config)
+		c = k.Config
+		c.Workers = 1
+		if !slices.Contains(configs, c) {
+			configs = append(configs, c)
 		}
 	}
 	traits, build := gfn.TraitsOf(k.target), build()
@@ -211,19 +211,13 @@ func (k *comparison) keep(r result) error {
 	if err != nil {
 		return err
 	}
-	line, err := json.Marshal(r)
-	line = append(line, '\n')
-	last := []byte{'\n'}
-	if info, failed := f.Stat(); failed == nil && info.Size() > 0 {
-		f.ReadAt(last, info.Size()-1)
-	}
+	last := []byte{'\n'} // so it stays if there is none
+	f.Seek(-1, io.SeekEnd)
+	f.Read(last)
 	if last[0] != '\n' {
-		line = append([]byte{'\n'}, line...)
+		f.Write([]byte{'\n'})
 	}
-	if err == nil {
-		_, err = f.Write(line)
-	}
-	return cmp.Or(err, f.Close())
+	return cmp.Or(printJSON(f, r), f.Close())
 }
 
 // run does the jobs that have no result, as many at once as -workers says, until the context is done.
@@ -239,7 +233,7 @@ func (k *comparison) run() {
 	k.begin("training; a line follows on each run that is done")
 	k.bar = newProgress(k.stderr, 0, iterations)
 	var all sync.WaitGroup
-	busy := make(chan bool, k.workers)
+	busy := make(chan bool, k.Workers)
 	for _, j := range todo {
 		busy <- true
 		all.Go(func() {

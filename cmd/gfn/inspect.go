@@ -134,6 +134,9 @@ func eval(c *call) error {
 	if err != nil {
 		return err
 	}
+	if *file != "" && *words == "" && t.Graph == nil {
+		return usagef("-objects: this space has too many states to enumerate; name some of them with -words")
+	}
 	var list []outcome
 	var more []figure
 	if *words != "" || *file != "" {
@@ -146,9 +149,6 @@ func eval(c *call) error {
 		return err
 	}
 	if *file != "" {
-		if list == nil {
-			return usagef("-objects: this space has too many states to enumerate; name some of them with -words")
-		}
 		c.keeping.Lock()
 		if err := gfn.WriteFile(*file, func(w io.Writer) error { return writeObjects(w, list) }); err != nil {
 			return fmt.Errorf("-objects %s: %w", *file, err)
@@ -170,8 +170,7 @@ type outcome struct {
 
 var outcomeKeys = [4]string{"log_probability", "log_target", "log_reward", "standard_error"}
 
-// objectsOf returns the words of a file, with figures of their correlations, or all terminating states if none is
-// named. The list is nil if these are not enumerated.
+// objectsOf returns the words of a file, with figures of their correlations, or all terminating states if none is named.
 func objectsOf(t *gfn.Trainer, file string, paths int, seed uint64) (list []outcome, more []figure, err error) {
 	var objects [][]int
 	if file != "" {
@@ -187,7 +186,7 @@ func objectsOf(t *gfn.Trainer, file string, paths int, seed uint64) (list []outc
 		if objects, err = gfn.ReadWords(f, file, q); err != nil {
 			return nil, nil, usagef("%w", err)
 		}
-	} else if t.Graph != nil {
+	} else {
 		for x := range t.Graph.Len() {
 			if t.Graph.Exit(x) >= 0 {
 				objects = append(objects, t.Graph.State(nil, x))
@@ -308,7 +307,7 @@ func edit(c *call) error {
 		return usagef("%w", err)
 	}
 	c.begin("editing")
-	logReward, err := judgeOf(*judge, q)
+	reward, err := judgeOf(*judge, q)
 	if err != nil {
 		return err
 	}
@@ -319,7 +318,6 @@ func edit(c *call) error {
 		if err != nil {
 			return err
 		}
-		reward := func(x []int) float64 { return math.Exp(logReward(x)) }
 		if err := c.printEdits(t, q, word, edits, reward); err != nil {
 			return err
 		}
@@ -353,10 +351,10 @@ func (c *call) printEdits(
 	return nil
 }
 
-// judgeOf returns the log reward of words of q: that of another environment of the same words if spec names one.
+// judgeOf returns the reward of words of q: that of another environment of the same words if spec names one.
 func judgeOf(spec string, q *gfn.Sequence) (func(word []int) float64, error) {
 	if spec == "" {
-		return q.LogReward, nil
+		return func(word []int) float64 { return math.Exp(q.LogReward(word)) }, nil
 	}
 	env, err := gfn.ParseEnv(spec)
 	judge, ok := gfn.Unwrap(env).(*gfn.Sequence)
@@ -371,6 +369,6 @@ func judgeOf(spec string, q *gfn.Sequence) (func(word []int) float64, error) {
 	}
 	return func(word []int) float64 {
 		x, _ := judge.Parse(q.Format(word)) // it can: all tokens were tried
-		return judge.LogReward(x)
+		return math.Exp(judge.LogReward(x))
 	}, nil
 }

@@ -155,11 +155,10 @@ func (a *training) train(t *gfn.Trainer) error {
 // interrupted writes a checkpoint and returns an error that says how to continue.
 func (a *training) interrupted(t *gfn.Trainer) error {
 	path := filepath.Join(*a.out, checkpointName)
-	for i := 1; *a.out == ""; i++ {
-		if _, err := os.Stat(path); err != nil { // a free name
-			break
-		}
+	_, err := os.Stat(path)
+	for i := 1; *a.out == "" && err == nil; i++ { // that name is taken
 		path = fmt.Sprintf("checkpoint-%d.gfn", i)
+		_, err = os.Stat(path)
 	}
 	os.MkdirAll(filepath.Dir(path), 0o777) // it may have gone
 	if err := t.SaveFile(path); err != nil {
