@@ -170,7 +170,7 @@ type outcome struct {
 
 var outcomeKeys = [4]string{"log_probability", "log_target", "log_reward", "standard_error"}
 
-// objectsOf returns the words of a file, with figures of their correlations, or all terminating states if none is named.
+// objectsOf returns the words of a file, with figures of their correlations, or all terminating states without one.
 func objectsOf(t *gfn.Trainer, file string, paths int, seed uint64) (list []outcome, more []figure, err error) {
 	var objects [][]int
 	if file != "" {
@@ -270,7 +270,8 @@ func sample(c *call) error {
 				logPF += b.LogPF[s.F]
 			}
 			x := b.Endpoint(i)
-			rows = append(rows, []string{b.Format(x), fmt.Sprint(b.LogR[x]), fmt.Sprint(logPF), fmt.Sprint(len(b.Trajectory(i)))})
+			steps := fmt.Sprint(len(b.Trajectory(i)))
+			rows = append(rows, []string{b.Format(x), fmt.Sprint(b.LogR[x]), fmt.Sprint(logPF), steps})
 		}
 		if err := writeCSV(c.stdout, rows); err != nil {
 			return err

@@ -119,7 +119,7 @@ func (found command) runUntil(ctx context.Context, args []string, stdout, stderr
 	return err
 }
 
-// output is a writer for several goroutines. What is written at once is written whole or, once it is locked, not at all.
+// output is a writer for several goroutines. What is written at once is written whole or, if it is locked, not at all.
 type output struct {
 	sync.Mutex
 	w     io.Writer

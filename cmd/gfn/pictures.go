@@ -14,8 +14,8 @@ import (
 	"gfn"
 )
 
-// compared returns the keys of what tables and charts compare of runs with such a curve: distances from the target if it
-// is known. Their axes are logarithmic.
+// compared returns the keys of what tables and charts compare of runs with such a curve: distances from the target if
+// it is known. Their axes are logarithmic.
 func compared(curve []object) (keys []string, log bool) {
 	if n := len(curve); n > 0 && curve[n-1]["tv"] != nil {
 		return []string{"tv", "jsd", "logz_error"}, true

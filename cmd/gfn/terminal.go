@@ -143,7 +143,7 @@ func (p *progress) clear() {
 
 var shades = []rune(" ░▒▓█")
 
-// drawMaps draws two maps as cells of a table, in shades of one scale. A square is two columns wide, about as wide as high.
+// drawMaps draws two maps as cells of a table, in shades of one scale. A square is two columns wide, to look like one.
 func drawMaps(target, learned heatmap) string {
 	side, steps, scale := len(target), float64(len(shades)-1), max(target.max(), learned.max())
 	shade := func(row []float64) (text string) {
