@@ -1796,8 +1796,7 @@ func findEnvironment(name string, items []string) (found environment, err error)
 			known = append(known, e.name)
 		}
 	}
-	return found, want(found.declare != nil, "unknown environment %q, want one of %s; Register adds a program's own",
-		name, strings.Join(known, ", "))
+	return found, want(found.declare != nil, "unknown environment %q, want one of %s", name, strings.Join(known, ", "))
 }
 
 // setKey sets a key by an item key=value.

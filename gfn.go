@@ -82,7 +82,7 @@ func finite(v float64) bool { return !math.IsNaN(v) && !math.IsInf(v, 0) }
 var ErrLimit = errors.New("too many states")
 
 // maxSlots bounds the slots and the active features of a [States]. Their numbers are int32s: half of these are left for
-// the states that are added before an error is looked at. It is a variable for tests.
+// the states that one step adds before the error is looked at. It is a variable for tests.
 var maxSlots = 1 << 30
 
 // maxGraph bounds the bytes of the lists of a [Graph], and of the index of [Replayed]: 512 MiB. Walking it takes some
@@ -460,7 +460,7 @@ func (st *States) followRow(row int) {
 
 // AddChildren adds every child of st's states, behind their rows, and joins all edges that leave these states.
 func (st *States) AddChildren() error {
-	for row := range st.Len() {
+	for row, n := 0, st.Len(); row < n && st.err == nil; row++ {
 		st.followRow(row)
 	}
 	return st.err
@@ -468,7 +468,7 @@ func (st *States) AddChildren() error {
 
 // AddParents adds every parent of st's states, behind their rows, and joins all edges that enter these states.
 func (st *States) AddParents() error {
-	for row := range st.Len() {
+	for row, n := 0, st.Len(); row < n && st.err == nil; row++ {
 		for k := st.BStart[row]; k < st.BStart[row+1]; k++ {
 			st.retreat(row, int(k))
 		}
@@ -691,8 +691,8 @@ func LogSumExp(x []float64) float64 {
 	return m + math.Log(sum)
 }
 
-// softmax subtracts from the numbers of a row their log-sum-exp, which it returns. If all are −Inf, they become those of
-// the uniform distribution.
+// softmax subtracts from the numbers of a row their log-sum-exp, which it returns. If all are −Inf, they become those
+// of the uniform distribution.
 func softmax(row []float64) (total float64) {
 	total = LogSumExp(row)
 	for k := range row {

@@ -1543,6 +1543,14 @@ func TestTooMuch(t *testing.T) {
 	} {
 		refusals{{batchOf(parse(spec)).Sample(gfn.UniformPF, 1, gfn.Sampling{}), place}}.check(t)
 	}
+	for letter, add := range []func(st *gfn.States) error{(*gfn.States).AddParents, (*gfn.States).AddChildren} {
+		st, s := &batchOf(parse("sequence:length=40,tokens=A,order=any,modes=1")).States, slices.Repeat([]int{letter}, 40)
+		st.Add(s) // a full word, or an empty one
+		s[0] = 1 - letter
+		st.Add(s)
+		refusals{{add(st), "3 states have more than 100 actions"}}.check(t)
+		require.Equal(t, 41, st.Len(), "those beside the first state")
+	}
 	many := "" // 2,100 tokens
 	for r := range rune(2100) {
 		many += string('一' + r)
@@ -1677,7 +1685,7 @@ func TestRegister(t *testing.T) {
 	// A program that lacks the environment says which one it is and what to do.
 	other := trainer(alter(env, func(*variant) {}), quick("tb-u"))
 	require.ErrorContains(t, failure(load(saved(other), nil, nil)),
-		`unknown environment "gfn_test.variant", want one of hypergrid, sequence, dag, explicit, coins, nothing; Register`)
+		`its environment, "gfn_test.variant", is not part of this program: build it with the file that registers`)
 }
 
 // Specifications, the same with more or other keys, and their canonical form build the same.
@@ -6280,7 +6288,7 @@ func TestForgedCheckpoints(t *testing.T) {
 		{`"LogZ":0`, `"LogZ":x`, "damaged"}, {`"Since"`, `"Sinze"`, tensors},
 		{`"Features":11`, `"Features":12`, "it was trained on"}, {`"Tabular":false`, `"Tabular":true`, tensors},
 		{`"Spec":"explicit`, `"Spec":"explicit:\u001b`, `a control character in "explicit:\x1b`},
-		{`"Spec":"explicit`, `"Spec":"explicit\u001b`, `a control character in "explicit\x1b`},
+		{`"Spec":"explicit`, `"Spec":"explicit\u001b`, `its environment, "explicit\x1b", is not part`},
 		{`"Method":"`, `"Method":"\u001b`, `its configuration: "gfn: Config.Method = \x1bdb-b: must`},
 		{`"Rewards":[`, `"Rewards":[1,`, "it was trained on other rewards"},
 	} {
@@ -6294,10 +6302,15 @@ func TestForgedCheckpoints(t *testing.T) {
 		for _, shape := range [][]int{{1 << 60, 1}, {-1, 1}, {1, 1}, {0}, {}} {
 			refused(tr, tensors, func(s *safetensors) { s.header[name]["shape"] = shape })
 		}
-		for _, place := range [][]int{{0, 1 << 60}, {-1 << 60, 4}, {1 << 60, 0}, {0, 0}, {-4, -2}, {0}, {}} {
+		for _, place := range [][]int{{0, 1 << 60}, {-1 << 60, 4}, {1 << 60, 0}, {0, 0}, {-4, -2}, {0}, {},
+			{math.MaxInt - 1<<60, math.MinInt}, {math.MaxInt - 1<<32, math.MinInt}} {
 			refused(tr, tensors, func(s *safetensors) { s.header[name]["data_offsets"] = place })
 		}
 	}
+	refused(ran(parse("hypergrid"), quick("tb-u")), tensors, func(s *safetensors) { // half a state
+		place, _ := s.tensor("modes")
+		s.header["modes"]["data_offsets"], s.data = []int{place[0], place[1] + 4}, append(s.data, 0, 0, 0, 0)
+	})
 	refused(tr, tensors, func(s *safetensors) { s.header["replay"]["dtype"] = "F32" })
 	first := func(name string, value int32) func(s *safetensors) {
 		return func(s *safetensors) {

@@ -137,7 +137,7 @@ func DB(b *Batch, v, d *Flows) float64 {
 //
 //	½ ∂L/∂u_i = ((S_i + S'_i) u_i − U_i − U'_i) / Σ_i S_i    L = Σ_i u_i · ½ ∂L/∂u_i
 //
-// It panics for λ < 0 or NaN.
+// The objective panics for λ < 0 or NaN.
 func SubTB(λ float64) Objective {
 	return func(b *Batch, v, d *Flows) float64 {
 		return quadratic(b, v, d, func(u, du []float64) float64 { return geometric(λ, u, du) })

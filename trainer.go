@@ -1531,6 +1531,11 @@ func Load(r io.Reader, dir string, env Env, change func(*Running)) (*Trainer, er
 		return nil, err
 	}
 	if env == nil {
+		name, _, _ := strings.Cut(c.Env.Spec, ":")
+		if _, err := findEnvironment(name, nil); err != nil {
+			return nil, fmt.Errorf("gfn: checkpoint: its environment, %q, is not part of this program: "+
+				"build it with the file that registers the environment (Register)", c.Env.Spec)
+		}
 		find := func(name string) *source { return readRecorded(name, dir, c.Env.Checksum) }
 		if env, err = parseEnv(c.Env.Spec, find); err != nil {
 			return nil, err
@@ -1592,13 +1597,15 @@ func (t *Trainer) restore(c *checkpoint, file, data []byte) error {
 	}
 	json.Unmarshal(file[8:len(file)-len(data)], &header)
 	rows := func(name string, size int) int { // of a tensor, no more than data can hold
+		within := func(offset int) int { return min(max(offset, 0), len(data)) }
 		place := header[name].Place
-		return max(0, min(place[1], len(data))-max(place[0], 0)) / size
+		return max(0, within(place[1])-within(place[0])) / size
 	}
+	dim := t.found.Shape.Dim
 	t.Curve = make([]Evaluation, rows("curve", binary.Size(Evaluation{})))
 	c.replay = make([]int32, rows("replay", 4))
-	c.guide = make([]int32, rows("guide", 4))
-	c.modes = make([]int32, rows("modes", 4))
+	c.guide = make([]int32, dim*rows("guide", 4*dim))
+	c.modes = make([]int32, dim*rows("modes", 4*dim))
 	for _, x := range t.tensors(c) {
 		n, err := binary.Decode(data, binary.LittleEndian, x.values)
 		if err != nil {

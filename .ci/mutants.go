@@ -171,7 +171,7 @@ var list = []place{
 		m("sign of log R in the estimate", "(b.LogR[b.Endpoint(i)] -", "(-b.LogR[b.Endpoint(i)] -"),
 		m("not divided by n", "v.LogPB)) / n", "v.LogPB)) / (0*n + 1)"),
 		m("sign of the paths in the estimate", "] - b.logRatio", "] + b.logRatio"),
-		m("the batch's policies, not those that are given", "b.logRatio(i, v.LogPF, v.LogPB)", "b.logRatio(i, b.LogPF, b.LogPB)"),
+		m("the batch's policies, not the given ones", "b.logRatio(i, v.LogPF, v.LogPB)", "b.logRatio(i, b.LogPF, b.LogPB)"),
 		m("the source's log R", "b.LogR[b.Endpoint(i)]", "b.LogR[b.Trajectory(i)[0].Row]"),
 	}},
 	{"losses.go", "FM", []mutant{
@@ -636,7 +636,8 @@ var list = []place{
 		m("rows of the start of st", "row := lo; row < hi; row++", "row := 0; row < hi-lo; row++"),
 	}},
 	{"gfn.go", "States.AddChildren", []mutant{
-		m("all but the last row", "range st.Len()", "range st.Len() - 1"),
+		m("all but the last row", "0, st.Len()", "0, st.Len()-1"),
+		m("without bound", " && st.err == nil", ""),
 	}},
 	{"losses.go", "States.valuePolicy", []mutant{
 		m("not normalised", "normalise(dst, st.FStart[:n+1])", ""),
@@ -934,10 +935,10 @@ var list = []place{
 	{"trainer.go", "Trainer.restore", []mutant{
 		m("counts below 0", "c.Iteration < 0", "false"),
 		m("counts of 0", "c.Iteration < 0", "c.Iteration < 1"),
-		m("room for any number of states", "min(place[1], len(data))", "place[1]"),
-		m("room for fewer than none", "max(0, min(place[1], len(data))-max(place[0], 0))",
-			"(min(place[1], len(data))-max(place[0], 0))"),
-		m("room from before the data", "max(place[0], 0)", "place[0]"),
+		m("room for any number of states", "min(max(offset, 0), len(data))", "max(offset, 0)"),
+		m("room for fewer than none", "max(0, within(place[1])-within(place[0]))", "(within(place[1]) - within(place[0]))"),
+		m("room from before the data", "max(offset, 0)", "offset"),
+		m("half a mode", "dim*rows(\"modes\", 4*dim)", "rows(\"modes\", 4)"),
 		m("bytes that are no tensor's", "!bytes.Equal(own, file)", "len(own) == 0"),
 	}},
 	{"trainer.go", "Trainer.record", []mutant{
@@ -1489,6 +1490,7 @@ var list = []place{
 	}},
 	{"gfn.go", "States.AddParents", []mutant{
 		m("the first parent", "k < st.BStart[row+1]", "k < min(st.BStart[row]+1, st.BStart[row+1])"),
+		m("without bound", " && st.err == nil", ""),
 	}},
 	{"envs.go", "field.want", []mutant{
 		m("no column", "f.column > 0", "false"),

@@ -57,6 +57,7 @@ func (rs runs) mean(at int, key string) estimate {
 type comparison struct {
 	*training
 	seeds  int
+	from   string // the first, "" for -seed
 	target gfn.Env
 	jobs   []job // all methods of the first seed, then of the next
 	bar    *progress
@@ -113,6 +114,9 @@ func (k *comparison) read() (err error) {
 		k.override(c)
 		c.EvalEvery = max(1, k.Iterations/50)
 		k.override(c)
+		if k.from != "" {
+			k.flags.Set("seed", k.from)
+		}
 		if _, err := gfn.NewTrainer(k.target, k.Config); err != nil { // this one would fail with every seed
 			return usagef("for %s: %w", method, k.inFlags(err))
 		}
@@ -138,7 +142,7 @@ func (k *comparison) readSeeds(text string) error {
 	from, to, isRange := strings.Cut(text, "-")
 	n, err := strconv.ParseUint(from, 10, 64)
 	if isRange && err == nil {
-		k.args = append(k.args, "-seed", from)
+		k.from = from
 		first := n
 		n, err = strconv.ParseUint(to, 10, 64)
 		n = n - first + 1
@@ -196,11 +200,18 @@ func readRuns(text []byte) (found []result, damaged int) {
 
 // whole says whether r has every point of its curve.
 func (r result) whole() bool {
-	points := 2 // the last evaluation, and the last figures
+	points := 1 // at the end
 	if every := r.Config.EvalEvery; every > 0 {
 		points += (r.Config.Iterations + every - 1) / every
 	}
-	noPoint := func(o object) bool { return o["iteration"] == nil }
+	noPoint := func(o object) bool {
+		for _, x := range o {
+			if _, number := x.(float64); !number {
+				return true
+			}
+		}
+		return o["iteration"] == nil
+	}
 	return len(r.Curve) == points && !slices.ContainsFunc(r.Curve, noPoint)
 }
 
@@ -214,10 +225,13 @@ func (k *comparison) keep(r result) error {
 	last := []byte{'\n'} // so it stays if there is none
 	f.Seek(-1, io.SeekEnd)
 	f.Read(last)
+	var line bytes.Buffer
 	if last[0] != '\n' {
-		f.Write([]byte{'\n'})
+		line.WriteByte('\n')
 	}
-	return cmp.Or(printJSON(f, r), f.Close())
+	err = printJSON(&line, r)
+	_, failed := f.Write(line.Bytes())
+	return cmp.Or(err, failed, f.Close())
 }
 
 // run does the jobs that have no result, as many at once as -workers says, until the context is done.
@@ -300,7 +314,7 @@ func (k *comparison) train(j job) (r result, err error) {
 	for _, key := range keys {
 		last.put(key+"_late", meanOf(late, key).mean)
 	}
-	r.Curve = append(r.Curve, last)
+	r.Curve[len(r.Curve)-1] = last
 	return r, nil
 }
 

@@ -134,8 +134,11 @@ func (a *training) train(t *gfn.Trainer) error {
 	})
 	bar.clear()
 	var e gfn.Evaluation
-	if err == nil {
+	if err == nil { // first the files: the last evaluation may take long, and be interrupted
 		a.begin("at the last evaluation")
+		if *a.out != "" {
+			failed = cmp.Or(failed, writeResults(t, *a.out))
+		}
 		e, err = final(a.ctx, t, t.Config.EvalSamples, 0)
 	}
 	if errors.Is(err, context.Canceled) {
@@ -146,8 +149,6 @@ func (a *training) train(t *gfn.Trainer) error {
 	}
 	if *a.out == "" {
 		fmt.Fprintln(a.stderr, "nothing was kept; -out DIR writes the checkpoint and pictures there")
-	} else {
-		failed = cmp.Or(failed, writeResults(t, *a.out))
 	}
 	return cmp.Or(a.printFinal(t, e), failed)
 }
