@@ -29,8 +29,8 @@ func (d *Flows) Reset(v *Flows) {
 	}
 }
 
-// Objective returns the loss of a batch, the mean over its trajectories, and adds its cotangents to d. It sees
-// log-probabilities, log-flows and log-rewards (nats), never a network.
+// Objective returns the loss of a batch, the mean over its trajectories, and adds its cotangents to d, whose lists are
+// as long as those of v ([Flows.Reset]). It sees log-probabilities, log-flows and log-rewards (nats), never a network.
 type Objective func(b *Batch, v, d *Flows) float64
 
 // form is a quadratic form Σ_{i<j} w_ij (u_i − u_j)² of one trajectory's potentials. It returns its value and
