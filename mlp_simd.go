@@ -347,8 +347,8 @@ func sumRows(y, w []float64, rows []int32) {
 		add256((*[32]float64)(y[first:]), 0, y0, y1, y2, y3)
 		add256((*[32]float64)(y[first:]), 16, y4, y5, y6, y7)
 	}
-	if first > 0 {
-		archsimd.ClearAVXUpperBits()
+	if fast() {
+		archsimd.ClearAVXUpperBits() // whoever interrupted this goroutine may have left them in use
 	}
 	for _, k := range rows {
 		add(y[first:], w[int(k)*n+first:][:n-first])
