@@ -1706,6 +1706,7 @@ type parsed struct {
 	traits Traits
 }
 
+// Traits returns those of the environment within, with what ParseEnv adds.
 func (p parsed) Traits() Traits { return p.traits }
 
 // Unwrap returns the environment within.

@@ -2973,8 +2973,8 @@ func pairs(weight func(i, j, last int) float64, normalise bool) func(b *gfn.Batc
 	}
 }
 
-// weighted is Σ w_ij r_ij² over the parts i…j of a walk, mean over walks. With normalise it is divided by the sum of
-// its weights. r is the residual of a part of walk k.
+// weighted is Σ w_ij r_ij² over the parts i…j of a walk, mean over walks, r being the residual of a part of walk k.
+// With normalise it is divided by the sum of its weights.
 func weighted(
 	walks [][]leg, weight func(i, j, last int) float64, normalise bool, r func(k, i, j int) float64,
 ) (loss float64) {
@@ -4640,8 +4640,9 @@ func (m control) byExit(logπ []float64) []float64 {
 	return list(m.b.Len(), func(row int) float64 { return m.α * (m.b.LogR[row] - logπ[m.b.Exit(row)]) })
 }
 
-// pcl is path consistency of all parts of a trajectory, −V(s_i) + V(s_j) + Σ_{i≤t<j} (r_t − α log π_t), squared, with
-// weights λ^{j−i−1} over their sum.
+// pcl is path consistency of all parts of a trajectory, squared, with weights λ^{j−i−1} over their sum:
+//
+//	−V(s_i) + V(s_j) + Σ_{i≤t<j} (r_t − α log π_t)
 func (m control) pcl(λ float64, v, logπ []float64) float64 {
 	return weighted(walks(m.b, gfn.Forward), geometric(λ), true, func(k, i, j int) float64 {
 		x := -v[m.b.Trajectory(k)[i].Row]

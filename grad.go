@@ -948,7 +948,7 @@ func Editing(g *Graph, e *Editor, seed []int) []Bound {
 	changed, T := meanOver(edited, hamming), float64(len(seed))
 	bounds := []Bound{
 		{"edit distance", meanOver(edited, lev), changed, false},
-		{"edited letters", changed, T * e.redraw(-e.δ), false}, // p(x_t) − δ max p is at least −δ, and at most 1 − δ
+		{"edited letters", changed, T * e.redraw(-e.δ), false}, // −δ ≤ p(x_t) − δ max p ≤ 1 − δ
 	}
 	if share := e.redraw(1 - e.δ); share > 0 { // of p(a) in P(x̂_t = a), for any letter
 		least := T*math.Log(share) + g.logMeanReward(sampled)

@@ -48,8 +48,8 @@ type place struct {
 	mutants        []mutant
 }
 
-// list leaves out changes that no test could notice: u ≤ 0 for u < 0 in draw, VarGrad's d.LogZ = 0 (the sum is 0 up to
-// rounding), the early return of TrustRegion.Step (without it no NaN is accepted either), ranks in descending order
+// list leaves out changes that no test could notice: u ≤ 0 for u < 0 in draw, VarGrad's d.LogZ = 0 (the sum is 0 but
+// for rounding), the early return of TrustRegion.Step (without it no NaN is accepted either), ranks in descending order
 // (both signs change), exits among the children of RPE (in a batch they have no row), and 0 for the left side of a
 // statement that is 0 = 0.
 var list = []place{

@@ -33,7 +33,8 @@ type job struct {
 
 func (j job) String() string { return fmt.Sprintf("%s seed %d", j.Config.Method, j.Config.Seed) }
 
-// result is a run that is done, as a line of runs.jsonl holds it: the figures of each evaluation, and the last ones.
+// result is a run that is done, as a line of runs.jsonl holds it: the figures of each evaluation. The last point of the
+// curve has those of the end too.
 type result struct {
 	job
 	Curve []object `json:"curve"`

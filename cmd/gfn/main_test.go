@@ -989,7 +989,7 @@ func TestCompareResumes(t *testing.T) {
 	curveless := regexp.MustCompile(`,"curve":\[.*\]`).ReplaceAllString(text, "")
 	shorter := regexp.MustCompile(`"curve":\[\{[^}]*\},`).ReplaceAllString(text, `"curve":[`)
 	pointless := regexp.MustCompile(`"curve":\[\{[^}]*\}`).ReplaceAllString(text, `"curve":[null`)
-	worded := regexp.MustCompile(`"tv":[^,]*`).ReplaceAllString(text, `"tv":"low"`)
+	worded := regexp.MustCompile(`"tv":[^,}]*`).ReplaceAllString(text, `"tv":"low"`)
 	torn := text[:len(text)-99]
 	damaged := "{\"foreign\": 1}\n\nno JSON\n" + curveless + shorter + pointless + worded
 	require.NoError(t, os.WriteFile(path, []byte(damaged+torn), 0o666))
